@@ -1,0 +1,1 @@
+//! `down`, `status`, `stop`, `start`, `kill`: act on a running `onboard up`.

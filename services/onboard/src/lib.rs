@@ -1,0 +1,6 @@
+//! `onboard`: every service and every tool of the system as a subcommand.
+
+mod cli;
+mod commands;
+
+pub use cli::main;
