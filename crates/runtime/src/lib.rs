@@ -1,1 +1,17 @@
-//! x
+//! What every process needs before it does anything of its own: settings,
+//! logs, a clock, a way to stop, and a word about its health.
+
+pub mod availability;
+pub mod backoff;
+pub mod clock;
+pub mod config;
+pub mod exit;
+pub mod health;
+pub mod lifecycle;
+pub mod telemetry;
+
+pub use availability::Availability;
+pub use backoff::Backoff;
+pub use config::{ConfigError, Problems};
+pub use health::{Check, Readiness};
+pub use lifecycle::{Shutdown, Tasks};

@@ -1,1 +1,24 @@
-//! x
+//! MongoDB: the users, the outbox, the inbox and the todos.
+//!
+//! Every operation is bounded in time and answers "retry or permanent"
+//! ([`StoreError::is_retryable`]). Times are milliseconds since the Unix epoch.
+
+mod bson_time;
+pub mod config;
+mod error;
+mod inbox;
+mod mongo;
+mod outbox;
+mod registrations;
+pub mod setup;
+mod wake;
+
+pub use config::{MongoArgs, MongoConfig};
+pub use error::StoreError;
+pub use inbox::{Applied, Inbox};
+pub use mongo::Mongo;
+pub use outbox::{Due, MarkedSent, Outbox, OutboxRow, Recorded};
+pub use registrations::{
+    NewRegistration, RegisterError, Registered, RegistrationRow, Registrations,
+};
+pub use wake::watch_outbox;

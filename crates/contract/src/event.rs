@@ -1,0 +1,188 @@
+//! The `USER_REGISTERED` event, version 1, as it crosses the broker.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::names::{SCHEMA_VERSION, USER_REGISTERED};
+use crate::{EventId, UserId};
+
+/// The largest body a consumer looks at, in bytes.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// A user has registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserRegistered {
+    /// The event.
+    pub event_id: EventId,
+    /// When it happened (RFC 3339). Absent in a message published by hand.
+    pub occurred_at: Option<String>,
+    /// The user.
+    pub user_id: UserId,
+    /// The address as given. Absent in a message published by hand.
+    pub email: Option<String>,
+}
+
+/// Why a body is not an event this build understands. Permanent: the same
+/// bytes will never parse, so the message belongs among the dead letters.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    /// Larger than [`BODY_BYTES_MAX`].
+    #[error("the body has {0} bytes, more than {BODY_BYTES_MAX}")]
+    TooLarge(usize),
+    /// Not JSON.
+    #[error("the body is not JSON")]
+    NotJson(#[source] serde_json::Error),
+    /// JSON, but not an object.
+    #[error("the body is not a JSON object")]
+    NotAnObject,
+    /// Another kind of event.
+    #[error("the event type is not {USER_REGISTERED}")]
+    UnknownType,
+    /// A version this build does not know.
+    #[error("the schema version is not {SCHEMA_VERSION}")]
+    UnknownVersion,
+    /// A field is missing or of the wrong type.
+    #[error("the body does not have the fields of the event")]
+    Fields(#[source] serde_json::Error),
+}
+
+impl EventError {
+    /// A short constant word for headers, logs and metrics.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::TooLarge(_) => "too_large",
+            Self::NotJson(_) => "not_json",
+            Self::NotAnObject => "not_an_object",
+            Self::UnknownType => "unknown_type",
+            Self::UnknownVersion => "unknown_version",
+            Self::Fields(_) => "bad_fields",
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    event_id: EventId,
+    event_type: String,
+    schema_version: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    occurred_at: Option<String>,
+    payload: WirePayload,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WirePayload {
+    user_id: UserId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    email: Option<String>,
+}
+
+impl UserRegistered {
+    /// Parses a message body. Unknown fields are ignored: within a version the
+    /// event only grows.
+    ///
+    /// # Errors
+    /// See [`EventError`].
+    pub fn parse(body: &[u8]) -> Result<Self, EventError> {
+        if body.len() > BODY_BYTES_MAX {
+            return Err(EventError::TooLarge(body.len()));
+        }
+        let value: Value = serde_json::from_slice(body).map_err(EventError::NotJson)?;
+        let object = value.as_object().ok_or(EventError::NotAnObject)?;
+        if object.get("eventType").and_then(Value::as_str) != Some(USER_REGISTERED) {
+            return Err(EventError::UnknownType);
+        }
+        if object.get("schemaVersion").and_then(Value::as_u64) != Some(SCHEMA_VERSION.into()) {
+            return Err(EventError::UnknownVersion);
+        }
+        let wire: Wire = serde_json::from_value(value).map_err(EventError::Fields)?;
+        Ok(Self {
+            event_id: wire.event_id,
+            occurred_at: wire.occurred_at,
+            user_id: wire.payload.user_id,
+            email: wire.payload.email,
+        })
+    }
+
+    /// The message body.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let wire = Wire {
+            event_id: self.event_id,
+            event_type: USER_REGISTERED.to_owned(),
+            schema_version: SCHEMA_VERSION,
+            occurred_at: self.occurred_at.clone(),
+            payload: WirePayload { user_id: self.user_id, email: self.email.clone() },
+        };
+        // Strings and UUIDs only: serialising them cannot fail.
+        serde_json::to_vec(&wire).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    const BY_HAND: &str = r#"{"eventId":"0190c1c4-7f6e-7d1a-8b1e-2f6f3a1b2c3d",
+        "eventType":"USER_REGISTERED","schemaVersion":1,"occurredAt":"2026-01-01T00:00:00Z",
+        "payload":{"userId":"9b2f0c3e-51a4-4a53-9b64-0f5f2a6d7e8f","email":"a@example.com"},
+        "added later":true}"#;
+
+    #[test]
+    fn a_body_written_by_hand_parses_and_unknown_fields_are_ignored() {
+        let event = UserRegistered::parse(BY_HAND.as_bytes()).unwrap();
+        assert_eq!(event.email.as_deref(), Some("a@example.com"));
+    }
+
+    #[test]
+    fn every_kind_of_junk_has_its_reason() {
+        let table: &[(&[u8], &str)] = &[
+            (b"", "not_json"),
+            (b"{", "not_json"),
+            (b"\xff\xfe", "not_json"),
+            (b"null", "not_an_object"),
+            (b"[]", "not_an_object"),
+            (b"{}", "unknown_type"),
+            (br#"{"eventType":"USER_DELETED","schemaVersion":1}"#, "unknown_type"),
+            (br#"{"eventType":"USER_REGISTERED","schemaVersion":2}"#, "unknown_version"),
+            (br#"{"eventType":"USER_REGISTERED","schemaVersion":"1"}"#, "unknown_version"),
+            (br#"{"eventType":"USER_REGISTERED","schemaVersion":1}"#, "bad_fields"),
+            (br#"{"eventType":"USER_REGISTERED","schemaVersion":1,"eventId":7,"payload":{}}"#, "bad_fields"),
+            (br#"{"eventType":"USER_REGISTERED","schemaVersion":1,"eventId":"x","payload":null}"#, "bad_fields"),
+        ];
+        for (body, reason) in table {
+            let error = UserRegistered::parse(body).unwrap_err();
+            assert_eq!(error.reason(), *reason, "{}", String::from_utf8_lossy(body));
+        }
+        assert_eq!(UserRegistered::parse(&vec![b'x'; 1 << 20]).unwrap_err().reason(), "too_large");
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_not_a_crash() {
+        let deep = "[".repeat(60_000);
+        assert_eq!(UserRegistered::parse(deep.as_bytes()).unwrap_err().reason(), "not_json");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(event in any::<u128>(), user in any::<u128>(), email in ".*") {
+            let written = UserRegistered {
+                event_id: Uuid::from_u128(event).into(),
+                occurred_at: Some("2026-01-01T00:00:00Z".into()),
+                user_id: Uuid::from_u128(user).into(),
+                email: Some(email),
+            };
+            prop_assert_eq!(UserRegistered::parse(&written.to_json()).unwrap(), written);
+        }
+
+        #[test]
+        fn no_bytes_crash_the_parser(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+            prop_assert!(UserRegistered::parse(&bytes).is_err());
+        }
+    }
+}

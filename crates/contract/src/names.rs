@@ -1,0 +1,55 @@
+//! Every name that two processes, a test or an operator must agree on.
+
+/// The event type of a registration.
+pub const USER_REGISTERED: &str = "USER_REGISTERED";
+/// The version of the event's body.
+pub const SCHEMA_VERSION: u32 = 1;
+/// The aggregate the event belongs to.
+pub const AGGREGATE_USER: &str = "User";
+/// The title of the one todo every user gets.
+pub const WELCOME_TITLE: &str = "Welcome to the App";
+
+/// The topic exchange events are published to.
+pub const EXCHANGE: &str = "user.events";
+/// The routing key of a registration.
+pub const ROUTING_KEY: &str = "user.registered";
+/// The queue of the todo service.
+pub const QUEUE: &str = "user_registered_queue";
+/// The exchange dead letters go through.
+pub const DEAD_LETTER_EXCHANGE: &str = "user.events.dlx";
+/// The queue dead letters wait in.
+pub const DEAD_LETTER_QUEUE: &str = "user_registered_queue.dlq";
+
+/// The workflow's type.
+pub const WORKFLOW: &str = "UserRegistration";
+/// The signal by which the todo service acknowledges.
+pub const SIGNAL_ACKNOWLEDGED: &str = "todo_acknowledged";
+/// The signal by which an operator asks for another publish.
+pub const SIGNAL_REPUBLISH: &str = "republish";
+/// The query that answers how far a registration is.
+pub const QUERY_PROGRESS: &str = "progress";
+
+/// The activity that publishes the event and awaits the confirm.
+pub const ACTIVITY_PUBLISH: &str = "publish_user_registered";
+/// The activity that marks the outbox row SENT.
+pub const ACTIVITY_MARK_SENT: &str = "mark_outbox_sent";
+/// The activity that looks into the inbox.
+pub const ACTIVITY_CHECK: &str = "check_todo_acknowledgement";
+/// The activity that writes the terminal record on the outbox row.
+pub const ACTIVITY_RECORD: &str = "record_acknowledgement";
+
+/// Search attribute (Keyword): the stage of the registration.
+pub const ATTRIBUTE_STAGE: &str = "RegistrationStage";
+/// Search attribute (Keyword): the user's id.
+pub const ATTRIBUTE_USER: &str = "RegistrationUserId";
+
+/// Failure type: the outbox row of the workflow does not exist.
+pub const FAILURE_ROW_MISSING: &str = "OutboxRowMissing";
+/// Failure type: the outbox row of the workflow cannot be read.
+pub const FAILURE_ROW_CORRUPT: &str = "OutboxRowCorrupt";
+
+/// The workflow id of a registration.
+#[must_use]
+pub fn workflow_id(event: crate::EventId) -> String {
+    format!("registration-{event}")
+}

@@ -1,0 +1,24 @@
+//! BSON dates and UUIDs to and from the contract's types.
+
+use mongodb::bson::{self, Bson, DateTime};
+use uuid::Uuid;
+
+/// A UUID as BSON (binary subtype 4).
+pub(crate) fn id(uuid: Uuid) -> Bson {
+    bson::Uuid::from_bytes(uuid.into_bytes()).into()
+}
+
+/// Milliseconds as a BSON date.
+pub(crate) fn date(ms: i64) -> DateTime {
+    DateTime::from_millis(ms)
+}
+
+/// A BSON UUID as a plain one.
+pub(crate) fn uuid(id: bson::Uuid) -> Uuid {
+    Uuid::from_bytes(id.bytes())
+}
+
+/// A BSON date as milliseconds.
+pub(crate) fn ms(date: Option<DateTime>) -> Option<i64> {
+    date.map(DateTime::timestamp_millis)
+}

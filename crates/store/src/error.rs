@@ -1,0 +1,89 @@
+//! What can go wrong with the store, and whether trying again can help.
+
+use mongodb::error::{Error, ErrorKind, WriteFailure};
+
+/// An operation on the store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// MongoDB is away, electing, or asked to be tried again. Retryable.
+    #[error("MongoDB could not {what}")]
+    Unavailable {
+        /// The operation, as a verb.
+        what: &'static str,
+        /// The driver's error.
+        #[source]
+        source: Error,
+    },
+    /// No answer in time; whether the operation took effect is unknown.
+    /// Retryable, since every operation may be repeated.
+    #[error("MongoDB did not {what} in time")]
+    TimedOut {
+        /// The operation, as a verb.
+        what: &'static str,
+    },
+    /// MongoDB refused the operation, and will again. Permanent.
+    #[error("MongoDB refused to {what}")]
+    Refused {
+        /// The operation, as a verb.
+        what: &'static str,
+        /// The driver's error.
+        #[source]
+        source: Error,
+    },
+    /// The document is there and cannot be read. Permanent.
+    #[error("the document is corrupt: could not {what}")]
+    Corrupt {
+        /// The operation, as a verb.
+        what: &'static str,
+        /// The driver's error.
+        #[source]
+        source: Error,
+    },
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::TimedOut { .. } => true,
+            Self::Refused { .. } | Self::Corrupt { .. } => false,
+        }
+    }
+
+    pub(crate) fn from_driver(what: &'static str, source: Error) -> Self {
+        match source.kind.as_ref() {
+            ErrorKind::BsonDeserialization(_) | ErrorKind::Bson(_) => {
+                Self::Corrupt { what, source }
+            }
+            ErrorKind::InvalidArgument { .. } | ErrorKind::BsonSerialization(_) => {
+                Self::Refused { what, source }
+            }
+            _ if code(&source).is_some_and(is_permanent) => Self::Refused { what, source },
+            // Anything else (network, election, pool, unknown codes) may pass:
+            // the safe side of an unknown error is to try again and be seen.
+            _ => Self::Unavailable { what, source },
+        }
+    }
+}
+
+/// The server's error code, wherever the driver put it.
+pub(crate) fn code(error: &Error) -> Option<i32> {
+    match error.kind.as_ref() {
+        ErrorKind::Command(command) => Some(command.code),
+        ErrorKind::Write(WriteFailure::WriteError(write)) => Some(write.code),
+        ErrorKind::Write(WriteFailure::WriteConcernError(concern)) => Some(concern.code),
+        _ => None,
+    }
+}
+
+/// Whether a unique index refused the write (`DuplicateKey`).
+pub(crate) fn is_duplicate_key(error: &Error) -> bool {
+    code(error) == Some(11_000)
+}
+
+/// `BadValue`, `FailedToParse`, `Unauthorized`, `TypeMismatch`, `DocumentValidationFailure`,
+/// `BSONObjectTooLarge`.
+const fn is_permanent(code: i32) -> bool {
+    matches!(code, 2 | 9 | 13 | 14 | 121 | 10_334)
+}

@@ -1,0 +1,186 @@
+//! Stop 5 of a registration: inbox record and welcome todo in one transaction.
+//!
+//! The inbox (`processed_events`) is the truth about what was applied. A crash
+//! before the commit leaves nothing and the message comes again; a crash after
+//! it leaves a record, and the message that comes again is a duplicate.
+
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use mongodb::bson::{self, Document, doc};
+use mongodb::options::{ReadConcern, WriteConcern};
+use onboard_contract::names::WELCOME_TITLE;
+use onboard_contract::{Acknowledgement, EventId, TodoId, UserRegistered};
+use onboard_runtime::clock;
+use serde::Deserialize;
+
+use crate::bson_time::{date, id, uuid};
+use crate::error::is_duplicate_key;
+use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded};
+use crate::StoreError;
+
+/// What applying an event did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// The event is recorded now.
+    Created(TodoId),
+    /// It was recorded before; nothing changed.
+    Duplicate(TodoId),
+}
+
+impl Applied {
+    /// The welcome todo.
+    #[must_use]
+    pub const fn todo_id(self) -> TodoId {
+        match self {
+            Self::Created(todo) | Self::Duplicate(todo) => todo,
+        }
+    }
+}
+
+/// The inbox in MongoDB.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    mongo: Mongo,
+}
+
+impl Inbox {
+    /// Over a client.
+    #[must_use]
+    pub fn new(mongo: &Mongo) -> Self {
+        Self { mongo: mongo.clone() }
+    }
+
+    /// Records the event and creates the user's welcome todo, or finds that
+    /// it was done before.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn apply(&self, event: &UserRegistered) -> Result<Applied, StoreError> {
+        let todo = TodoId::welcome(event.user_id);
+        let commit = self.commit(event, todo);
+        match tokio::time::timeout(OPERATION_DEADLINE, commit).await {
+            Ok(Ok(())) => Ok(Applied::Created(todo)),
+            Ok(Err(error)) if is_duplicate_key(&error) => self.duplicate(event, error).await,
+            Ok(Err(error)) => Err(StoreError::from_driver(WHAT, error)),
+            Err(_) => Err(StoreError::TimedOut { what: WHAT }),
+        }
+    }
+
+    /// The duplicate key leaves the callback and is understood here: inside,
+    /// the server has already aborted the transaction.
+    async fn commit(&self, event: &UserRegistered, todo: TodoId) -> mongodb::error::Result<()> {
+        let (inbox, todos) = (self.mongo.processed_events(), self.mongo.todos());
+        let now = date(clock::now_ms());
+        let record = doc! {
+            "eventId": id(event.event_id.uuid()),
+            "userId": id(event.user_id.uuid()),
+            "todoId": id(todo.uuid()),
+            "processedAt": now,
+            "acknowledgedAt": null,
+        };
+        let welcome = doc! { "$setOnInsert": {
+            "userId": id(event.user_id.uuid()),
+            "title": WELCOME_TITLE,
+            "completed": false,
+            "createdAt": now,
+            "updatedAt": now,
+        } };
+        let mut session = self.mongo.client().start_session().await?;
+        session
+            .start_transaction()
+            .read_concern(ReadConcern::snapshot())
+            .write_concern(WriteConcern::majority())
+            .and_run2(async move |session| {
+                inbox.insert_one(&record).session(&mut *session).await?;
+                todos
+                    .update_one(doc! { "_id": id(todo.uuid()) }, welcome.clone())
+                    .upsert(true)
+                    .session(&mut *session)
+                    .await?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn duplicate(
+        &self,
+        event: &UserRegistered,
+        error: mongodb::error::Error,
+    ) -> Result<Applied, StoreError> {
+        match self.find(event.event_id).await? {
+            Some(acknowledgement) => Ok(Applied::Duplicate(acknowledgement.todo_id)),
+            // Another event of the same user won the race for the todo: the
+            // next try finds it there.
+            None => Err(StoreError::Unavailable { what: WHAT, source: error }),
+        }
+    }
+
+    /// Looks up what was applied for an event.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn find(&self, event: EventId) -> Result<Option<Acknowledgement>, StoreError> {
+        let records = self.mongo.processed_events().clone_with_type::<Record>();
+        let find = records.find_one(doc! { "eventId": id(event.uuid()) });
+        let record = bounded("look into the inbox", async { find.await }).await?;
+        Ok(record.map(Record::into_acknowledgement))
+    }
+
+    /// Notes that the workflow was told, or that there is none to tell.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn note_acknowledged(&self, event: EventId) -> Result<(), StoreError> {
+        let inbox = self.mongo.processed_events();
+        let update = inbox.update_one(
+            doc! { "eventId": id(event.uuid()), "acknowledgedAt": null },
+            doc! { "$set": { "acknowledgedAt": date(clock::now_ms()) } },
+        );
+        bounded("note the acknowledgement", async { update.await }).await.map(drop)
+    }
+
+    /// Records whose workflow is not known to have been told, processed at
+    /// least `older_than` ago, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn unacknowledged(
+        &self,
+        older_than: Duration,
+        limit: u32,
+    ) -> Result<Vec<Acknowledgement>, StoreError> {
+        let age_ms = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
+        let before = date(clock::now_ms().saturating_sub(age_ms));
+        let inbox = self.mongo.processed_events();
+        let find = inbox
+            .find(doc! { "acknowledgedAt": null, "processedAt": { "$lte": before } })
+            .sort(doc! { "processedAt": 1 })
+            .limit(i64::from(limit));
+        let records: Vec<Document> =
+            bounded("list the inbox", async { find.await?.try_collect().await }).await?;
+        Ok(records
+            .into_iter()
+            .filter_map(|record| bson::deserialize_from_document::<Record>(record).ok())
+            .map(Record::into_acknowledgement)
+            .collect())
+    }
+}
+
+const WHAT: &str = "commit the inbox record";
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    event_id: bson::Uuid,
+    todo_id: bson::Uuid,
+}
+
+impl Record {
+    fn into_acknowledgement(self) -> Acknowledgement {
+        Acknowledgement {
+            event_id: uuid(self.event_id).into(),
+            todo_id: uuid(self.todo_id).into(),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Stop 1 of a registration: user and outbox row in one transaction.
+//!
+//! A crash before the commit leaves nothing; a crash after it leaves a row
+//! that the relay will find.
+
+use mongodb::bson::{self, DateTime, Document, doc};
+use mongodb::options::{ReadConcern, WriteConcern};
+use onboard_contract::names::{AGGREGATE_USER, SCHEMA_VERSION, USER_REGISTERED};
+use onboard_contract::{EventId, OutboxStatus, StageFacts, TraceParent, UserId};
+use onboard_runtime::clock;
+use serde::Deserialize;
+
+use crate::bson_time::{date, id, ms, uuid};
+use crate::error::is_duplicate_key;
+use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded};
+use crate::StoreError;
+
+/// A user to be registered. The password is hashed by now.
+#[derive(Debug, Clone)]
+pub struct NewRegistration {
+    /// The address as given.
+    pub email: String,
+    /// The address in the form that is unique.
+    pub email_canonical: String,
+    /// The password's hash as a PHC string.
+    pub password_hash: String,
+    /// The trace the registration belongs to.
+    pub traceparent: TraceParent,
+}
+
+/// What was committed.
+#[derive(Debug, Clone, Copy)]
+pub struct Registered {
+    /// The user.
+    pub user_id: UserId,
+    /// The outbox event, which is the registration's id.
+    pub event_id: EventId,
+    /// When, in ms.
+    pub created_at_ms: i64,
+}
+
+/// A registration was not committed.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// Another user has the address.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    /// The store failed.
+    #[error("the registration was not committed")]
+    Store(#[source] StoreError),
+}
+
+/// One registration as its outbox row tells it. No personal data.
+#[derive(Debug, Clone, Copy)]
+pub struct RegistrationRow {
+    /// The outbox event.
+    pub event_id: EventId,
+    /// The user.
+    pub user_id: UserId,
+    /// The row's status.
+    pub status: OutboxStatus,
+    /// When the user registered, in ms.
+    pub created_at_ms: i64,
+    /// When the relay noted the workflow, in ms.
+    pub started_at_ms: Option<i64>,
+    /// When the broker's confirm was noted, in ms.
+    pub sent_at_ms: Option<i64>,
+    /// When the acknowledgement was recorded, in ms.
+    pub acknowledged_at_ms: Option<i64>,
+}
+
+impl RegistrationRow {
+    /// What the stage is derived from.
+    #[must_use]
+    pub const fn facts(&self) -> StageFacts {
+        StageFacts {
+            status: self.status,
+            started: self.started_at_ms.is_some(),
+            sent_at_ms: self.sent_at_ms,
+            acknowledged: self.acknowledged_at_ms.is_some(),
+        }
+    }
+}
+
+/// Registrations in MongoDB.
+#[derive(Debug, Clone)]
+pub struct Registrations {
+    mongo: Mongo,
+}
+
+impl Registrations {
+    /// Over a client.
+    #[must_use]
+    pub fn new(mongo: &Mongo) -> Self {
+        Self { mongo: mongo.clone() }
+    }
+
+    /// Commits user and outbox row, or neither. Answers within 5 s.
+    ///
+    /// # Errors
+    /// See [`RegisterError`]. After a time-out the commit may have happened:
+    /// then the address is taken at the next try.
+    pub async fn register(&self, new: NewRegistration) -> Result<Registered, RegisterError> {
+        let registered = Registered {
+            user_id: clock::random_id().into(),
+            event_id: clock::ordered_id().into(),
+            created_at_ms: clock::now_ms(),
+        };
+        let user = user_document(&new, registered);
+        let row = outbox_document(&new, registered);
+        match tokio::time::timeout(OPERATION_DEADLINE, self.commit(user, row)).await {
+            Ok(Ok(())) => Ok(registered),
+            Ok(Err(error)) if is_duplicate_key(&error) => Err(RegisterError::EmailTaken),
+            Ok(Err(error)) => Err(RegisterError::Store(StoreError::from_driver(WHAT, error))),
+            Err(_) => Err(RegisterError::Store(StoreError::TimedOut { what: WHAT })),
+        }
+    }
+
+    /// The driver repeats the whole transaction on
+    /// `TransientTransactionError` and the commit on
+    /// `UnknownTransactionCommitResult`; the ids are drawn before, so a
+    /// repeat writes the same documents.
+    async fn commit(&self, user: Document, row: Document) -> mongodb::error::Result<()> {
+        let (users, outbox) = (self.mongo.users(), self.mongo.outbox());
+        let mut session = self.mongo.client().start_session().await?;
+        session
+            .start_transaction()
+            .read_concern(ReadConcern::snapshot())
+            .write_concern(WriteConcern::majority())
+            .and_run2(async move |session| {
+                users.insert_one(&user).session(&mut *session).await?;
+                outbox.insert_one(&row).session(&mut *session).await?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Looks a registration up.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn find(&self, event: EventId) -> Result<Option<RegistrationRow>, StoreError> {
+        let rows = self.mongo.outbox().clone_with_type::<RowDocument>();
+        let find = rows
+            .find_one(doc! { "_id": id(event.uuid()) })
+            .projection(doc! { "payload": 0, "lastError": 0 });
+        let row = bounded("look up the registration", async { find.await }).await?;
+        Ok(row.map(RowDocument::into_row))
+    }
+}
+
+const WHAT: &str = "commit the registration";
+
+fn user_document(new: &NewRegistration, registered: Registered) -> Document {
+    doc! {
+        "_id": id(registered.user_id.uuid()),
+        "email": &new.email,
+        "emailCanonical": &new.email_canonical,
+        "passwordHash": &new.password_hash,
+        "createdAt": date(registered.created_at_ms),
+    }
+}
+
+fn outbox_document(new: &NewRegistration, registered: Registered) -> Document {
+    doc! {
+        "_id": id(registered.event_id.uuid()),
+        "aggregateType": AGGREGATE_USER,
+        "aggregateId": id(registered.user_id.uuid()),
+        "eventType": USER_REGISTERED,
+        "schemaVersion": i64::from(SCHEMA_VERSION),
+        "payload": { "userId": id(registered.user_id.uuid()), "email": &new.email },
+        "traceparent": new.traceparent.as_str(),
+        "status": OutboxStatus::Pending.as_str(),
+        "createdAt": date(registered.created_at_ms),
+        "startedAt": null,
+        "sentAt": null,
+        "acknowledgedAt": null,
+        "attempts": 0,
+        "nextAttemptAt": date(registered.created_at_ms),
+        "lastError": null,
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RowDocument {
+    #[serde(rename = "_id")]
+    id: bson::Uuid,
+    aggregate_id: bson::Uuid,
+    status: OutboxStatus,
+    created_at: DateTime,
+    #[serde(default)]
+    started_at: Option<DateTime>,
+    #[serde(default)]
+    sent_at: Option<DateTime>,
+    #[serde(default)]
+    acknowledged_at: Option<DateTime>,
+}
+
+impl RowDocument {
+    fn into_row(self) -> RegistrationRow {
+        RegistrationRow {
+            event_id: uuid(self.id).into(),
+            user_id: uuid(self.aggregate_id).into(),
+            status: self.status,
+            created_at_ms: self.created_at.timestamp_millis(),
+            started_at_ms: ms(self.started_at),
+            sent_at_ms: ms(self.sent_at),
+            acknowledged_at_ms: ms(self.acknowledged_at),
+        }
+    }
+}
