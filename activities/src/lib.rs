@@ -1,1 +1,14 @@
-//! x
+//! The bodies of the registration workflow's activities, one file each.
+//!
+//! Every activity may run again at any time: a worker that dies after the work
+//! and before the report makes Temporal try again. So each is idempotent, and
+//! each error says whether trying again can help.
+
+mod check_todo_acknowledgement;
+mod failure;
+mod mark_outbox_sent;
+mod publish_user_registered;
+mod record_acknowledgement;
+mod registration;
+
+pub use registration::RegistrationActivities;

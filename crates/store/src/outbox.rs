@@ -42,8 +42,8 @@ pub struct OutboxRow {
     pub email: String,
     /// The trace the registration belongs to.
     pub traceparent: Option<TraceParent>,
-    /// When the user registered, in ms.
-    pub created_at_ms: i64,
+    /// When the user registered (RFC 3339).
+    pub occurred_at: Option<String>,
 }
 
 /// What marking a row SENT found.
@@ -300,7 +300,7 @@ impl WholeRow {
             user_id: uuid(self.payload.user_id).into(),
             email: self.payload.email,
             traceparent: self.traceparent.as_deref().and_then(|t| TraceParent::parse(t).ok()),
-            created_at_ms: self.created_at.timestamp_millis(),
+            occurred_at: self.created_at.try_to_rfc3339_string().ok(),
         }
     }
 }

@@ -1,1 +1,15 @@
-//! x
+//! Temporal, as the services use it: start a registration's workflow, signal
+//! it, ask whether the server is there, and prepare the namespace.
+//!
+//! Workflow and activity code is elsewhere; only names and ids cross here.
+
+pub mod config;
+mod connection;
+mod error;
+mod registration;
+pub mod setup;
+
+pub use config::{TemporalArgs, TemporalConfig};
+pub use connection::Temporal;
+pub use error::TemporalError;
+pub use registration::{Signalled, Started};

@@ -1,1 +1,51 @@
-//! x
+//! The relay: finds outbox rows that are due and starts one workflow for each.
+//!
+//! A change stream wakes it; a sweep makes it complete. It may die anywhere: a
+//! row it had claimed becomes due again, and a workflow it had started already
+//! is "already started", which is success. Several relays may run.
+
+mod config;
+mod relay;
+mod start;
+
+use onboard_http::Server;
+use onboard_runtime::{Readiness, Shutdown, Tasks};
+use onboard_store::Mongo;
+use onboard_temporal::Temporal;
+
+pub use config::{RelayArgs, RelayConfig};
+
+use crate::relay::Relay;
+
+/// The relay could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The MongoDB settings are not usable.
+    #[error("the relay cannot use MongoDB")]
+    Store(#[source] onboard_store::StoreError),
+    /// The HTTP address cannot be served.
+    #[error("the relay cannot serve its health")]
+    Http(#[source] onboard_http::ServerError),
+}
+
+/// Runs the relay until the shutdown begins.
+///
+/// # Errors
+/// See [`RunError`].
+pub async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
+    let tasks = Tasks::new(shutdown.clone());
+    let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
+    let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
+    let readiness = Readiness::new(vec![mongo.check(), temporal.check()]);
+    let http = Server::bind(config.http_address, axum::Router::new(), readiness)
+        .await
+        .map_err(RunError::Http)?;
+    let relay = Relay::new(&mongo, temporal, config.settings);
+    relay.spawn(mongo, &tasks, &shutdown);
+    let served = http.serve(shutdown.clone()).await.map(drop).map_err(RunError::Http);
+    shutdown.begin();
+    if !tasks.drain(relay::DRAIN_DEADLINE).await {
+        tracing::warn!("some rows were still being worked on; they become due again");
+    }
+    served
+}

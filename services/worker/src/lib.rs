@@ -1,1 +1,62 @@
-//! x
+//! The worker: runs the registration workflow and its activities.
+//!
+//! It may die anywhere. A workflow goes on from its history on the next
+//! worker; an activity that was cut off is tried again.
+
+mod config;
+mod polling;
+
+use onboard_activities::RegistrationActivities;
+use onboard_broker::Publisher;
+use onboard_http::Server;
+use onboard_runtime::{Readiness, Shutdown, Tasks};
+use onboard_store::Mongo;
+use onboard_temporal::Temporal;
+
+pub use config::{WorkerArgs, WorkerConfig};
+
+use crate::polling::{DRAIN_DEADLINE, Poller};
+
+/// The worker could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The MongoDB settings are not usable.
+    #[error("the worker cannot use MongoDB")]
+    Store(#[source] onboard_store::StoreError),
+    /// The HTTP address cannot be served.
+    #[error("the worker cannot serve its health")]
+    Http(#[source] onboard_http::ServerError),
+    /// The system gives no thread.
+    #[error("the worker cannot start the thread that runs workflows")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Runs the worker until the shutdown begins.
+///
+/// # Errors
+/// See [`RunError`].
+pub async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunError> {
+    let tasks = Tasks::new(shutdown.clone());
+    let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
+    // The activities publish while the worker drains, so the publisher stops
+    // after it, not with it.
+    let publishing = Shutdown::new();
+    let publisher = Publisher::start(&config.broker, "worker publisher", &tasks, publishing.clone());
+    let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
+    let readiness = Readiness::new(vec![mongo.check(), publisher.check(), temporal.check()]);
+    let http = Server::bind(config.http_address, axum::Router::new(), readiness)
+        .await
+        .map_err(RunError::Http)?;
+    let activities = RegistrationActivities::new(&mongo, publisher.clone());
+    let poller = Poller::new(temporal, config.temporal.task_queue.clone(), activities);
+    let polled = poller.spawn(&shutdown).map_err(RunError::Thread)?;
+    let served = http.serve(shutdown.clone()).await.map(drop).map_err(RunError::Http);
+    shutdown.begin();
+    let polled = tokio::time::timeout(DRAIN_DEADLINE, polled.ended()).await;
+    publisher.close().await;
+    publishing.begin();
+    if polled.is_err() || !tasks.drain(DRAIN_DEADLINE).await {
+        tracing::warn!("some activities were still running; Temporal has them tried again");
+    }
+    served
+}

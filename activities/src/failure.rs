@@ -1,0 +1,74 @@
+//! How an activity's error looks to Temporal: a type that operators can search
+//! for, a message without personal data, and "retry or permanent".
+
+use onboard_broker::PublishError;
+use onboard_contract::EventId;
+use onboard_contract::names::{FAILURE_ROW_CORRUPT, FAILURE_ROW_MISSING};
+use onboard_runtime::availability::chain;
+use onboard_store::StoreError;
+use temporalio_common::error::ApplicationFailure;
+use temporalio_sdk::activities::ActivityError;
+
+/// An activity failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// There is no such outbox row. Permanent.
+    #[error("there is no outbox row {0}")]
+    RowMissing(EventId),
+    /// The outbox row cannot be read. Permanent until somebody repairs it.
+    #[error("the outbox row {event} is corrupt; repair it, then start its workflow again")]
+    RowCorrupt {
+        /// The event.
+        event: EventId,
+        /// What the store said.
+        #[source]
+        source: StoreError,
+    },
+    /// The store failed. MongoDB's refusals count as passing here: an operator
+    /// mends the cause (rights, a validator) and the workflow goes on.
+    #[error("the store failed for event {event}")]
+    Store {
+        /// The event.
+        event: EventId,
+        /// What the store said.
+        #[source]
+        source: StoreError,
+    },
+    /// The event is not known to be in the queue.
+    #[error("event {event} is not confirmed")]
+    Publish {
+        /// The event.
+        event: EventId,
+        /// What the broker said.
+        #[source]
+        source: PublishError,
+    },
+}
+
+impl Failure {
+    /// Sorts a store error of the event's row.
+    pub(crate) fn from_store(event: EventId, source: StoreError) -> Self {
+        match source {
+            StoreError::Corrupt { .. } => Self::RowCorrupt { event, source },
+            StoreError::Unavailable { .. }
+            | StoreError::TimedOut { .. }
+            | StoreError::Refused { .. } => Self::Store { event, source },
+        }
+    }
+
+    pub(crate) fn into_activity_error(self) -> ActivityError {
+        let (type_name, permanent, message) = match &self {
+            Self::RowMissing(_) => (FAILURE_ROW_MISSING, true, self.to_string()),
+            // Without its cause: a decoder's error may quote the field, and no
+            // personal data goes into a history.
+            Self::RowCorrupt { .. } => (FAILURE_ROW_CORRUPT, true, self.to_string()),
+            Self::Store { .. } => ("MongoDb", false, chain(&self)),
+            Self::Publish { .. } => ("RabbitMq", false, chain(&self)),
+        };
+        let failure = ApplicationFailure::builder(message)
+            .type_name(type_name.to_owned())
+            .non_retryable(permanent)
+            .build();
+        ActivityError::application(failure)
+    }
+}

@@ -1,0 +1,15 @@
+//! Stop 4 of a registration: PENDING → SENT by compare-and-set.
+
+use onboard_contract::EventId;
+use onboard_store::{MarkedSent, Outbox};
+
+use crate::failure::Failure;
+
+pub(crate) async fn mark_outbox_sent(outbox: &Outbox, event: EventId) -> Result<(), Failure> {
+    let marked =
+        outbox.mark_sent(event).await.map_err(|source| Failure::from_store(event, source))?;
+    match marked {
+        MarkedSent::Now | MarkedSent::Already => Ok(()),
+        MarkedSent::Missing => Err(Failure::RowMissing(event)),
+    }
+}

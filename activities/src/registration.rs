@@ -1,0 +1,86 @@
+//! The activities as Temporal calls them; what they do is in their own files.
+
+#![allow(
+    missing_docs,
+    dead_code,
+    reason = "the macro declares undocumented handles that only workflows would use"
+)]
+
+use std::sync::Arc;
+
+use onboard_broker::Publisher;
+use onboard_contract::Acknowledgement;
+use onboard_contract::workflow::EventRef;
+use onboard_store::{Inbox, Mongo, Outbox};
+use onboard_workflows::activities::{
+    CheckTodoAcknowledgement, MarkOutboxSent, PublishUserRegistered, RecordAcknowledgement,
+};
+use temporalio_sdk::activities::{ActivityContext, ActivityError, activities};
+
+use crate::check_todo_acknowledgement::check_todo_acknowledgement;
+use crate::mark_outbox_sent::mark_outbox_sent;
+use crate::publish_user_registered::publish_user_registered;
+use crate::record_acknowledgement::record_acknowledgement;
+
+/// The activities with what they work on.
+#[derive(Debug, Clone)]
+pub struct RegistrationActivities {
+    outbox: Outbox,
+    inbox: Inbox,
+    publisher: Publisher,
+}
+
+impl RegistrationActivities {
+    /// Over the stores and a publisher.
+    #[must_use]
+    pub fn new(mongo: &Mongo, publisher: Publisher) -> Self {
+        Self { outbox: Outbox::new(mongo), inbox: Inbox::new(mongo), publisher }
+    }
+}
+
+#[activities]
+impl RegistrationActivities {
+    #[activity(definition = PublishUserRegistered)]
+    async fn publish_user_registered(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        event: EventRef,
+    ) -> Result<(), ActivityError> {
+        publish_user_registered(&self.outbox, &self.publisher, event.event_id)
+            .await
+            .map_err(|error| error.into_activity_error())
+    }
+
+    #[activity(definition = MarkOutboxSent)]
+    async fn mark_outbox_sent(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        event: EventRef,
+    ) -> Result<(), ActivityError> {
+        mark_outbox_sent(&self.outbox, event.event_id)
+            .await
+            .map_err(|error| error.into_activity_error())
+    }
+
+    #[activity(definition = CheckTodoAcknowledgement)]
+    async fn check_todo_acknowledgement(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        event: EventRef,
+    ) -> Result<Option<Acknowledgement>, ActivityError> {
+        check_todo_acknowledgement(&self.inbox, event.event_id)
+            .await
+            .map_err(|error| error.into_activity_error())
+    }
+
+    #[activity(definition = RecordAcknowledgement)]
+    async fn record_acknowledgement(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        event: EventRef,
+    ) -> Result<(), ActivityError> {
+        record_acknowledgement(&self.outbox, event.event_id)
+            .await
+            .map_err(|error| error.into_activity_error())
+    }
+}

@@ -1,0 +1,147 @@
+//! A client that may be made while the server is away. Connecting goes on in
+//! the background until it succeeds; from then on the channel reconnects by
+//! itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use onboard_runtime::availability::chain;
+use onboard_runtime::{Availability, Backoff, Check, Shutdown, Tasks};
+use temporalio_client::grpc::WorkflowService;
+use temporalio_client::tonic::IntoRequest;
+use temporalio_client::{Client, Connection, RetryOptions, RpcOptions};
+use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
+use tokio::sync::watch;
+
+use crate::{TemporalConfig, TemporalError};
+
+/// How long one call may take. A frozen server is found by this alone.
+pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A client of the registration namespace.
+#[derive(Clone)]
+pub struct Temporal {
+    client: watch::Receiver<Option<Client>>,
+    /// Whether calls succeed, as last seen.
+    pub availability: Arc<Availability>,
+    pub(crate) task_queue: Arc<str>,
+}
+
+impl std::fmt::Debug for Temporal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Temporal").field("task_queue", &self.task_queue).finish_non_exhaustive()
+    }
+}
+
+impl Temporal {
+    /// Begins to connect in the background.
+    #[must_use]
+    pub fn start(config: &TemporalConfig, tasks: &Tasks, shutdown: Shutdown) -> Self {
+        let (found, client) = watch::channel(None);
+        let availability = Arc::new(Availability::new("temporal"));
+        let temporal =
+            Self { client, availability, task_queue: config.task_queue.as_str().into() };
+        let (config, seen) = (config.clone(), Arc::clone(&temporal.availability));
+        tasks.spawn("connect to Temporal", async move {
+            if let Some(client) = connect_until(&config, &seen, &shutdown).await {
+                found.send_replace(Some(client));
+                // Receivers keep the value after the sender is gone.
+            }
+        });
+        temporal
+    }
+
+    /// The client, once there is a connection.
+    ///
+    /// # Errors
+    /// There has been no connection yet.
+    pub fn client(&self) -> Result<Client, TemporalError> {
+        self.client.borrow().clone().ok_or_else(|| TemporalError::away("connect"))
+    }
+
+    /// Waits for the first connection; `None` when the process stops before.
+    pub async fn connected(&self, shutdown: &Shutdown) -> Option<Client> {
+        let mut client = self.client.clone();
+        let found = shutdown.or(client.wait_for(Option::is_some)).await?;
+        found.ok().and_then(|client| client.clone())
+    }
+
+    /// Asks the server whether the namespace is there.
+    ///
+    /// # Errors
+    /// It is not, or the server is away.
+    pub async fn ping(&self) -> Result<(), TemporalError> {
+        const WHAT: &str = "describe the namespace";
+        let mut client = self.client()?;
+        let namespace = client.options().namespace.clone();
+        let mut request =
+            DescribeNamespaceRequest { namespace, ..Default::default() }.into_request();
+        request.set_timeout(CALL_DEADLINE);
+        let answer = WorkflowService::describe_namespace(&mut client, request);
+        match tokio::time::timeout(CALL_DEADLINE, answer).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(status)) => Err(TemporalError::from_status(WHAT, status)),
+            Err(_) => Err(TemporalError::away(WHAT)),
+        }
+    }
+
+    /// The readiness check.
+    #[must_use]
+    pub fn check(&self) -> Check {
+        let temporal = self.clone();
+        Check::new("temporal", move || {
+            let temporal = temporal.clone();
+            async move {
+                temporal.ping().await.map_err(|error| match error {
+                    TemporalError::Unavailable { .. } => "does not answer".to_owned(),
+                    TemporalError::Refused { .. } => {
+                        "answers, but not for this namespace; run `onboard setup`".to_owned()
+                    }
+                })
+            }
+        })
+    }
+}
+
+/// The options of every call: one try under a deadline; our own loops repeat.
+pub(crate) fn one_try() -> RpcOptions {
+    RpcOptions::builder()
+        .timeout(CALL_DEADLINE)
+        .retry_options(RetryOptions::no_retries())
+        .build()
+}
+
+/// Connects once.
+///
+/// # Errors
+/// The server is away or the configuration is refused.
+pub(crate) async fn connect(config: &TemporalConfig) -> Result<Client, TemporalError> {
+    const WHAT: &str = "connect";
+    let connecting = Connection::connect(config.connection.clone());
+    match tokio::time::timeout(CALL_DEADLINE * 2, connecting).await {
+        Ok(Ok(connection)) => Client::new(connection, config.client.clone())
+            .map_err(|error| TemporalError::Refused { what: WHAT, source: Box::new(error) }),
+        Ok(Err(error)) => Err(TemporalError::from_connect(WHAT, error)),
+        Err(_) => Err(TemporalError::away(WHAT)),
+    }
+}
+
+async fn connect_until(
+    config: &TemporalConfig,
+    seen: &Availability,
+    shutdown: &Shutdown,
+) -> Option<Client> {
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    loop {
+        match shutdown.or(connect(config)).await? {
+            Ok(client) => {
+                seen.up();
+                return Some(client);
+            }
+            Err(error) => {
+                seen.down(&chain(&error));
+                shutdown.sleep(backoff.failed()).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Starting and signalling the workflow of a registration.
+
+use onboard_contract::names::{
+    ATTRIBUTE_STAGE, ATTRIBUTE_USER, SIGNAL_ACKNOWLEDGED, WORKFLOW, workflow_id,
+};
+use onboard_contract::{Acknowledgement, RegistrationInput, Stage};
+use serde::Serialize;
+use temporalio_client::errors::{WorkflowInteractionError, WorkflowStartError};
+use temporalio_client::{
+    UntypedSignal, UntypedWorkflow, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
+    WorkflowSignalOptions, WorkflowStartOptions,
+};
+
+use temporalio_common::data_converters::{PayloadConverter, RawValue};
+use temporalio_common::search_attributes::{SearchAttributeKey, SearchAttributes};
+
+use crate::connection::{CALL_DEADLINE, Temporal, one_try};
+use crate::TemporalError;
+
+/// What starting a workflow found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    /// It is new.
+    Now,
+    /// It was started before, and runs or has ended.
+    Already,
+}
+
+/// What signalling a workflow found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signalled {
+    /// The workflow has the signal.
+    Delivered,
+    /// No such workflow runs: it has ended, or never was.
+    NoWorkflow,
+}
+
+const STAGE: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_STAGE);
+const USER: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_USER);
+
+impl Temporal {
+    /// Starts the workflow of a registration. Repeating it is harmless: the
+    /// id is taken for as long as the namespace remembers it.
+    ///
+    /// # Errors
+    /// See [`TemporalError`].
+    pub async fn start_registration(
+        &self,
+        input: &RegistrationInput,
+    ) -> Result<Started, TemporalError> {
+        const WHAT: &str = "start the workflow";
+        let client = self.client()?;
+        let start = client.start_workflow(
+            UntypedWorkflow::new(WORKFLOW),
+            payload(input),
+            start_options(&self.task_queue, input),
+        );
+        let answer = tokio::time::timeout(CALL_DEADLINE, start).await;
+        self.seen(match answer {
+            Ok(Ok(_)) => Ok(Started::Now),
+            Ok(Err(WorkflowStartError::AlreadyStarted { .. })) => Ok(Started::Already),
+            Ok(Err(error)) => Err(TemporalError::from_start(WHAT, error)),
+            Err(_) => Err(TemporalError::away(WHAT)),
+        })
+    }
+
+    /// Tells the workflow that the todo exists. Repeating it is harmless: the
+    /// request id is the same, and the workflow takes the first.
+    ///
+    /// # Errors
+    /// See [`TemporalError`].
+    pub async fn acknowledge(
+        &self,
+        acknowledgement: &Acknowledgement,
+    ) -> Result<Signalled, TemporalError> {
+        let event = acknowledgement.event_id;
+        let request_id = format!("ack-{event}");
+        self.signal(workflow_id(event), SIGNAL_ACKNOWLEDGED, acknowledgement, request_id).await
+    }
+
+    async fn signal<T: Serialize + 'static>(
+        &self,
+        workflow: String,
+        signal: &str,
+        input: &T,
+        request_id: String,
+    ) -> Result<Signalled, TemporalError> {
+        const WHAT: &str = "signal the workflow";
+        let client = self.client()?;
+        let handle = client.get_workflow_handle::<UntypedWorkflow>(workflow);
+        let options = WorkflowSignalOptions::builder()
+            .request_id(request_id)
+            .rpc_options(one_try())
+            .build();
+        let sent = handle.signal(UntypedSignal::new(signal), payload(input), options);
+        let answer = tokio::time::timeout(CALL_DEADLINE, sent).await;
+        self.seen(match answer {
+            Ok(Ok(())) => Ok(Signalled::Delivered),
+            Ok(Err(WorkflowInteractionError::NotFound(_))) => Ok(Signalled::NoWorkflow),
+            Ok(Err(error)) => Err(TemporalError::from_interaction(WHAT, error)),
+            Err(_) => Err(TemporalError::away(WHAT)),
+        })
+    }
+
+    /// Says once when the server goes away or comes back.
+    fn seen<T>(&self, answer: Result<T, TemporalError>) -> Result<T, TemporalError> {
+        match &answer {
+            Ok(_) => drop(self.availability.up()),
+            Err(error @ TemporalError::Unavailable { .. }) => {
+                self.availability.down(&onboard_runtime::availability::chain(error));
+            }
+            Err(TemporalError::Refused { .. }) => (),
+        }
+        answer
+    }
+}
+
+fn start_options(task_queue: &str, input: &RegistrationInput) -> WorkflowStartOptions {
+    let attributes = SearchAttributes::new([
+        STAGE.value_set(Stage::Started.as_str().to_owned()),
+        USER.value_set(input.user_id.to_string()),
+    ]);
+    WorkflowStartOptions::new(task_queue, workflow_id(input.event_id))
+        .id_reuse_policy(WorkflowIdReusePolicy::RejectDuplicate)
+        .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
+        .search_attributes(attributes)
+        .static_summary(format!("Welcome task for user {}", input.user_id))
+        .static_details(
+            "Publishes USER_REGISTERED, marks the outbox row SENT, then waits until the todo \
+             service acknowledges the welcome task.",
+        )
+        .rpc_options(one_try())
+        .build()
+}
+
+fn payload<T: Serialize + 'static>(input: &T) -> RawValue {
+    RawValue::from_value(input, &PayloadConverter::serde_json())
+}

@@ -1,0 +1,108 @@
+//! Settings of the relay.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
+use onboard_runtime::{ConfigError, Problems};
+use onboard_store::{MongoArgs, MongoConfig};
+use onboard_temporal::{TemporalArgs, TemporalConfig};
+
+/// Settings of the relay as text.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct RelayArgs {
+    /// Address of health and metrics. Default: `0.0.0.0:4003`.
+    #[arg(long, env = "ONBOARD_HTTP_ADDRESS")]
+    pub http_address: Option<String>,
+    /// Longest wait between two looks at the outbox, should the change stream
+    /// stay silent (100 ms to 1 min). Default: 1s.
+    #[arg(long, env = "RELAY_SWEEP_INTERVAL")]
+    pub relay_sweep_interval: Option<String>,
+    /// Workflows started at the same time (1 to 256). Default: 8.
+    #[arg(long, env = "RELAY_CONCURRENCY")]
+    pub relay_concurrency: Option<String>,
+    /// How long a claimed row is left alone, should its relay die (10 s to
+    /// 10 min). Default: 15s.
+    #[arg(long, env = "RELAY_CLAIM_LEASE")]
+    pub relay_claim_lease: Option<String>,
+    /// How long after a publish its acknowledgement is overdue (1 s to 1 h).
+    /// Default: 30s.
+    #[arg(long, env = "REGISTRATION_OVERDUE")]
+    pub registration_overdue: Option<String>,
+    #[command(flatten)]
+    /// MongoDB.
+    pub mongo: MongoArgs,
+    #[command(flatten)]
+    /// Temporal.
+    pub temporal: TemporalArgs,
+}
+
+/// Checked settings of the relay.
+#[derive(Debug, Clone)]
+pub struct RelayConfig {
+    pub(crate) http_address: SocketAddr,
+    pub(crate) mongo: MongoConfig,
+    pub(crate) temporal: TemporalConfig,
+    pub(crate) settings: Settings,
+}
+
+/// How the relay goes about its work.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) sweep_interval: Duration,
+    pub(crate) concurrency: u32,
+    pub(crate) claim_lease: Duration,
+    pub(crate) overdue: Duration,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+impl RelayArgs {
+    /// Checks all settings.
+    ///
+    /// # Errors
+    /// Names everything that is wrong.
+    pub fn check(self) -> Result<RelayConfig, ConfigError> {
+        let mut problems = Problems::default();
+        let http_address = problems.parse_or(
+            "ONBOARD_HTTP_ADDRESS",
+            self.http_address.as_deref(),
+            SocketAddr::from(([0, 0, 0, 0], 4003)),
+        );
+        let settings = Settings {
+            sweep_interval: problems.duration_or(
+                "RELAY_SWEEP_INTERVAL",
+                self.relay_sweep_interval.as_deref(),
+                SECOND,
+                SECOND / 10..=SECOND * 60,
+            ),
+            concurrency: problems.number_or(
+                "RELAY_CONCURRENCY",
+                self.relay_concurrency.as_deref(),
+                8,
+                1..=256,
+            ),
+            claim_lease: problems.duration_or(
+                "RELAY_CLAIM_LEASE",
+                self.relay_claim_lease.as_deref(),
+                SECOND * 15,
+                SECOND * 10..=SECOND * 600,
+            ),
+            overdue: problems.duration_or(
+                "REGISTRATION_OVERDUE",
+                self.registration_overdue.as_deref(),
+                Duration::from_millis(OVERDUE_MS_DEFAULT),
+                SECOND..=SECOND * 3600,
+            ),
+        };
+        let mongo = self.mongo.check(&mut problems);
+        let temporal = self.temporal.check(&mut problems);
+        let config = mongo.zip(temporal).map(|(mongo, temporal)| RelayConfig {
+            http_address,
+            mongo,
+            temporal,
+            settings,
+        });
+        problems.finish(config)
+    }
+}

@@ -1,0 +1,56 @@
+//! Settings of the worker.
+
+use std::net::SocketAddr;
+
+use onboard_broker::{BrokerArgs, BrokerConfig};
+use onboard_runtime::{ConfigError, Problems};
+use onboard_store::{MongoArgs, MongoConfig};
+use onboard_temporal::{TemporalArgs, TemporalConfig};
+
+/// Settings of the worker as text.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct WorkerArgs {
+    /// Address of health and metrics. Default: `0.0.0.0:4004`.
+    #[arg(long, env = "ONBOARD_HTTP_ADDRESS")]
+    pub http_address: Option<String>,
+    #[command(flatten)]
+    /// MongoDB.
+    pub mongo: MongoArgs,
+    #[command(flatten)]
+    /// RabbitMQ.
+    pub broker: BrokerArgs,
+    #[command(flatten)]
+    /// Temporal.
+    pub temporal: TemporalArgs,
+}
+
+/// Checked settings of the worker.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    pub(crate) http_address: SocketAddr,
+    pub(crate) mongo: MongoConfig,
+    pub(crate) broker: BrokerConfig,
+    pub(crate) temporal: TemporalConfig,
+}
+
+impl WorkerArgs {
+    /// Checks all settings.
+    ///
+    /// # Errors
+    /// Names everything that is wrong.
+    pub fn check(self) -> Result<WorkerConfig, ConfigError> {
+        let mut problems = Problems::default();
+        let http_address = problems.parse_or(
+            "ONBOARD_HTTP_ADDRESS",
+            self.http_address.as_deref(),
+            SocketAddr::from(([0, 0, 0, 0], 4004)),
+        );
+        let mongo = self.mongo.check(&mut problems);
+        let broker = self.broker.check(&mut problems);
+        let temporal = self.temporal.check(&mut problems);
+        let config = mongo.zip(broker).zip(temporal).map(|((mongo, broker), temporal)| {
+            WorkerConfig { http_address, mongo, broker, temporal }
+        });
+        problems.finish(config)
+    }
+}

@@ -1,0 +1,114 @@
+//! Temporal's worker on a thread of its own: its `run` future cannot move
+//! between threads. When `run` ends with an error the worker is made anew.
+
+use std::time::Duration;
+
+use onboard_activities::RegistrationActivities;
+use onboard_runtime::availability::chain;
+use onboard_runtime::{Backoff, Shutdown};
+use onboard_temporal::Temporal;
+use onboard_workflows::UserRegistration;
+use temporalio_sdk::runtime::PollerBehavior;
+use temporalio_sdk::{Runtime, Worker, WorkerOptions};
+use tokio::sync::oneshot;
+
+/// How long activities may take to end once the process is asked to stop.
+pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(12);
+/// When activities are told that they are cancelled.
+const GRACE: Duration = Duration::from_secs(8);
+/// Fewer cost a fifth of the throughput; more change nothing.
+const POLLERS: usize = 20;
+
+type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// Polls Temporal for workflow and activity tasks.
+pub(crate) struct Poller {
+    temporal: Temporal,
+    task_queue: String,
+    activities: RegistrationActivities,
+}
+
+/// The thread that polls.
+pub(crate) struct Polling(oneshot::Receiver<()>);
+
+impl Polling {
+    /// Waits until it has ended.
+    pub(crate) async fn ended(self) {
+        // A sender that is dropped without a word means a dead thread: ended too.
+        drop(self.0.await);
+    }
+}
+
+impl Poller {
+    pub(crate) fn new(
+        temporal: Temporal,
+        task_queue: String,
+        activities: RegistrationActivities,
+    ) -> Self {
+        Self { temporal, task_queue, activities }
+    }
+
+    /// Polls until the shutdown begins and what was taken is done. Should the
+    /// thread die, the process stops: a supervisor restarts it whole.
+    pub(crate) fn spawn(self, shutdown: &Shutdown) -> std::io::Result<Polling> {
+        let (ended, polling) = oneshot::channel();
+        let handle = tokio::runtime::Handle::current();
+        let shutdown = shutdown.clone();
+        std::thread::Builder::new().name("workflows".to_owned()).spawn(move || {
+            let _stop_with_me = StopOnDrop(shutdown.clone());
+            handle.block_on(self.supervise(&shutdown));
+            ended.send(()).ok();
+        })?;
+        Ok(Polling(polling))
+    }
+
+    async fn supervise(self, shutdown: &Shutdown) {
+        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
+        while !shutdown.has_begun() {
+            match self.run_once(shutdown).await {
+                Ok(()) => backoff.succeeded(),
+                Err(error) => {
+                    let wait = backoff.failed();
+                    let cause = chain(error.as_ref());
+                    tracing::warn!(cause, ?wait, "polling ended; begins again");
+                    shutdown.sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    async fn run_once(&self, shutdown: &Shutdown) -> Result<(), Fault> {
+        let Some(client) = self.temporal.connected(shutdown).await else { return Ok(()) };
+        let runtime = Runtime::from_current_tokio(Default::default())?;
+        let mut worker = Worker::new(&runtime, client, self.options()?)?;
+        let stop = worker.shutdown_handle();
+        tracing::info!(task_queue = self.task_queue, "polling for workflows and activities");
+        let mut run = std::pin::pin!(worker.run());
+        tokio::select! {
+            ended = &mut run => ended.map_err(Into::into),
+            () = shutdown.begun() => {
+                stop();
+                run.await.map_err(Into::into)
+            }
+        }
+    }
+
+    fn options(&self) -> Result<WorkerOptions, Fault> {
+        let pollers = PollerBehavior::SimpleMaximum(POLLERS);
+        Ok(WorkerOptions::new(self.task_queue.as_str())
+            .register_workflow::<UserRegistration>()?
+            .register_activities(self.activities.clone())
+            .workflow_task_poller_behavior(pollers)
+            .activity_task_poller_behavior(pollers)
+            .graceful_shutdown_period(GRACE)
+            .build())
+    }
+}
+
+struct StopOnDrop(Shutdown);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.begin();
+    }
+}

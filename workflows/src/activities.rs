@@ -1,0 +1,50 @@
+//! What the workflow asks for; the bodies are in the crate `activities`.
+
+#![allow(missing_docs, reason = "the macro drops the documents of what it declares")]
+
+use onboard_contract::names::{
+    ACTIVITY_CHECK, ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH, ACTIVITY_RECORD,
+};
+use onboard_contract::Acknowledgement;
+use onboard_contract::workflow::EventRef;
+use temporalio_common::ActivityError;
+use temporalio_macros::activity_definitions;
+
+/// The activities of a registration.
+#[derive(Debug, Clone, Copy)]
+pub struct RegistrationActivities;
+
+#[activity_definitions]
+#[expect(clippy::unimplemented, clippy::missing_errors_doc, reason = "the macro demands this body")]
+impl RegistrationActivities {
+    /// Publishes the event and awaits the broker's confirm.
+    #[activity(name = ACTIVITY_PUBLISH)]
+    pub fn publish_user_registered(event: EventRef) -> Result<(), ActivityError> {
+        unimplemented!()
+    }
+
+    /// Moves the outbox row from PENDING to SENT.
+    #[activity(name = ACTIVITY_MARK_SENT)]
+    pub fn mark_outbox_sent(event: EventRef) -> Result<(), ActivityError> {
+        unimplemented!()
+    }
+
+    /// Looks into the inbox: has the todo service processed the event?
+    #[activity(name = ACTIVITY_CHECK)]
+    pub fn check_todo_acknowledgement(
+        event: EventRef,
+    ) -> Result<Option<Acknowledgement>, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Writes the terminal record on the outbox row.
+    #[activity(name = ACTIVITY_RECORD)]
+    pub fn record_acknowledgement(event: EventRef) -> Result<(), ActivityError> {
+        unimplemented!()
+    }
+}
+
+/// The contracts that the bodies are checked against.
+pub use registration_activities::{
+    CheckTodoAcknowledgement, MarkOutboxSent, PublishUserRegistered, RecordAcknowledgement,
+};
