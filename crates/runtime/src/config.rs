@@ -12,15 +12,6 @@ use secrecy::SecretString;
 #[derive(Debug)]
 pub struct ConfigError(Vec<String>);
 
-impl ConfigError {
-    /// The problems of two parts of a configuration as one.
-    #[must_use]
-    pub fn join(mut self, other: Self) -> Self {
-        self.0.extend(other.0);
-        self
-    }
-}
-
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the configuration is not usable:")?;

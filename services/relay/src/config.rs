@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
-use onboard_runtime::{ConfigError, Problems};
+use onboard_runtime::Problems;
 use onboard_store::{MongoArgs, MongoConfig};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 
@@ -59,11 +59,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 impl RelayArgs {
     /// Checks all settings.
-    ///
-    /// # Errors
-    /// Names everything that is wrong.
-    pub fn check(self) -> Result<RelayConfig, ConfigError> {
-        let mut problems = Problems::default();
+    pub fn check(self, problems: &mut Problems) -> Option<RelayConfig> {
         let http_address = problems.parse_or(
             "ONBOARD_HTTP_ADDRESS",
             self.http_address.as_deref(),
@@ -95,14 +91,13 @@ impl RelayArgs {
                 SECOND..=SECOND * 3600,
             ),
         };
-        let mongo = self.mongo.check(&mut problems);
-        let temporal = self.temporal.check(&mut problems);
-        let config = mongo.zip(temporal).map(|(mongo, temporal)| RelayConfig {
+        let mongo = self.mongo.check(problems);
+        let temporal = self.temporal.check(problems);
+        mongo.zip(temporal).map(|(mongo, temporal)| RelayConfig {
             http_address,
             mongo,
             temporal,
             settings,
-        });
-        problems.finish(config)
+        })
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use onboard_broker::{BrokerArgs, BrokerConfig};
-use onboard_runtime::{ConfigError, Problems};
+use onboard_runtime::Problems;
 use onboard_store::{MongoArgs, MongoConfig};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 
@@ -35,22 +35,17 @@ pub struct WorkerConfig {
 
 impl WorkerArgs {
     /// Checks all settings.
-    ///
-    /// # Errors
-    /// Names everything that is wrong.
-    pub fn check(self) -> Result<WorkerConfig, ConfigError> {
-        let mut problems = Problems::default();
+    pub fn check(self, problems: &mut Problems) -> Option<WorkerConfig> {
         let http_address = problems.parse_or(
             "ONBOARD_HTTP_ADDRESS",
             self.http_address.as_deref(),
             SocketAddr::from(([0, 0, 0, 0], 4004)),
         );
-        let mongo = self.mongo.check(&mut problems);
-        let broker = self.broker.check(&mut problems);
-        let temporal = self.temporal.check(&mut problems);
-        let config = mongo.zip(broker).zip(temporal).map(|((mongo, broker), temporal)| {
+        let mongo = self.mongo.check(problems);
+        let broker = self.broker.check(problems);
+        let temporal = self.temporal.check(problems);
+        mongo.zip(broker).zip(temporal).map(|((mongo, broker), temporal)| {
             WorkerConfig { http_address, mongo, broker, temporal }
-        });
-        problems.finish(config)
+        })
     }
 }

@@ -1,0 +1,154 @@
+//! The body of a request: one JSON object of bounded size.
+//!
+//! Each way a body can be wrong has its own status, checked in this order: not
+//! declared as JSON 415, too large 413, not JSON 400, not an object 422.
+
+use std::error::Error as _;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use http_body_util::LengthLimitError;
+use serde_json::{Map, Value};
+
+use crate::{FieldError, Kind, Problem};
+
+/// The largest body, unless the handler asks for another limit, in bytes.
+pub const BYTES_MAX: usize = 16 * 1024;
+
+/// A JSON object of at most `MAX` bytes.
+#[derive(Clone)]
+pub struct JsonObject<const MAX: usize = BYTES_MAX>(pub Map<String, Value>);
+
+impl<S: Sync, const MAX: usize> FromRequest<S> for JsonObject<MAX> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        check_media_type(&parts.headers)?;
+        let bytes = read(&parts.headers, body, MAX).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// Bodies hold passwords: never print one.
+impl<const MAX: usize> std::fmt::Debug for JsonObject<MAX> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JsonObject(..)")
+    }
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let plain = match headers.get(header::CONTENT_ENCODING) {
+        None => true,
+        Some(encoding) => encoding.as_bytes().eq_ignore_ascii_case(b"identity"),
+    };
+    if !plain {
+        return Err(Problem::new(Kind::UnsupportedMediaType).detail("Send the body uncompressed."));
+    }
+    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = declared.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Problem::new(Kind::UnsupportedMediaType))
+}
+
+async fn read(headers: &HeaderMap, body: Body, max: usize) -> Result<Bytes, Problem> {
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if declared.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > max) {
+        return Err(too_large(max));
+    }
+    axum::body::to_bytes(body, max).await.map_err(|error| {
+        if error.source().is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
+            return too_large(max);
+        }
+        Problem::new(Kind::MalformedJson).detail("The body did not arrive whole.")
+    })
+}
+
+fn too_large(max: usize) -> Problem {
+    Problem::new(Kind::TooLarge).detail(format!("The body may have at most {max} bytes."))
+}
+
+fn parse(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Problem::validation(vec![FieldError {
+            detail: "must be a JSON object".into(),
+            pointer: "#".into(),
+        }])),
+        // The position helps; the parser's own words could repeat the body.
+        Err(error) => Err(Problem::new(Kind::MalformedJson).detail(format!(
+            "The body is not JSON: see line {}, column {}.",
+            error.line(),
+            error.column()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::Occurrence;
+
+    type Case<'a> = (Option<&'a str>, &'a [u8], Result<(), Kind>);
+
+    async fn kind(content_type: Option<&str>, body: impl Into<Body>) -> Result<(), Kind> {
+        let mut request = Request::builder().method("POST");
+        if let Some(content_type) = content_type {
+            request = request.header(header::CONTENT_TYPE, content_type);
+        }
+        let request = request.body(body.into()).unwrap();
+        let read = JsonObject::<64>::from_request(request, &()).await;
+        read.map(|_| ()).map_err(|problem| problem.kind())
+    }
+
+    #[tokio::test]
+    async fn every_failure_has_its_kind() {
+        let json = Some("application/json");
+        let deep = "[".repeat(63);
+        let table: &[Case<'_>] = &[
+            (json, b"{}", Ok(())),
+            (Some("Application/JSON ; charset=utf-8"), b" {\"a\":1} ", Ok(())),
+            (None, b"{}", Err(Kind::UnsupportedMediaType)),
+            (Some("text/plain"), b"{}", Err(Kind::UnsupportedMediaType)),
+            (Some("application/jsonx"), b"{}", Err(Kind::UnsupportedMediaType)),
+            (Some("application/merge-patch+json"), b"{}", Err(Kind::UnsupportedMediaType)),
+            (json, b"", Err(Kind::MalformedJson)),
+            (json, b"{", Err(Kind::MalformedJson)),
+            (json, b"{} {}", Err(Kind::MalformedJson)),
+            (json, b"{\"a\":\"\xff\"}", Err(Kind::MalformedJson)),
+            (json, b"\xef\xbb\xbf{}", Err(Kind::MalformedJson)),
+            (json, deep.as_bytes(), Err(Kind::MalformedJson)),
+            (json, b"null", Err(Kind::ValidationFailed)),
+            (json, b"[{}]", Err(Kind::ValidationFailed)),
+            (json, b"\"text\"", Err(Kind::ValidationFailed)),
+            (json, &[b' '; 65], Err(Kind::TooLarge)),
+        ];
+        for (content_type, body, expected) in table {
+            let found = kind(*content_type, body.to_vec()).await;
+            assert_eq!(found, *expected, "{content_type:?} {}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_compressed_body_is_refused() {
+        let request = Request::builder()
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_ENCODING, "gzip")
+            .body(Body::from("{}"))
+            .unwrap();
+        let problem = JsonObject::<64>::from_request(request, &()).await.unwrap_err();
+        assert_eq!(problem.kind(), Kind::UnsupportedMediaType);
+    }
+
+    #[test]
+    fn the_answer_does_not_repeat_the_body() {
+        let problem = parse(b"{\"password\": hunter2}").unwrap_err();
+        let words =
+            serde_json::from_slice::<Value>(&problem.to_json(Occurrence::default())).unwrap();
+        assert!(!words.to_string().contains("hunter2"), "{words}");
+        assert!(words.to_string().contains("line 1, column 14"), "{words}");
+    }
+}

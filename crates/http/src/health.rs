@@ -1,0 +1,59 @@
+//! Whether the process lives, and whether it can do its work now.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use onboard_runtime::Readiness;
+use serde_json::json;
+
+use crate::{Kind, Problem, metrics};
+
+/// The paths every service answers.
+pub(crate) fn routes(readiness: Readiness) -> Router {
+    Router::new()
+        .route("/healthz", get(alive))
+        .route("/readyz", get(ready).with_state(readiness))
+        .route("/metrics", get(metrics::scrape))
+        .route("/problems/{slug}", get(problem))
+}
+
+/// Whether the path is for machines that watch, who ask all the time.
+pub(crate) fn is_watched(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/metrics")
+}
+
+/// Touches no dependency: a restart would not bring one back.
+async fn alive() -> Response {
+    Json(json!({"status": "ok"})).into_response()
+}
+
+async fn ready(State(readiness): State<Readiness>) -> Response {
+    let found = readiness.check().await;
+    let ready = found.iter().all(|check| check.problem.is_none());
+    let checks: BTreeMap<_, _> = found
+        .into_iter()
+        .map(|check| (check.name, check.problem.unwrap_or_else(|| "ok".to_owned())))
+        .collect();
+    let (status, word) = if ready {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+    };
+    (status, Json(json!({"status": word, "checks": checks}))).into_response()
+}
+
+/// What a problem type means.
+async fn problem(Path(slug): Path<String>) -> Result<Response, Problem> {
+    let kind = Kind::find(&slug).ok_or(Problem::new(Kind::NotFound))?;
+    Ok(Json(json!({
+        "type": format!("/problems/{}", kind.slug()),
+        "title": kind.title(),
+        "status": kind.status().as_u16(),
+        "meaning": kind.detail(),
+    }))
+    .into_response())
+}

@@ -1,0 +1,109 @@
+//! One span, one log line and one count per request, and the headers every
+//! answer carries. No query, no body and no raw path is written down: the
+//! matched path says which route it was.
+
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::Instrument;
+
+use crate::problem::Occurrence;
+use crate::{Problem, RequestTrace, health, trace};
+
+/// Headers of every answer that does not set them itself.
+const HEADERS: [(HeaderName, &str); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CACHE_CONTROL, "no-store"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (header::REFERRER_POLICY, "no-referrer"),
+];
+
+/// The outermost layer of every router.
+pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
+    let trace = RequestTrace::of(request.headers());
+    let seen = Seen::of(&request);
+    let path = request.uri().path().to_owned();
+    let span = tracing::info_span!(
+        "http.request",
+        method = seen.method,
+        path = seen.path,
+        trace_id = trace.0.trace_id(),
+        span_id = format!("{:016x}", trace::random_span()),
+        status = tracing::field::Empty,
+    );
+    request.extensions_mut().insert(trace.clone());
+    let started = Instant::now();
+    async move {
+        let mut response = next.run(request).await;
+        let occurrence = Occurrence { path: Some(&path), trace_id: Some(trace.0.trace_id()) };
+        complete(&mut response, occurrence);
+        seen.record(&response, started);
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// What may be written down about a request.
+struct Seen {
+    method: &'static str,
+    path: String,
+}
+
+impl Seen {
+    fn of(request: &Request) -> Self {
+        let matched = request.extensions().get::<MatchedPath>();
+        let path = matched.map_or("unmatched", MatchedPath::as_str).to_owned();
+        Self { method: method_label(request.method()), path }
+    }
+
+    fn record(self, response: &Response, started: Instant) {
+        let status = response.status().as_u16();
+        let elapsed = started.elapsed();
+        tracing::Span::current().record("status", status);
+        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        if health::is_watched(&self.path) {
+            tracing::debug!(status, elapsed_ms, "request");
+        } else {
+            tracing::info!(status, elapsed_ms, "request");
+        }
+        let labels = [("method", self.method.to_owned()), ("path", self.path)];
+        metrics::histogram!("http_request_seconds", &labels).record(elapsed.as_secs_f64());
+        let [method, path] = labels;
+        let labels = [method, path, ("status", status.to_string())];
+        metrics::counter!("http_requests_total", &labels).increment(1);
+    }
+}
+
+/// Clients may invent methods; a label may not grow without bound.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
+    }
+}
+
+fn complete(response: &mut Response, occurrence: Occurrence<'_>) {
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let body = problem.to_json(occurrence);
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = Body::from(body);
+    }
+    add_missing(response.headers_mut());
+}
+
+fn add_missing(headers: &mut HeaderMap) {
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
