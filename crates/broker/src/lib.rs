@@ -1,1 +1,35 @@
-//! x
+//! RabbitMQ: publish with proof, consume with care.
+//!
+//! Stops 3 and 5 of a registration go through here. What this crate holds to:
+//! - A publish is persistent, mandatory and confirmed, or it is an error.
+//! - A delivery is settled (acked, requeued, dead-lettered) in one file,
+//!   `settle.rs`, and acked only when the handler says that it has committed.
+//! - Every call to the broker has a deadline; a dead, frozen or blocked broker
+//!   makes callers wait or fail, never hang and never crash.
+//! - Publishing and consuming use connections of their own: a memory or disk
+//!   alarm stops the socket of a publisher, and acks must not stand behind it.
+//!
+//! When the process dies here: a publish whose confirm was not seen may or may
+//! not have arrived and is made again under the same message id; a delivery
+//! that was not acked comes again.
+
+mod config;
+mod connection;
+mod consumer;
+mod dead_letter;
+mod incoming;
+mod lanes;
+mod link;
+mod message;
+mod publisher;
+mod settle;
+mod setup;
+pub mod topology;
+
+pub use config::{BrokerArgs, BrokerConfig};
+pub use connection::ConnectError;
+pub use consumer::Consumer;
+pub use incoming::{Incoming, Verdict};
+pub use message::Message;
+pub use publisher::{PublishError, Publisher};
+pub use setup::setup;

@@ -3,11 +3,19 @@
 //! Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 64 bad
 //! configuration, 69 a server cannot be reached.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::up;
+use onboard_auth::AuthArgs;
+use onboard_relay::RelayArgs;
+use onboard_runtime::{ConfigError, exit};
+use onboard_todo::TodoArgs;
+use onboard_worker::WorkerArgs;
+
+use crate::commands::service::ServiceArgs;
+use crate::commands::{control, guard, probe, service, setup, up};
 
 #[derive(Debug, Parser)]
 #[command(name = "onboard", version, about = "User registration that cannot lose anyone")]
@@ -20,20 +28,69 @@ struct Cli {
 enum Command {
     /// Run the whole system on this machine (the default).
     Up(up::UpArgs),
+    /// Stop the running `up`.
+    Down(control::DownArgs),
+    /// Show every component of the running `up`.
+    Status(control::StatusArgs),
+    /// Stop one component and keep it stopped.
+    Stop(control::ComponentArgs),
+    /// Start one component.
+    Start(control::ComponentArgs),
+    /// Kill one component; it is restarted.
+    Kill(control::ComponentArgs),
+    /// Prepare MongoDB, RabbitMQ and Temporal; safe to repeat.
+    Setup(setup::SetupArgs),
+    /// Run the auth service: registration over HTTP.
+    Auth(ServiceArgs<AuthArgs>),
+    /// Run the relay: starts one workflow per outbox row.
+    Relay(ServiceArgs<RelayArgs>),
+    /// Run the worker: the registration workflow and its activities.
+    Worker(ServiceArgs<WorkerArgs>),
+    /// Run the todo service: creates the welcome task.
+    Todo(ServiceArgs<TodoArgs>),
+    /// Run a command that ends with the process that started it.
+    #[command(hide = true)]
+    Guard(guard::GuardArgs),
+    /// Tell whether a service answers with a success.
+    #[command(hide = true)]
+    Probe(probe::ProbeArgs),
 }
 
 /// Runs the program; called by the binary and by the tests' copy of it.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let done = match cli.command.unwrap_or_else(|| Command::Up(up::UpArgs::default())) {
+    let done = match cli.command.unwrap_or_else(default_command) {
         Command::Up(args) => up::run(args),
+        Command::Down(args) => control::down(&args),
+        Command::Status(args) => control::status(&args),
+        Command::Stop(args) => control::stop(args),
+        Command::Start(args) => control::start(args),
+        Command::Kill(args) => control::kill(args),
+        Command::Setup(args) => setup::run(args),
+        Command::Auth(args) => service::auth(args),
+        Command::Relay(args) => service::relay(args),
+        Command::Worker(args) => service::worker(args),
+        Command::Todo(args) => service::todo(args),
+        Command::Guard(args) => guard::run(&args),
+        Command::Probe(args) => probe::run(&args),
     };
     match done {
         Ok(code) => code,
         Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::from(1)
+            // Before telemetry is set up there is only standard error.
+            writeln!(std::io::stderr().lock(), "onboard: {error:#}").ok();
+            let bad_config = error.downcast_ref::<ConfigError>().is_some();
+            ExitCode::from(if bad_config { exit::CONFIG } else { exit::NO })
         }
+    }
+}
+
+/// `onboard` alone means `onboard up`, its variables included.
+fn default_command() -> Command {
+    let name = std::env::args_os().next().unwrap_or_else(|| "onboard".into());
+    match Cli::parse_from([name, "up".into()]).command {
+        Some(command) => command,
+        None => default_command(),
     }
 }

@@ -1,1 +1,75 @@
-//! x
+//! The todo service: turns `USER_REGISTERED` messages into welcome tasks, each
+//! exactly once, and tells the registration's workflow.
+//!
+//! It starts while MongoDB, RabbitMQ and Temporal are away and comes up when
+//! they do. It may die anywhere: before the commit the message comes again;
+//! after it the message is a duplicate; and what was committed but not
+//! acknowledged is found by the sweep. Several todo services may run.
+
+mod acknowledger;
+mod config;
+mod consumer;
+mod sweep;
+
+use std::time::Duration;
+
+use onboard_broker::{Consumer, Publisher};
+use onboard_http::Server;
+use onboard_runtime::{Readiness, Shutdown, Tasks};
+use onboard_store::{Inbox, Mongo};
+use onboard_temporal::Temporal;
+
+pub use config::{TodoArgs, TodoConfig};
+
+use crate::acknowledger::Acknowledger;
+use crate::consumer::Handler;
+
+/// How long messages in flight have to end at the shutdown.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
+
+/// The todo service could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The MongoDB settings are not usable.
+    #[error("the todo service cannot use MongoDB")]
+    Store(#[source] onboard_store::StoreError),
+    /// The HTTP address cannot be served.
+    #[error("the todo service cannot serve HTTP")]
+    Http(#[source] onboard_http::ServerError),
+}
+
+/// Runs the todo service until the shutdown begins.
+///
+/// # Errors
+/// See [`RunError`].
+pub async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError> {
+    let tasks = Tasks::new(shutdown.clone());
+    let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
+    let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
+    let dead_letters =
+        Publisher::start(&config.broker, "todo dead letters", &tasks, shutdown.clone());
+    let consumer =
+        Consumer::new(&config.broker, "todo consumer", config.prefetch, dead_letters.clone());
+
+    let readiness = Readiness::new(vec![mongo.check(), consumer.check(), temporal.check()]);
+    let http = Server::bind(config.http_address, axum::Router::new(), readiness)
+        .await
+        .map_err(RunError::Http)?;
+
+    let inbox = Inbox::new(&mongo);
+    let acknowledger =
+        Acknowledger::start(temporal.clone(), inbox.clone(), &tasks, shutdown.clone());
+    let sweep = sweep::run(temporal, inbox.clone(), config.sweep, shutdown.clone());
+    tasks.spawn("acknowledgement sweep", sweep);
+    let handler = Handler::new(inbox, acknowledger, shutdown.clone());
+    let consume = consumer.run(move |message| handler.clone().handle(message), shutdown.clone());
+    tasks.spawn("consumer", consume);
+
+    let served = http.serve(shutdown.clone()).await.map(drop).map_err(RunError::Http);
+    shutdown.begin();
+    if !tasks.drain(DRAIN_DEADLINE).await {
+        tracing::warn!("some messages were still being worked on; they come again");
+    }
+    dead_letters.close().await;
+    served
+}

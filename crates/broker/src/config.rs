@@ -1,0 +1,124 @@
+//! Where RabbitMQ is and how long to wait for it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lapin::uri::AMQPUri;
+use onboard_runtime::Problems;
+use secrecy::{ExposeSecret, SecretString};
+
+/// How long a publish waits for its confirm, unless configured. Together with
+/// the wait for the connection it must stay under the start-to-close time-out
+/// of the publish activity (10 s).
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
+/// Seconds between heartbeats, unless the URL says otherwise. Silence for two
+/// of them means that the connection is dead.
+const HEARTBEAT_S: u16 = 10;
+
+/// Settings of the RabbitMQ connections.
+#[derive(Clone, Default, clap::Args)]
+#[command(next_help_heading = "RabbitMQ")]
+pub struct BrokerArgs {
+    /// URL of RabbitMQ, `amqp://user:password@host:port/vhost` (`amqps` for
+    /// TLS); the vhost `/` is written `%2f`. Required; no default.
+    #[arg(long, env = "AMQP_URL", hide_env_values = true)]
+    pub amqp_url: Option<String>,
+    /// File that holds the URL, instead of `AMQP_URL`.
+    #[arg(long, env = "AMQP_URL_FILE")]
+    pub amqp_url_file: Option<PathBuf>,
+    /// How long a publish waits for RabbitMQ's confirm. A duration from 100ms
+    /// to 7s, so that it ends before the activity around it does.
+    /// Default: `5s`.
+    #[arg(long, env = "AMQP_CONFIRM_TIMEOUT")]
+    pub amqp_confirm_timeout: Option<String>,
+}
+
+impl fmt::Debug for BrokerArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BrokerArgs").finish_non_exhaustive()
+    }
+}
+
+/// Checked settings of the RabbitMQ connections.
+#[derive(Clone)]
+pub struct BrokerConfig {
+    pub(crate) uri: AMQPUri,
+    pub(crate) confirm_timeout: Duration,
+}
+
+impl fmt::Debug for BrokerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BrokerConfig")
+            .field("host", &self.uri.authority.host)
+            .field("port", &self.uri.authority.port)
+            .field("vhost", &self.uri.vhost)
+            .finish_non_exhaustive()
+    }
+}
+
+impl BrokerArgs {
+    /// Checks the settings.
+    pub fn check(self, problems: &mut Problems) -> Option<BrokerConfig> {
+        let confirm_timeout = problems.duration_or(
+            "AMQP_CONFIRM_TIMEOUT",
+            self.amqp_confirm_timeout.as_deref(),
+            CONFIRM_TIMEOUT,
+            Duration::from_millis(100)..=Duration::from_secs(7),
+        );
+        let url = problems.secret(
+            "AMQP_URL",
+            self.amqp_url.map(SecretString::from),
+            self.amqp_url_file.as_deref(),
+        )?;
+        let Ok(mut uri) = url.expose_secret().parse::<AMQPUri>() else {
+            // The parser's words are left out: they may repeat the password.
+            problems.push("AMQP_URL", "is not of the form amqp://user:password@host:port/vhost");
+            return None;
+        };
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
+        Some(BrokerConfig { uri, confirm_timeout })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(url: Option<&str>, timeout: Option<&str>) -> Result<BrokerConfig, String> {
+        let args = BrokerArgs {
+            amqp_url: url.map(str::to_owned),
+            amqp_url_file: None,
+            amqp_confirm_timeout: timeout.map(str::to_owned),
+        };
+        let mut problems = Problems::default();
+        let config = args.check(&mut problems);
+        problems.finish(config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_url_gets_a_heartbeat_and_keeps_its_own() {
+        let plain = check(Some("amqp://u:p@rabbit:5672/%2f"), None).unwrap();
+        assert_eq!((plain.uri.query.heartbeat, plain.uri.vhost.as_str()), (Some(10), "/"));
+        let own = check(Some("amqp://u:p@rabbit/v?heartbeat=30"), Some("1s")).unwrap();
+        assert_eq!(own.uri.query.heartbeat, Some(30));
+        assert_eq!(own.confirm_timeout, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn every_problem_is_said_and_no_password_is() {
+        let text = check(Some("http://u:hunter2@rabbit"), Some("9s")).unwrap_err();
+        assert!(text.contains("AMQP_URL: is not"), "{text}");
+        assert!(text.contains("AMQP_CONFIRM_TIMEOUT: must lie"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(check(None, None).unwrap_err().contains("AMQP_URL: is not set"));
+    }
+
+    #[test]
+    fn no_debug_output_shows_the_password() {
+        let url = "amqp://u:hunter2@rabbit/v";
+        let args = BrokerArgs { amqp_url: Some(url.to_owned()), ..BrokerArgs::default() };
+        let shown = format!("{args:?} {:?}", check(Some(url), None).unwrap());
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}

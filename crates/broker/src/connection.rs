@@ -1,0 +1,131 @@
+//! One connection: opened under a deadline, with the topology declared on it.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{Connection, ConnectionProperties, Event};
+use onboard_runtime::Availability;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::{BrokerConfig, topology};
+
+/// How long connecting and declaring may take.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one call on an open connection may take.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a connection is looked at, should its events have been missed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a broker that once did not answer has to say its first byte.
+const KNOCK_TIMEOUT: Duration = Duration::from_secs(3);
+const PROTOCOL_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody answers.
+    #[error("RabbitMQ did not answer within {} s", CONNECT_TIMEOUT.as_secs())]
+    TimedOut,
+    /// The connection was refused, by the network or by RabbitMQ.
+    #[error("cannot connect to RabbitMQ")]
+    Refused(#[source] lapin::Error),
+    /// Something exists with other arguments than this build declares.
+    #[error("RabbitMQ refuses the topology")]
+    Topology(#[source] lapin::Error),
+}
+
+/// Opens connections under one name, which RabbitMQ's management page shows.
+#[derive(Debug, Clone)]
+pub(crate) struct Dialer {
+    config: BrokerConfig,
+    name: String,
+    /// lapin cannot end a handshake that never answers: its thread stays until
+    /// the socket closes. So once a broker has not answered, it is knocked at
+    /// with a socket of our own before lapin is let near it again.
+    knock_first: bool,
+}
+
+impl Dialer {
+    pub(crate) fn new(config: &BrokerConfig, name: &str) -> Self {
+        Self { config: config.clone(), name: name.to_owned(), knock_first: false }
+    }
+
+    /// Connects and declares the topology.
+    pub(crate) async fn open(&mut self) -> Result<Connection, ConnectError> {
+        if self.knock_first && !knock(&self.config.uri).await {
+            return Err(ConnectError::TimedOut);
+        }
+        let opened = timeout(CONNECT_TIMEOUT, open(&self.config.uri, &self.name)).await;
+        self.knock_first = opened.is_err();
+        opened.unwrap_or(Err(ConnectError::TimedOut))
+    }
+}
+
+async fn open(uri: &AMQPUri, name: &str) -> Result<Connection, ConnectError> {
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let connection =
+        Connection::connect_uri(uri.clone(), properties).await.map_err(ConnectError::Refused)?;
+    let channel = connection.create_channel().await.map_err(ConnectError::Refused)?;
+    topology::declare(&channel).await.map_err(ConnectError::Topology)?;
+    channel.close(200, "declared".into()).await.map_err(ConnectError::Refused)?;
+    Ok(connection)
+}
+
+/// Whether something that speaks AMQP answers. Only plain AMQP can be asked.
+async fn knock(uri: &AMQPUri) -> bool {
+    if uri.scheme == AMQPScheme::AMQPS {
+        return true;
+    }
+    let answer = async {
+        let address = (uri.authority.host.as_str(), uri.authority.port);
+        let mut socket = TcpStream::connect(address).await?;
+        socket.write_all(PROTOCOL_HEADER).await?;
+        socket.read_u8().await
+    };
+    // A refusal is an answer too: lapin then says it in better words.
+    timeout(KNOCK_TIMEOUT, answer).await.is_ok()
+}
+
+/// Waits until the connection is dead and says why; meanwhile it says when an
+/// alarm blocks the connection and when it is lifted.
+pub(crate) async fn died(connection: &Connection, availability: &Availability) -> String {
+    let mut events = std::pin::pin!(connection.events_listener());
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Event::Error(error)) => return error.to_string(),
+                Some(Event::ConnectionBlocked(reason)) => drop(availability.down(&blocked(&reason))),
+                Some(Event::ConnectionUnblocked) => drop(availability.up()),
+                Some(_) => (),
+                None => return "the connection is closed".to_owned(),
+            },
+            _ = looks.tick() => if !connection.status().connected() {
+                return "the connection is closed".to_owned();
+            },
+        }
+    }
+}
+
+fn blocked(reason: &str) -> String {
+    format!("RabbitMQ takes no messages: alarm ({reason})")
+}
+
+/// Whether the connection answers now.
+pub(crate) async fn probe(connection: &Connection) -> Result<(), String> {
+    if connection.status().blocked() {
+        return Err("blocked by an alarm".to_owned());
+    }
+    let channel = connection.create_channel().await.map_err(|error| error.to_string())?;
+    channel.close(200, "probed".into()).await.map_err(|error| error.to_string())
+}
+
+/// Says goodbye, if RabbitMQ still listens.
+pub(crate) async fn close(connection: &Connection) {
+    let goodbye = connection.close(200, "stopping".into());
+    if let Ok(Err(error)) = timeout(CALL_TIMEOUT, goodbye).await {
+        tracing::debug!(%error, "the connection was closed before");
+    }
+}

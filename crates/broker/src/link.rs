@@ -1,0 +1,117 @@
+//! A supervised connection: kept open until the shutdown, whatever happens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::Connection;
+use onboard_runtime::availability::chain;
+use onboard_runtime::{Availability, Backoff, Check, Shutdown};
+use tokio::sync::watch;
+
+use crate::connection::{Dialer, close, died, probe};
+
+/// The wait after the first failure.
+pub(crate) const BACKOFF_FIRST: Duration = Duration::from_millis(250);
+/// The longest wait between two tries.
+pub(crate) const BACKOFF_CAP: Duration = Duration::from_secs(5);
+/// How often a blocked connection is looked at while a caller waits.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What a connection is right now.
+#[derive(Debug, Clone)]
+pub(crate) enum LinkState {
+    /// There is none, and why.
+    Down(String),
+    /// It is open.
+    Up(Arc<Connection>),
+}
+
+/// The other processes' view on a supervised connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Link(watch::Receiver<LinkState>);
+
+impl Link {
+    /// A link and the sender that moves it.
+    pub(crate) fn new() -> (watch::Sender<LinkState>, Self) {
+        let (state, link) = watch::channel(LinkState::Down("not connected yet".to_owned()));
+        (state, Self(link))
+    }
+
+    /// The connection, as soon as it is open and takes messages; or, after
+    /// `patience`, why it does not.
+    pub(crate) async fn ready(&self, patience: Duration) -> Result<Arc<Connection>, String> {
+        let mut link = self.0.clone();
+        let open = async {
+            loop {
+                match self.open() {
+                    Ok(connection) => return connection,
+                    Err(_) => drop(tokio::time::timeout(LOOK_EVERY, link.changed()).await),
+                }
+            }
+        };
+        match tokio::time::timeout(patience, open).await {
+            Ok(connection) => Ok(connection),
+            Err(_) => self.open(),
+        }
+    }
+
+    fn open(&self) -> Result<Arc<Connection>, String> {
+        match &*self.0.borrow() {
+            LinkState::Up(connection) if connection.status().blocked() => {
+                Err("blocked by an alarm".to_owned())
+            }
+            LinkState::Up(connection) if connection.status().connected() => {
+                Ok(Arc::clone(connection))
+            }
+            LinkState::Up(_) => Err("the connection was lost".to_owned()),
+            LinkState::Down(cause) => Err(cause.clone()),
+        }
+    }
+
+    /// Whether RabbitMQ answers on it now.
+    pub(crate) fn check(&self) -> Check {
+        let link = self.clone();
+        Check::new("rabbitmq", move || {
+            let state = link.open();
+            async move { probe(&*state?).await }
+        })
+    }
+
+    /// Closes the connection, if there is one.
+    pub(crate) async fn close(&self) {
+        let state = self.0.borrow().clone();
+        if let LinkState::Up(connection) = state {
+            close(&connection).await;
+        }
+    }
+}
+
+/// Keeps the link up until the shutdown. Then it leaves the connection as it
+/// is: work that is being finished still needs it.
+pub(crate) async fn supervise(
+    mut dialer: Dialer,
+    state: watch::Sender<LinkState>,
+    shutdown: Shutdown,
+) {
+    let availability = Availability::new("rabbitmq (publishing)");
+    let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_CAP);
+    while !shutdown.has_begun() {
+        let Some(opened) = shutdown.or(dialer.open()).await else { return };
+        let cause = match opened {
+            Ok(connection) => {
+                let connection = Arc::new(connection);
+                state.send_replace(LinkState::Up(Arc::clone(&connection)));
+                availability.up();
+                backoff.succeeded();
+                let Some(cause) = shutdown.or(died(&connection, &availability)).await else {
+                    return;
+                };
+                cause
+            }
+            Err(error) => chain(&error),
+        };
+        availability.down(&cause);
+        state.send_replace(LinkState::Down(cause));
+        shutdown.sleep(backoff.failed()).await;
+    }
+}

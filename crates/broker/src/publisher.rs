@@ -1,0 +1,241 @@
+//! Stop 3 of a registration: publish, and know that it arrived.
+//!
+//! A publish is done only when RabbitMQ has confirmed it and has not returned
+//! it: RabbitMQ confirms a message that reached no queue like any other.
+//! Everything else is an error, and none says that the message did not arrive:
+//! publish again under the same message id.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::options::BasicPublishOptions;
+use lapin::{BasicProperties, Channel, Confirmation};
+use onboard_contract::names::{EXCHANGE, ROUTING_KEY};
+use onboard_contract::EventId;
+use onboard_runtime::{Check, Shutdown, Tasks};
+use tokio::time::timeout;
+
+use crate::connection::Dialer;
+use crate::lanes::Lanes;
+use crate::link::{Link, supervise};
+use crate::{BrokerConfig, Message};
+
+/// How long a publish waits for a connection that is not there.
+const LINK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Publishes over one supervised connection. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    link: Link,
+    lanes: Lanes,
+    confirm_timeout: Duration,
+}
+
+/// The event is not known to be in the queue.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// RabbitMQ is away or blocked by an alarm, or went away meanwhile.
+    #[error("event {event_id} was not published: RabbitMQ is away ({cause})")]
+    Unavailable {
+        /// The event.
+        event_id: EventId,
+        /// Why.
+        cause: String,
+    },
+    /// No queue is bound for the event.
+    #[error("event {event_id} reached no queue ({code} {text})")]
+    Unroutable {
+        /// The event.
+        event_id: EventId,
+        /// AMQP's reply code, 312 for "no route".
+        code: u16,
+        /// AMQP's reply text.
+        text: String,
+    },
+    /// RabbitMQ refused it; most likely the queue is full.
+    #[error("RabbitMQ refused event {event_id} (is the queue full?)")]
+    Nacked {
+        /// The event.
+        event_id: EventId,
+    },
+    /// The confirm did not come in time; whether the message arrived is unknown.
+    #[error("RabbitMQ did not confirm event {event_id} within {after:?}")]
+    TimedOut {
+        /// The event.
+        event_id: EventId,
+        /// How long it was waited for.
+        after: Duration,
+    },
+}
+
+impl PublishError {
+    /// Whether publishing again may succeed. Always: each of these ends when
+    /// a server comes back or an operator binds, drains or frees something.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unavailable { .. }
+            | Self::Unroutable { .. }
+            | Self::Nacked { .. }
+            | Self::TimedOut { .. } => true,
+        }
+    }
+}
+
+impl Publisher {
+    /// Starts to connect, and keeps connected until the shutdown. `name` is
+    /// what RabbitMQ's management page shows.
+    #[must_use]
+    pub fn start(config: &BrokerConfig, name: &str, tasks: &Tasks, shutdown: Shutdown) -> Self {
+        let (state, link) = Link::new();
+        let dialer = Dialer::new(config, name);
+        tasks.spawn("broker publisher", supervise(dialer, state, shutdown));
+        let inner = Inner { link, lanes: Lanes::new(), confirm_timeout: config.confirm_timeout };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Publishes the event and waits for the confirm. Many callers may do so
+    /// at once. Takes at most 2 s for the connection and then the confirm
+    /// time-out.
+    ///
+    /// # Errors
+    /// The event is not known to be in the queue.
+    pub async fn publish(&self, message: &Message) -> Result<(), PublishError> {
+        self.send(EXCHANGE, ROUTING_KEY, &message.body, message.properties())
+            .await
+            .map_err(|error| error.about(message.event_id))
+    }
+
+    /// Publishes persistent, mandatory and confirmed. The properties say
+    /// "persistent"; the rest is said here.
+    pub(crate) async fn send(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> Result<(), SendError> {
+        let connection =
+            self.inner.link.ready(LINK_PATIENCE).await.map_err(SendError::Unavailable)?;
+        let confirmed = async {
+            let lane = self.inner.lanes.take(&connection).await?;
+            let confirmation =
+                confirm(&lane.channel, exchange, routing_key, body, properties).await?;
+            self.inner.lanes.give_back(lane);
+            Ok::<_, lapin::Error>(confirmation)
+        };
+        let after = self.inner.confirm_timeout;
+        match timeout(after, confirmed).await {
+            Ok(Ok(confirmation)) => judge(confirmation),
+            Ok(Err(error)) => Err(SendError::Unavailable(error.to_string())),
+            Err(_) => Err(SendError::TimedOut(after)),
+        }
+    }
+
+    /// Whether RabbitMQ answers and takes messages.
+    #[must_use]
+    pub fn check(&self) -> Check {
+        self.inner.link.check()
+    }
+
+    /// Closes the connection. To be called when nothing publishes any more;
+    /// a publisher that is only dropped says no goodbye.
+    pub async fn close(&self) {
+        self.inner.link.close().await;
+    }
+}
+
+async fn confirm(
+    channel: &Channel,
+    exchange: &str,
+    routing_key: &str,
+    body: &[u8],
+    properties: BasicProperties,
+) -> lapin::Result<Confirmation> {
+    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+    channel
+        .basic_publish(exchange.into(), routing_key.into(), options, body, properties)
+        .await?
+        .await
+}
+
+fn judge(confirmation: Confirmation) -> Result<(), SendError> {
+    match confirmation {
+        Confirmation::Ack(None) => Ok(()),
+        Confirmation::Ack(Some(returned)) => Err(SendError::Unroutable {
+            code: returned.reply_code,
+            text: returned.reply_text.to_string(),
+        }),
+        Confirmation::Nack(_) => Err(SendError::Nacked),
+        // Every lane is in confirm mode.
+        Confirmation::NotRequested => {
+            Err(SendError::Unavailable("the channel is not in confirm mode".to_owned()))
+        }
+    }
+}
+
+/// [`PublishError`] of a message that need not have an event id.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SendError {
+    #[error("RabbitMQ is away ({0})")]
+    Unavailable(String),
+    #[error("it reached no queue ({code} {text})")]
+    Unroutable { code: u16, text: String },
+    #[error("RabbitMQ refused it")]
+    Nacked,
+    #[error("RabbitMQ did not confirm it within {0:?}")]
+    TimedOut(Duration),
+}
+
+impl SendError {
+    fn about(self, event_id: EventId) -> PublishError {
+        match self {
+            Self::Unavailable(cause) => PublishError::Unavailable { event_id, cause },
+            Self::Unroutable { code, text } => PublishError::Unroutable { event_id, code, text },
+            Self::Nacked => PublishError::Nacked { event_id },
+            Self::TimedOut(after) => PublishError::TimedOut { event_id, after },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use onboard_runtime::clock;
+
+    #[test]
+    fn only_a_plain_ack_is_a_success() {
+        assert!(judge(Confirmation::Ack(None)).is_ok());
+        assert!(matches!(judge(Confirmation::Nack(None)), Err(SendError::Nacked)));
+        assert!(matches!(judge(Confirmation::NotRequested), Err(SendError::Unavailable(_))));
+    }
+
+    #[test]
+    fn every_error_names_the_event() {
+        let event_id: EventId = clock::ordered_id().into();
+        for error in [
+            SendError::Unavailable("gone".to_owned()),
+            SendError::Unroutable { code: 312, text: "NO_ROUTE".to_owned() },
+            SendError::Nacked,
+            SendError::TimedOut(Duration::from_secs(5)),
+        ] {
+            let error = error.about(event_id);
+            assert!(error.to_string().contains(&event_id.to_string()), "{error}");
+            assert!(error.is_retryable());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_connection_a_publish_ends_as_unavailable() {
+        let (_state, link) = Link::new();
+        let inner = Inner { link, lanes: Lanes::new(), confirm_timeout: Duration::from_secs(5) };
+        let publisher = Publisher { inner: Arc::new(inner) };
+        let sent = publisher.send("x", "y", b"{}", BasicProperties::default()).await;
+        assert!(matches!(sent, Err(SendError::Unavailable(_))), "{sent:?}");
+    }
+}

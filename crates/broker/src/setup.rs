@@ -1,0 +1,15 @@
+//! `onboard setup`: connect once, declare, close. Safe to run twice at once.
+
+use crate::connection::{Dialer, close};
+use crate::{BrokerConfig, ConnectError};
+
+/// Declares exchanges, queues and bindings.
+///
+/// # Errors
+/// RabbitMQ does not answer, refuses the connection, or has something of the
+/// same name with other arguments.
+pub async fn setup(config: &BrokerConfig) -> Result<(), ConnectError> {
+    let connection = Dialer::new(config, "onboard setup").open().await?;
+    close(&connection).await;
+    Ok(())
+}

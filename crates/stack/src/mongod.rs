@@ -1,0 +1,50 @@
+//! mongod as a replica set of one (`onboard setup` initiates the set).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::Home;
+use crate::component::Spec;
+use crate::ports::Ports;
+use crate::probe::Probe;
+use crate::process::Launch;
+
+const CACHE_GB: &str = "0.5";
+const OPLOG_MB: &str = "512";
+
+pub(crate) fn spec(
+    home: &Home,
+    ports: &Ports,
+    program: PathBuf,
+    test_commands: bool,
+) -> anyhow::Result<Spec> {
+    let data = home.data("mongo")?;
+    let mut args: Vec<OsString> = vec!["--dbpath".into(), data.clone().into()];
+    args.extend(["--port".into(), ports.mongo.to_string().into()]);
+    args.extend(
+        ["--bind_ip", "127.0.0.1", "--nounixsocket", "--replSet", "rs0"].map(OsString::from),
+    );
+    args.extend(["--wiredTigerCacheSizeGB", CACHE_GB, "--oplogSize", OPLOG_MB].map(OsString::from));
+    args.extend(
+        ["--quiet", "--setParameter", "diagnosticDataCollectionEnabled=false"].map(OsString::from),
+    );
+    if test_commands {
+        args.extend(["--setParameter", "enableTestCommands=1"].map(OsString::from));
+    }
+    Ok(Spec {
+        name: "mongo".to_owned(),
+        launch: Launch {
+            program,
+            args,
+            env: vec![("LC_ALL".to_owned(), "C".into()), ("HOME".to_owned(), data.clone().into())],
+            env_alone: true,
+            dir: Some(data),
+            log: home.log("mongo"),
+        },
+        probe: Probe::Mongo { port: ports.mongo },
+        port: ports.mongo,
+        ready_within: Duration::from_mins(1),
+        stop_within: Duration::from_secs(30),
+    })
+}

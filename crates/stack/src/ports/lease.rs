@@ -1,0 +1,70 @@
+//! A free port, ours until the lease is dropped.
+
+use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::path::PathBuf;
+
+use anyhow::bail;
+
+const FIRST: u16 = 18_000;
+const LAST: u16 = 31_999;
+const TRIES: u16 = 200;
+
+/// A port that no other stack on this machine chooses while this lives.
+#[derive(Debug)]
+pub struct Lease {
+    port: u16,
+    _lock: Option<File>,
+}
+
+impl Lease {
+    /// Any free port.
+    ///
+    /// # Errors
+    /// When two hundred ports in a row are taken.
+    pub fn any() -> anyhow::Result<Self> {
+        let span = LAST - FIRST + 1;
+        let start = RandomState::new().build_hasher().finish() % u64::from(span);
+        let start = u16::try_from(start).unwrap_or(0);
+        for step in 0..TRIES {
+            let port = FIRST + (start + step) % span;
+            if let Some(lease) = Self::of(port) {
+                return Ok(lease);
+            }
+        }
+        bail!("no free port found from {} on", FIRST + start);
+    }
+
+    /// This port, when it is free.
+    #[must_use]
+    pub fn of(port: u16) -> Option<Self> {
+        let lock = match open(port) {
+            Some(file) => {
+                file.try_lock().ok()?;
+                Some(file)
+            }
+            // No place for lock files: the port being free must do.
+            None => None,
+        };
+        super::is_free(port).then_some(Self { port, _lock: lock })
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+fn open(port: u16) -> Option<File> {
+    use std::os::unix::fs::MetadataExt as _;
+    let uid = std::fs::metadata("/proc/self").ok()?.uid();
+    let dir: PathBuf = std::env::temp_dir().join(format!("onboard-ports-{uid}"));
+    std::fs::create_dir_all(&dir).ok()?;
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(dir.join(port.to_string()))
+        .ok()
+}

@@ -1,0 +1,81 @@
+//! How a child process is started: behind the guard, in a process group of
+//! its own (a Ctrl-C reaches only `onboard up`, which then stops things in
+//! order), with its output appended to a log file.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::Context as _;
+use tokio::process::{Child, Command};
+
+const LOG_BYTES_MAX: u64 = 50 * 1024 * 1024;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The executable.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// Variables set for it.
+    pub env: Vec<(String, OsString)>,
+    /// Whether it sees only `env` and nothing of the caller's environment.
+    pub env_alone: bool,
+    /// Its working directory; the caller's when `None`.
+    pub dir: Option<PathBuf>,
+    /// Where its output goes.
+    pub log: PathBuf,
+}
+
+impl Launch {
+    /// Starts it behind `exe guard`. Call this on the keeper only.
+    pub(crate) fn spawn(&self, exe: &Path) -> anyhow::Result<Child> {
+        let log = open_log(&self.log)?;
+        let log_too = log.try_clone().context("the log file cannot be shared")?;
+        let mut command = Command::new(exe);
+        command.arg("guard").arg(std::process::id().to_string()).arg("--");
+        command.arg(&self.program).args(&self.args);
+        if self.env_alone {
+            command.env_clear();
+        }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        if let Some(dir) = &self.dir {
+            command.current_dir(dir);
+        }
+        command.stdin(Stdio::null()).stdout(log).stderr(log_too);
+        command.process_group(0).kill_on_drop(true);
+        command.spawn().with_context(|| format!("{} cannot be started", exe.display()))
+    }
+}
+
+fn open_log(path: &Path) -> anyhow::Result<File> {
+    let too_long = std::fs::metadata(path).is_ok_and(|meta| meta.len() > LOG_BYTES_MAX);
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("the log {} cannot be opened", path.display()))?;
+    if too_long {
+        file.set_len(0).with_context(|| format!("the log {} cannot be cut", path.display()))?;
+    }
+    Ok(file)
+}
+
+/// The last `lines_max` lines of a log, for an error message.
+#[must_use]
+pub fn tail(path: &Path, lines_max: usize) -> String {
+    use std::io::{Read as _, Seek as _, SeekFrom};
+    let mut bytes = Vec::new();
+    if let Ok(mut file) = File::open(path) {
+        let len = file.metadata().map_or(0, |meta| meta.len());
+        // A log that cannot be read gives an empty tail, not a second error.
+        drop(file.seek(SeekFrom::Start(len.saturating_sub(16 * 1024))));
+        drop(file.read_to_end(&mut bytes));
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(lines_max);
+    lines.get(from..).unwrap_or_default().join("\n")
+}

@@ -1,0 +1,127 @@
+//! The ordered whole: servers, then setup, then services; and back.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, anyhow};
+use futures::future::{join_all, try_join_all};
+
+use crate::component::Component;
+use crate::event::Events;
+use crate::ports::{Choice, Ports};
+use crate::servers::{Server, Servers, ServersConfig};
+use crate::state::Row;
+use crate::{services, setup};
+
+/// What to run, and where.
+#[derive(Debug, Clone)]
+pub struct StackConfig {
+    /// State directory.
+    pub home: PathBuf,
+    /// The `onboard` program: its services, `setup` and `guard`.
+    pub exe: PathBuf,
+    /// Where downloads are kept; the user's cache when `None`.
+    pub cache: Option<PathBuf>,
+    /// Whether data of earlier runs is removed first.
+    pub fresh: bool,
+    /// How ports are chosen.
+    pub ports: Choice,
+}
+
+/// The whole system on this machine.
+#[derive(Debug)]
+pub struct Stack {
+    servers: Servers,
+    services: Vec<Component>,
+    events: Events,
+}
+
+impl Stack {
+    /// Claims the home, chooses ports, finds or installs the servers. Starts
+    /// nothing.
+    ///
+    /// # Errors
+    /// When the home or a port is taken, or a server cannot be had.
+    pub async fn prepare(config: StackConfig, events: Events) -> anyhow::Result<Self> {
+        let config = ServersConfig {
+            home: config.home,
+            exe: config.exe,
+            servers: Server::ALL.into(),
+            ports: config.ports,
+            fresh: config.fresh,
+            test_commands: false,
+            cache: config.cache,
+        };
+        let servers = Servers::prepare(config, &events).await?;
+        let services = services::supervise_all(&servers, &events)?;
+        Ok(Self { servers, services, events })
+    }
+
+    /// Starts everything in order and waits until all of it is ready.
+    ///
+    /// # Errors
+    /// The first failure. What has started keeps running: drain afterwards.
+    pub async fn bring_up(&self) -> anyhow::Result<()> {
+        self.servers.start_all().await?;
+        self.events.note("setup: preparing replica set, collections, queues, namespace");
+        setup::run(&self.servers, &self.events).await?;
+        try_join_all(self.services.iter().map(Component::start))
+            .await
+            .context("a service did not come up")?;
+        Ok(())
+    }
+
+    /// Stops everything gracefully, in the reverse order.
+    ///
+    /// # Errors
+    /// When a supervisor is gone.
+    pub async fn drain(&self) -> anyhow::Result<()> {
+        let services = join_all(self.services.iter().map(Component::stop)).await;
+        let servers = self.servers.stop().await;
+        services.into_iter().collect::<Result<(), _>>().and(servers)
+    }
+
+    /// Ends everything at once with SIGKILL.
+    pub async fn kill_all(&self) {
+        let all = self.services.iter().chain(self.servers.processes());
+        join_all(all.map(|component| async {
+            // In this order: what is being stopped is not restarted. One that
+            // is not running needs no signal, so the refusal is no error.
+            let (_stopped, _killed) = tokio::join!(component.stop(), component.kill());
+        }))
+        .await;
+    }
+
+    /// One component by name.
+    ///
+    /// # Errors
+    /// When there is none of that name; says which there are.
+    pub fn find(&self, name: &str) -> anyhow::Result<&Component> {
+        self.components().find(|component| component.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = self.components().map(Component::name).collect();
+            anyhow!("no component {name:?}; there are {}", names.join(", "))
+        })
+    }
+
+    /// Every component, in the order of `onboard status`.
+    pub fn components(&self) -> impl Iterator<Item = &Component> {
+        self.servers.components().chain(&self.services)
+    }
+
+    /// The lines of `onboard status`.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Row> {
+        self.components().map(Component::row).collect()
+    }
+
+    /// Its ports.
+    #[must_use]
+    pub fn ports(&self) -> &Ports {
+        self.servers.ports()
+    }
+
+    /// Its servers.
+    #[must_use]
+    pub fn servers(&self) -> &Servers {
+        &self.servers
+    }
+}

@@ -1,0 +1,112 @@
+//! `onboard setup`: prepares MongoDB, RabbitMQ and Temporal. Safe to repeat
+//! and to run twice at once.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use onboard_broker::{BrokerArgs, BrokerConfig};
+use onboard_runtime::availability::chain;
+use onboard_runtime::{Backoff, Problems, exit};
+use onboard_store::{MongoArgs, MongoConfig};
+use onboard_temporal::{TemporalArgs, TemporalConfig};
+
+use super::service::{LogArgs, configure};
+
+/// Where the servers are, and how long to wait for them.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct SetupArgs {
+    /// How long to wait for servers that are not up yet (0s to 1h).
+    /// Default: 60s.
+    #[arg(long, env = "SETUP_WAIT")]
+    wait: Option<String>,
+    #[command(flatten)]
+    mongo: MongoArgs,
+    #[command(flatten)]
+    broker: BrokerArgs,
+    #[command(flatten)]
+    temporal: TemporalArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+struct SetupConfig {
+    wait: Duration,
+    mongo: MongoConfig,
+    broker: BrokerConfig,
+    temporal: TemporalConfig,
+}
+
+impl SetupArgs {
+    fn check(self, problems: &mut Problems) -> Option<SetupConfig> {
+        let wait = problems.duration_or(
+            "SETUP_WAIT",
+            self.wait.as_deref(),
+            Duration::from_secs(60),
+            Duration::ZERO..=Duration::from_secs(3600),
+        );
+        let mongo = self.mongo.check(problems);
+        let broker = self.broker.check(problems);
+        let temporal = self.temporal.check(problems);
+        mongo.zip(broker).zip(temporal).map(|((mongo, broker), temporal)| {
+            SetupConfig { wait, mongo, broker, temporal }
+        })
+    }
+}
+
+/// Prepares the three servers, at the same time.
+pub(crate) fn run(args: SetupArgs) -> anyhow::Result<ExitCode> {
+    let log = args.log.clone();
+    let config = configure(&log, |problems| args.check(problems))?;
+    let prepared = tokio::runtime::Runtime::new()?.block_on(prepare(&config));
+    let code = if prepared { exit::DONE } else { exit::UNAVAILABLE };
+    Ok(ExitCode::from(code))
+}
+
+async fn prepare(config: &SetupConfig) -> bool {
+    let (mongo, rabbitmq, temporal) = tokio::join!(
+        step(
+            "mongo",
+            "replica set, collections, validators, indexes",
+            config.wait,
+            async || onboard_store::setup::prepare(&config.mongo).await.map_err(|e| chain(&e)),
+        ),
+        step("rabbitmq", "exchanges, queues, dead letters", config.wait, async || {
+            onboard_broker::setup(&config.broker).await.map_err(|e| chain(&e))
+        }),
+        step("temporal", "namespace, retention, search attributes", config.wait, async || {
+            onboard_temporal::setup::prepare(&config.temporal).await.map_err(|e| chain(&e))
+        }),
+    );
+    mongo && rabbitmq && temporal
+}
+
+/// Tries until it works or the wait is over, and says how it went on one line.
+async fn step<F>(server: &str, what: &str, wait: Duration, mut action: F) -> bool
+where
+    F: AsyncFnMut() -> Result<(), String>,
+{
+    let deadline = tokio::time::Instant::now() + wait;
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
+    loop {
+        match action().await {
+            Ok(()) => {
+                say(&format!("{server:<10}ready: {what}"));
+                return true;
+            }
+            Err(error) if tokio::time::Instant::now() >= deadline => {
+                say(&format!("{server:<10}not ready: {error}"));
+                return false;
+            }
+            Err(error) => {
+                tracing::debug!(server, error, "not yet");
+                tokio::time::sleep(backoff.failed()).await;
+            }
+        }
+    }
+}
+
+fn say(line: &str) {
+    // Standard output may be closed; then there is nobody to tell.
+    writeln!(std::io::stdout().lock(), "{line}").ok();
+}

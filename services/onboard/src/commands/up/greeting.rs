@@ -1,0 +1,42 @@
+//! What `up` prints once everything is there: addresses, and what to try.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use onboard_stack::Stack;
+
+/// Prints it to standard output.
+pub(super) fn show(stack: &Stack, took: Duration) {
+    // A closed terminal is no reason to stop serving.
+    write!(std::io::stdout().lock(), "{}", text(stack, took)).ok();
+}
+
+fn text(stack: &Stack, took: Duration) -> String {
+    let (ports, servers) = (stack.ports(), stack.servers());
+    format!(
+        "
+Everything is up ({took:.1} s).
+
+  auth API     http://127.0.0.1:{auth}   (docs at /docs)
+  todo API     http://127.0.0.1:{todo}   (docs at /docs)
+  Temporal     {temporal}   (web UI)
+  RabbitMQ     {management}   (guest / guest)
+  MongoDB      {mongodb}
+  logs         {logs}
+
+Try it:
+  curl -i http://127.0.0.1:{auth}/api/v1/auth/register \\
+    -H 'content-type: application/json' \\
+    -d '{{\"email\":\"ada@example.com\",\"password\":\"a long enough secret\"}}'
+
+Ctrl-C stops everything; the data stays for the next run.
+",
+        took = took.as_secs_f32(),
+        auth = ports.auth,
+        todo = ports.todo,
+        temporal = servers.temporal_ui_url(),
+        management = servers.management_url(),
+        mongodb = servers.mongodb_uri(),
+        logs = servers.home().dir().join("logs").display(),
+    )
+}

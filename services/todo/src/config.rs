@@ -1,0 +1,125 @@
+//! Settings of the todo service.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use onboard_broker::{BrokerArgs, BrokerConfig};
+use onboard_runtime::Problems;
+use onboard_store::{MongoArgs, MongoConfig};
+use onboard_temporal::{TemporalArgs, TemporalConfig};
+
+const SECOND: Duration = Duration::from_secs(1);
+const PREFETCH: u32 = 64;
+
+/// Settings of the todo service as text.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct TodoArgs {
+    /// Address of HTTP, health and metrics. Default: `0.0.0.0:4002`.
+    #[arg(long, env = "ONBOARD_HTTP_ADDRESS")]
+    pub http_address: Option<String>,
+    /// Messages handled at the same time (1 to 1000). Default: 64.
+    #[arg(long, env = "TODO_PREFETCH")]
+    pub todo_prefetch: Option<String>,
+    /// Wait between two looks for acknowledgements that were not delivered
+    /// (100 ms to 10 min). Default: 5s.
+    #[arg(long, env = "TODO_SWEEP_INTERVAL")]
+    pub todo_sweep_interval: Option<String>,
+    /// Age from which an acknowledgement counts as not delivered (0 s to 1 h).
+    /// Default: 10s.
+    #[arg(long, env = "TODO_SWEEP_AGE")]
+    pub todo_sweep_age: Option<String>,
+    #[command(flatten)]
+    /// MongoDB.
+    pub mongo: MongoArgs,
+    #[command(flatten)]
+    /// RabbitMQ.
+    pub broker: BrokerArgs,
+    #[command(flatten)]
+    /// Temporal.
+    pub temporal: TemporalArgs,
+}
+
+/// Checked settings of the todo service.
+#[derive(Debug, Clone)]
+pub struct TodoConfig {
+    pub(crate) http_address: SocketAddr,
+    pub(crate) prefetch: u16,
+    pub(crate) sweep: SweepSettings,
+    pub(crate) mongo: MongoConfig,
+    pub(crate) broker: BrokerConfig,
+    pub(crate) temporal: TemporalConfig,
+}
+
+/// When the sweep looks, and at what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SweepSettings {
+    pub(crate) interval: Duration,
+    pub(crate) age: Duration,
+}
+
+impl TodoArgs {
+    /// Checks all settings.
+    pub fn check(self, problems: &mut Problems) -> Option<TodoConfig> {
+        let http_address = problems.parse_or(
+            "ONBOARD_HTTP_ADDRESS",
+            self.http_address.as_deref(),
+            SocketAddr::from(([0, 0, 0, 0], 4002)),
+        );
+        let prefetch = problems.number_or(
+            "TODO_PREFETCH",
+            self.todo_prefetch.as_deref(),
+            PREFETCH,
+            1..=1000,
+        );
+        let interval = problems.duration_or(
+            "TODO_SWEEP_INTERVAL",
+            self.todo_sweep_interval.as_deref(),
+            SECOND * 5,
+            SECOND / 10..=SECOND * 600,
+        );
+        let age = problems.duration_or(
+            "TODO_SWEEP_AGE",
+            self.todo_sweep_age.as_deref(),
+            SECOND * 10,
+            Duration::ZERO..=SECOND * 3600,
+        );
+        let mongo = self.mongo.check(problems);
+        let broker = self.broker.check(problems);
+        let temporal = self.temporal.check(problems);
+        Some(TodoConfig {
+            http_address,
+            prefetch: u16::try_from(prefetch).ok()?,
+            sweep: SweepSettings { interval, age },
+            mongo: mongo?,
+            broker: broker?,
+            temporal: temporal?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_problems_are_said_at_once() {
+        let args = TodoArgs {
+            http_address: Some("nowhere".to_owned()),
+            todo_prefetch: Some("0".to_owned()),
+            todo_sweep_interval: Some("soon".to_owned()),
+            ..TodoArgs::default()
+        };
+        let mut problems = Problems::default();
+        let config = args.check(&mut problems);
+        let text = problems.finish(config).unwrap_err().to_string();
+        for setting in [
+            "ONBOARD_HTTP_ADDRESS",
+            "TODO_PREFETCH",
+            "TODO_SWEEP_INTERVAL",
+            "MONGODB_URI",
+            "AMQP_URL",
+        ] {
+            assert!(text.contains(setting), "{setting}: {text}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Stop 5 of a registration: decode, commit, hand on to be acknowledged.
+//!
+//! `Ack` is answered only after the commit, or when the inbox shows an earlier
+//! one. While MongoDB is away a message waits here, in place: a requeue would
+//! count towards the delivery limit and make a poison message of it. RabbitMQ
+//! takes a message back after 30 minutes (`consumer_timeout`), which counts
+//! once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use onboard_broker::{Incoming, Verdict};
+use onboard_contract::{Acknowledgement, EventError, UserRegistered};
+use onboard_runtime::availability::chain;
+use onboard_runtime::{Availability, Backoff, Shutdown};
+use onboard_store::{Applied, Inbox, StoreError};
+use tracing::Instrument;
+
+use crate::acknowledger::Acknowledger;
+
+/// Why the store's refusal makes a dead letter.
+const STORE_REJECTED: &str = "store_rejected";
+const BACKOFF_FIRST: Duration = Duration::from_millis(200);
+const BACKOFF_CAP: Duration = Duration::from_secs(5);
+
+/// Handles messages. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Handler {
+    inbox: Inbox,
+    acknowledger: Acknowledger,
+    mongo: Arc<Availability>,
+    shutdown: Shutdown,
+}
+
+impl Handler {
+    pub(crate) fn new(inbox: Inbox, acknowledger: Acknowledger, shutdown: Shutdown) -> Self {
+        Self { inbox, acknowledger, mongo: Arc::new(Availability::new("mongo")), shutdown }
+    }
+
+    /// Handles one message and says, in one line and one count, what became
+    /// of it.
+    pub(crate) async fn handle(self, message: Incoming) -> Verdict {
+        let trace_id = message.traceparent.as_ref().map(|trace| trace.trace_id().to_owned());
+        let span = tracing::info_span!(
+            "todo.process",
+            trace_id,
+            event_id = tracing::field::Empty,
+            redelivered = message.redelivered,
+        );
+        async {
+            let verdict = match UserRegistered::parse(&message.body) {
+                Ok(event) => self.process(&event).await,
+                Err(error) => undecodable(&error),
+            };
+            metrics::counter!("todo_messages_total", "verdict" => word(&verdict)).increment(1);
+            verdict
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn process(&self, event: &UserRegistered) -> Verdict {
+        tracing::Span::current().record("event_id", tracing::field::display(event.event_id));
+        match self.apply(event).await {
+            Some(Ok(applied)) => {
+                report(applied);
+                // A duplicate is acknowledged again: that heals a lost signal.
+                self.acknowledger.hand(Acknowledgement {
+                    event_id: event.event_id,
+                    todo_id: applied.todo_id(),
+                });
+                Verdict::Ack
+            }
+            Some(Err(error)) => rejected(&error),
+            None => {
+                tracing::info!("stopping before MongoDB was back; the message comes again");
+                Verdict::Retry
+            }
+        }
+    }
+
+    /// Applies the event however long MongoDB is away; `None` at the shutdown.
+    async fn apply(&self, event: &UserRegistered) -> Option<Result<Applied, StoreError>> {
+        let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_CAP);
+        loop {
+            match self.inbox.apply(event).await {
+                Ok(applied) => {
+                    self.mongo.up();
+                    return Some(Ok(applied));
+                }
+                Err(error) if error.is_retryable() => {
+                    self.mongo.down(&chain(&error));
+                    if !self.shutdown.sleep(backoff.failed()).await {
+                        return None;
+                    }
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+fn report(applied: Applied) {
+    match applied {
+        Applied::Created(todo_id) => {
+            metrics::counter!("todo_welcome_tasks_created_total").increment(1);
+            tracing::info!(%todo_id, "welcome task created");
+        }
+        Applied::Duplicate(todo_id) => {
+            metrics::counter!("todo_duplicates_total").increment(1);
+            tracing::info!(%todo_id, "duplicate; nothing changed");
+        }
+    }
+}
+
+fn undecodable(error: &EventError) -> Verdict {
+    let reason = error.reason();
+    tracing::warn!(reason, "not an event; dead-lettered");
+    // The error's own words; those of its cause may repeat the body.
+    Verdict::DeadLetter { reason, detail: error.to_string() }
+}
+
+fn rejected(error: &StoreError) -> Verdict {
+    tracing::error!(error = chain(error), "the store refuses the event; dead-lettered");
+    Verdict::DeadLetter { reason: STORE_REJECTED, detail: error.to_string() }
+}
+
+const fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ack => "ack",
+        Verdict::Retry => "retry",
+        Verdict::DeadLetter { .. } => "dead_letter",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_letter_does_not_repeat_the_body() {
+        let body = br#"{"eventType":"USER_REGISTERED","schemaVersion":1,"eventId":"who@example.com"}"#;
+        let verdict = undecodable(&UserRegistered::parse(body).unwrap_err());
+        let Verdict::DeadLetter { reason, detail } = verdict else { panic!("{verdict:?}") };
+        assert_eq!(reason, "bad_fields");
+        assert!(!detail.contains("who@example.com"), "{detail}");
+    }
+}

@@ -1,0 +1,124 @@
+//! What a test reads and breaks in MongoDB, with the driver itself.
+
+use mongodb::bson::{self, Document, doc};
+use mongodb::{Client, Collection, Database};
+use onboard_contract::{EventId, UserId};
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::App;
+
+impl App {
+    async fn client(&self) -> Client {
+        Client::with_uri_str(&self.places.mongodb_uri).await.unwrap()
+    }
+
+    pub(crate) async fn auth_database(&self) -> Database {
+        self.client().await.database(&format!("auth-{}", self.id))
+    }
+
+    pub(crate) async fn todo_database(&self) -> Database {
+        self.client().await.database(&format!("todo-{}", self.id))
+    }
+
+    pub(crate) async fn users(&self) -> Collection<Document> {
+        self.auth_database().await.collection("users")
+    }
+
+    pub(crate) async fn outbox(&self) -> Collection<Document> {
+        self.auth_database().await.collection("outbox")
+    }
+
+    pub(crate) async fn inbox(&self) -> Collection<Document> {
+        self.todo_database().await.collection("processed_events")
+    }
+
+    pub(crate) async fn todos(&self) -> Collection<Document> {
+        self.todo_database().await.collection("todos")
+    }
+
+    /// The outbox row of a registration.
+    pub(crate) async fn row(&self, event: EventId) -> Document {
+        let row = self.outbox().await.find_one(doc! { "_id": binary(event.uuid()) }).await;
+        row.unwrap().expect("the outbox row exists")
+    }
+
+    /// How many todos a user has.
+    pub(crate) async fn todos_of(&self, user: UserId) -> u64 {
+        let todos = self.todos().await;
+        todos.count_documents(doc! { "userId": binary(user.uuid()) }).await.unwrap()
+    }
+
+    /// Rows that are not SENT or not acknowledged.
+    pub(crate) async fn unfinished_rows(&self) -> u64 {
+        let unfinished =
+            doc! { "$or": [{ "status": { "$ne": "SENT" } }, { "acknowledgedAt": null }] };
+        self.outbox().await.count_documents(unfinished).await.unwrap()
+    }
+
+    /// Rows that carry a reason why they are not started.
+    pub(crate) async fn rows_with_error(&self) -> u64 {
+        let failed = doc! { "lastError": { "$type": "string" } };
+        self.outbox().await.count_documents(failed).await.unwrap()
+    }
+
+    /// Every user has one outbox row, one inbox record and one welcome todo.
+    pub(crate) async fn assert_one_todo_each(&self) {
+        let users = self.users().await.distinct("_id", doc! {}).await.unwrap();
+        let rows = self.outbox().await.count_documents(doc! {}).await.unwrap();
+        assert_eq!(users.len() as u64, rows, "users and outbox rows");
+        let inbox = self.inbox().await;
+        let todos = self.todos().await;
+        let of_users = doc! { "userId": { "$in": users.clone() } };
+        let records = inbox.count_documents(of_users.clone()).await.unwrap();
+        assert_eq!(records, rows, "inbox records and outbox rows");
+        let welcome = todos.count_documents(of_users.clone()).await.unwrap();
+        let owners = todos.distinct("userId", of_users).await.unwrap();
+        assert_eq!((welcome, owners.len()), (rows, users.len()), "todos and their owners");
+    }
+
+    /// Makes MongoDB commands of the `failing` service fail, as long as the
+    /// returned guard lives or until [`FailPoint::off`]. A mongod has one such
+    /// fail point, so tests take turns.
+    pub(crate) async fn fail_commands(&self, mode: Document, mut data: Document) -> FailPoint {
+        static TURN: Mutex<()> = Mutex::const_new(());
+        let turn = TURN.lock().await;
+        data.insert("appName", &self.id);
+        let admin = self.client().await.database("admin");
+        let on = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
+        admin.run_command(on).await.unwrap();
+        FailPoint { admin, _turn: turn }
+    }
+
+    pub(crate) async fn drop_databases(&self) {
+        self.auth_database().await.drop().await.unwrap();
+        self.todo_database().await.drop().await.unwrap();
+    }
+}
+
+/// A fail point that is on.
+pub(crate) struct FailPoint {
+    admin: Database,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl FailPoint {
+    /// Switches it off.
+    pub(crate) async fn off(self) {
+        let off = doc! { "configureFailPoint": "failCommand", "mode": "off" };
+        self.admin.run_command(off).await.unwrap();
+    }
+
+    /// How often it has hit so far.
+    pub(crate) async fn hits(&self) -> i64 {
+        let ask = doc! { "getParameter": 1, "failpoint.failCommand": 1 };
+        let answer = self.admin.run_command(ask).await.unwrap();
+        let point = answer.get_document("failpoint.failCommand").unwrap();
+        point.get_i64("timesEntered").or_else(|_| point.get_i32("timesEntered").map(i64::from)).unwrap()
+    }
+}
+
+/// An id as it is stored.
+pub(crate) fn binary(id: uuid::Uuid) -> bson::Uuid {
+    bson::Uuid::from_bytes(id.into_bytes())
+}

@@ -1,0 +1,108 @@
+//! What a test asks Temporal.
+
+use onboard_contract::EventId;
+use serde_json::Value;
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, UntypedQuery, UntypedSignal,
+    UntypedWorkflow, UntypedWorkflowHandle, WorkflowCountOptions, WorkflowDescribeOptions,
+    WorkflowExecutionStatus, WorkflowFetchHistoryOptions, WorkflowQueryOptions,
+    WorkflowSignalOptions,
+};
+use temporalio_common::data_converters::{PayloadConverter, RawValue};
+use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
+
+use super::App;
+
+/// An activity that is being tried.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) attempt: i32,
+    /// Type and message of the last failure.
+    pub(crate) last_failure: String,
+}
+
+impl App {
+    pub(crate) async fn temporal(&self) -> Client {
+        let address = format!("http://{}", self.places.temporal_address);
+        let options = ConnectionOptions::new(address.parse::<temporalio_client::Url>().unwrap());
+        let connection = Connection::connect(options.build()).await.unwrap();
+        Client::new(connection, ClientOptions::new("default").build()).unwrap()
+    }
+
+    async fn handle(&self, event: EventId) -> UntypedWorkflowHandle<Client> {
+        let id = format!("registration-{event}");
+        self.temporal().await.get_workflow_handle::<UntypedWorkflow>(id)
+    }
+
+    /// The status of a registration's workflow; `None` when there is none.
+    pub(crate) async fn workflow(&self, event: EventId) -> Option<WorkflowExecutionStatus> {
+        let found = self.handle(event).await.describe(WorkflowDescribeOptions::default()).await;
+        found.ok().map(|description| description.status())
+    }
+
+    /// The activity the workflow waits in.
+    pub(crate) async fn pending_activity(&self, event: EventId) -> Option<Pending> {
+        let handle = self.handle(event).await;
+        let description = handle.describe(WorkflowDescribeOptions::default()).await.ok()?;
+        let activity = description.raw().pending_activities.first()?.clone();
+        let failure = activity.last_failure.unwrap_or_default();
+        Some(Pending {
+            attempt: activity.attempt,
+            last_failure: format!("{:?} {}", failure.failure_info, failure.message),
+        })
+    }
+
+    /// The answer of the `progress` query.
+    pub(crate) async fn progress(&self, event: EventId) -> Value {
+        let nothing = RawValue::new(Vec::new());
+        let query = UntypedQuery::new("progress");
+        let options = WorkflowQueryOptions::default();
+        let answer = self.handle(event).await.query(query, nothing, options).await.unwrap();
+        serde_json::from_slice(&answer.payloads[0].data).unwrap()
+    }
+
+    /// Sends a signal whose payload no handler expects.
+    pub(crate) async fn signal(&self, event: EventId, name: &str) {
+        let odd = RawValue::from_value(&vec![1, 2, 3], &PayloadConverter::serde_json());
+        let signal = UntypedSignal::new(name);
+        let options = WorkflowSignalOptions::builder().build();
+        self.handle(event).await.signal(signal, odd, options).await.unwrap();
+    }
+
+    /// The type of the failure a workflow ended with.
+    pub(crate) async fn failure_type(&self, event: EventId) -> String {
+        let history = self.handle(event).await.fetch_history(WorkflowFetchHistoryOptions::default());
+        let events = history.into_events().await.unwrap();
+        let Some(Attributes::WorkflowExecutionFailedEventAttributes(failed)) =
+            events.last().and_then(|event| event.attributes.clone())
+        else {
+            panic!("the last event is no failure")
+        };
+        use temporalio_common::protos::temporal::api::failure::v1::failure::FailureInfo;
+        match failed.failure.unwrap().failure_info {
+            Some(FailureInfo::ApplicationFailureInfo(info)) => info.r#type,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Workflows on the application's task queue, of any status.
+    pub(crate) async fn all_workflows(&self) -> usize {
+        self.count("").await
+    }
+
+    /// Workflows on the application's task queue that still run.
+    pub(crate) async fn open_workflows(&self) -> usize {
+        self.workflows_where("ExecutionStatus = 'Running'").await
+    }
+
+    /// Workflows on the application's task queue that fit the condition.
+    pub(crate) async fn workflows_where(&self, condition: &str) -> usize {
+        self.count(&format!("AND {condition}")).await
+    }
+
+    async fn count(&self, filter: &str) -> usize {
+        let query = format!("TaskQueue = 'registration-{}' {filter}", self.id);
+        let client = self.temporal().await;
+        client.count_workflows(query, WorkflowCountOptions::default()).await.unwrap().count()
+    }
+}

@@ -1,0 +1,177 @@
+//! `onboard up` and the commands that act on it, as a person types them.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+
+use crate::harness::{ONBOARD, eventually, text};
+
+const COMPONENTS: [&str; 7] = ["mongo", "rabbitmq", "temporal", "auth", "relay", "worker", "todo"];
+
+struct Launched {
+    home: tempfile::TempDir,
+    up: Child,
+}
+
+impl Launched {
+    async fn up() -> Self {
+        let home = tempfile::Builder::new().prefix("onboard-up-").tempdir().unwrap();
+        let up = spawn(home.path());
+        let launched = Self { home, up };
+        launched.all_ready().await;
+        launched
+    }
+
+    async fn onboard(&self, args: &[&str]) -> Output {
+        command(self.home.path()).args(args).output().await.unwrap()
+    }
+
+    async fn status(&self) -> Vec<Value> {
+        let output = self.onboard(&["status", "--json"]).await;
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
+    async fn row(&self, component: &str) -> Value {
+        let rows = self.status().await;
+        rows.into_iter().find(|row| row["component"] == component).unwrap()
+    }
+
+    async fn all_ready(&self) {
+        eventually("every component is ready", async || {
+            let rows = self.status().await;
+            let ready = rows.iter().filter(|row| row["state"] == "ready").count();
+            if ready == COMPONENTS.len() { Ok(()) } else { Err(rows) }
+        })
+        .await;
+    }
+
+    async fn pids(&self) -> Vec<i32> {
+        let rows = self.status().await;
+        rows.iter().map(|row| row["pid"].as_i64().unwrap().try_into().unwrap()).collect()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.up.id().unwrap()).unwrap();
+        kill(Pid::from_raw(pid), signal).unwrap();
+    }
+}
+
+fn command(home: &Path) -> Command {
+    let mut command = Command::new(ONBOARD);
+    command.env("ONBOARD_HOME", home).kill_on_drop(true);
+    command
+}
+
+fn spawn(home: &Path) -> Child {
+    let log = std::fs::File::create(home.join("up.log")).unwrap();
+    let mut up = command(home);
+    up.args(["up", "--ports", "free"]);
+    up.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+    up.spawn().unwrap()
+}
+
+fn lives(pid: i32) -> bool {
+    kill(Pid::from_raw(pid), None).is_ok()
+}
+
+/// Every process that has the home in its command line or environment.
+fn processes_of(home: &Path) -> Vec<String> {
+    let needle = home.as_os_str().as_encoded_bytes();
+    let holds = |bytes: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let read = |file: &str| std::fs::read(entry.path().join(file)).unwrap_or_default();
+        let line = read("cmdline");
+        if pid != std::process::id() && (holds(&line) || holds(&read("environ"))) {
+            found.push(format!("{pid} {}", String::from_utf8_lossy(&line).replace('\0', " ")));
+        }
+    }
+    found
+}
+
+async fn nothing_runs(home: &Path) {
+    eventually("nothing is left running", async || {
+        let left = processes_of(home);
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn up_runs_everything_and_an_interrupt_leaves_nothing_behind() {
+    let mut launched = Launched::up().await;
+    let names: Vec<Value> =
+        launched.status().await.iter().map(|row| row["component"].clone()).collect();
+    assert_eq!(names, COMPONENTS.map(Value::from));
+
+    let auth = launched.row("auth").await["port"].clone();
+    let registered = reqwest::Client::new()
+        .post(format!("http://127.0.0.1:{auth}/api/v1/auth/register"))
+        .json(&json!({ "email": "ada@example.com", "password": "correct horse battery" }))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(registered.status(), 201);
+    let id = registered.json::<Value>().await.unwrap()["registrationId"].clone();
+    let url = format!("http://127.0.0.1:{auth}/api/v1/registrations/{}", id.as_str().unwrap());
+    eventually("the registration is acknowledged", async || {
+        let seen: Value = reqwest::get(&url).await.unwrap().json().await.unwrap();
+        if seen["stage"] == "ACKNOWLEDGED" { Ok(()) } else { Err(seen) }
+    })
+    .await;
+
+    for component in ["relay", "mongo"] {
+        let before = launched.row(component).await["pid"].clone();
+        let killed = launched.onboard(&["kill", component]).await;
+        assert!(killed.status.success(), "{}", text(&killed));
+        eventually("it is restarted", async || {
+            let row = launched.row(component).await;
+            if row["state"] == "ready" && row["pid"] != before { Ok(()) } else { Err(row) }
+        })
+        .await;
+    }
+    let stopped = launched.onboard(&["stop", "rabbitmq"]).await;
+    assert!(stopped.status.success(), "{}", text(&stopped));
+    assert_eq!(launched.row("rabbitmq").await["state"], "stopped");
+    assert_eq!(launched.onboard(&["status"]).await.status.code(), Some(1), "not all ready");
+    let started = launched.onboard(&["start", "rabbitmq"]).await;
+    assert!(started.status.success(), "{}", text(&started));
+    launched.all_ready().await;
+    let wrong = launched.onboard(&["stop", "nonsense"]).await;
+    assert_eq!(wrong.status.code(), Some(2), "{}", text(&wrong));
+
+    let second = launched.onboard(&["up", "--ports", "free"]).await;
+    assert!(!second.status.success(), "a second `up` on the same home is refused");
+    assert!(text(&second).contains(&launched.up.id().unwrap().to_string()), "{}", text(&second));
+
+    let pids = launched.pids().await;
+    launched.signal(Signal::SIGINT);
+    let ended = tokio::time::timeout(Duration::from_secs(60), launched.up.wait()).await;
+    assert!(ended.expect("up ends").unwrap().success(), "gracefully");
+    assert!(pids.into_iter().all(|pid| !lives(pid)));
+    nothing_runs(launched.home.path()).await;
+    let status = launched.onboard(&["status"]).await;
+    assert_eq!(status.status.code(), Some(1), "{}", text(&status));
+
+    // Data survives: the same address is taken after a new start.
+    launched.up = spawn(launched.home.path());
+    launched.all_ready().await;
+    let auth = launched.row("auth").await["port"].clone();
+    let again = reqwest::Client::new()
+        .post(format!("http://127.0.0.1:{auth}/api/v1/auth/register"))
+        .json(&json!({ "email": "ada@example.com", "password": "correct horse battery" }))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(again.status(), 409);
+
+    // And nothing outlives a SIGKILL of `up` itself.
+    launched.up.kill().await.unwrap();
+    nothing_runs(launched.home.path()).await;
+}

@@ -1,0 +1,28 @@
+//! Integration tests on real servers: mongod as a replica set, `RabbitMQ` and
+//! Temporal, and the services as processes of their own.
+//!
+//! The servers are started once and shared; each test has its own databases,
+//! virtual host and task queue. A test that breaks a server starts its own.
+
+#![allow(missing_docs, reason = "the names of the tests say it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking"
+)]
+
+mod duplicates;
+mod harness;
+mod house;
+mod http;
+mod launcher;
+mod outages;
+mod poison;
+mod registration;
+mod relay;
+mod setup;
+mod worker;
