@@ -10,8 +10,7 @@ pub(crate) async fn check_todo_acknowledgement(
     inbox: &Inbox,
     event: EventId,
 ) -> Result<Option<Acknowledgement>, Failure> {
-    let found =
-        inbox.find(event).await.map_err(|source| Failure::Store { event, source })?;
+    let found = inbox.find(event).await.map_err(|source| Failure::Store { event, source })?;
     tracing::info!(event_id = %event, found = found.is_some(), "acknowledgement overdue");
     Ok(found)
 }

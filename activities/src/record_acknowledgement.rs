@@ -5,10 +5,7 @@ use onboard_store::{Outbox, Recorded};
 
 use crate::failure::Failure;
 
-pub(crate) async fn record_acknowledgement(
-    outbox: &Outbox,
-    event: EventId,
-) -> Result<(), Failure> {
+pub(crate) async fn record_acknowledgement(outbox: &Outbox, event: EventId) -> Result<(), Failure> {
     let recorded = outbox
         .record_acknowledged(event)
         .await

@@ -18,6 +18,7 @@ use onboard_workflows::activities::{
 use temporalio_sdk::activities::{ActivityContext, ActivityError, activities};
 
 use crate::check_todo_acknowledgement::check_todo_acknowledgement;
+use crate::failure::Failure;
 use crate::mark_outbox_sent::mark_outbox_sent;
 use crate::publish_user_registered::publish_user_registered;
 use crate::record_acknowledgement::record_acknowledgement;
@@ -48,7 +49,7 @@ impl RegistrationActivities {
     ) -> Result<(), ActivityError> {
         publish_user_registered(&self.outbox, &self.publisher, event.event_id)
             .await
-            .map_err(|error| error.into_activity_error())
+            .map_err(Failure::into_activity_error)
     }
 
     #[activity(definition = MarkOutboxSent)]
@@ -57,9 +58,7 @@ impl RegistrationActivities {
         _ctx: ActivityContext,
         event: EventRef,
     ) -> Result<(), ActivityError> {
-        mark_outbox_sent(&self.outbox, event.event_id)
-            .await
-            .map_err(|error| error.into_activity_error())
+        mark_outbox_sent(&self.outbox, event.event_id).await.map_err(Failure::into_activity_error)
     }
 
     #[activity(definition = CheckTodoAcknowledgement)]
@@ -70,7 +69,7 @@ impl RegistrationActivities {
     ) -> Result<Option<Acknowledgement>, ActivityError> {
         check_todo_acknowledgement(&self.inbox, event.event_id)
             .await
-            .map_err(|error| error.into_activity_error())
+            .map_err(Failure::into_activity_error)
     }
 
     #[activity(definition = RecordAcknowledgement)]
@@ -81,6 +80,6 @@ impl RegistrationActivities {
     ) -> Result<(), ActivityError> {
         record_acknowledgement(&self.outbox, event.event_id)
             .await
-            .map_err(|error| error.into_activity_error())
+            .map_err(Failure::into_activity_error)
     }
 }

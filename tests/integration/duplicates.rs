@@ -23,7 +23,7 @@ async fn acknowledged(app: &App, services: &[&str], messages: u64) {
     eventually("every message is acknowledged", async || {
         let mut sum = 0;
         for service in services {
-            sum += app.counter(service, "messages_total", "verdict=\"ack\"").await;
+            sum += app.counter(service, "todo_messages_total", "verdict=\"ack\"").await;
         }
         if sum == messages { Ok(()) } else { Err(sum) }
     })
@@ -63,8 +63,7 @@ async fn duplicate_delivery_creates_one_todo() {
 
 #[tokio::test]
 async fn twenty_deliveries_at_once_create_one_todo() {
-    let app =
-        App::start_with(Options::only(&["todo"]).and("todo-2", "todo")).await;
+    let app = App::start_with(Options::only(&["todo"]).and("todo-2", "todo")).await;
     let (event_id, user) = (Uuid::now_v7(), Uuid::new_v4());
     let body = event(event_id, user);
     let routed = join_all((0..20).map(|_| app.publish_by_hand(&body))).await;

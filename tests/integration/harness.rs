@@ -8,5 +8,5 @@ mod store;
 mod temporal;
 
 pub(crate) use app::{App, Options, Places, text};
-pub(crate) use eventually::{eventually, eventually_within};
+pub(crate) use eventually::eventually;
 pub(crate) use servers::{ONBOARD, Own, own_servers, shared_servers};

@@ -19,9 +19,10 @@ fn the_workflow_crate_has_no_io_in_its_tree() {
         assert!(!banned.iter().any(|name| line.starts_with(name)), "{line}");
         // Only its channels, which the gRPC message types draw in.
         if line.starts_with("tokio ") {
-            let can_do_io = ["rt", "net", "fs", "time", "process", "signal"]
-                .into_iter()
-                .find(|feature| line.contains(&format!("[{feature}")) || line.contains(&format!(",{feature}")));
+            let can_do_io =
+                ["rt", "net", "fs", "time", "process", "signal"].into_iter().find(|feature| {
+                    line.contains(&format!("[{feature}")) || line.contains(&format!(",{feature}"))
+                });
             assert_eq!(can_do_io, None, "{line}");
         }
     }

@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 
 use crate::harness::{App, Options, eventually};
 
-async fn raw(app: &App, content_type: Option<&str>, body: impl Into<reqwest::Body>) -> (u16, Value) {
+async fn raw(
+    app: &App,
+    content_type: Option<&str>,
+    body: impl Into<reqwest::Body>,
+) -> (u16, Value) {
     let url = format!("{}/api/v1/auth/register", app.url("auth"));
     let mut request = app.http.post(url).body(body);
     if let Some(content_type) = content_type {
@@ -68,7 +72,10 @@ async fn an_answer_names_the_registration_and_where_it_is() {
     assert_eq!(answer.status(), 201);
     let location = answer.headers()["location"].to_str().unwrap().to_owned();
     let body: Value = answer.json().await.unwrap();
-    assert_eq!(location, format!("/api/v1/registrations/{}", body["registrationId"].as_str().unwrap()));
+    assert_eq!(
+        location,
+        format!("/api/v1/registrations/{}", body["registrationId"].as_str().unwrap())
+    );
     assert_eq!(body["email"], "Ada@Example.COM");
     let user = app.users().await.find_one(doc! {}).await.unwrap().unwrap();
     assert_eq!(user.get_str("emailCanonical").unwrap(), "ada@example.com");
@@ -77,7 +84,10 @@ async fn an_answer_names_the_registration_and_where_it_is() {
     let found = app.http.get(format!("{}{location}", app.url("auth"))).send().await.unwrap();
     let found: Value = found.json().await.unwrap();
     assert_eq!(found["stage"], "PENDING");
-    assert_eq!(found["workflowId"], format!("registration-{}", found["registrationId"].as_str().unwrap()));
+    assert_eq!(
+        found["workflowId"],
+        format!("registration-{}", found["registrationId"].as_str().unwrap())
+    );
     assert!(!found.to_string().to_lowercase().contains("ada@"), "no personal data: {found}");
 
     for unknown in ["nonsense", "0190c1c4-7f6e-7d1a-8b1e-2f6f3a1b2c3d"] {
@@ -90,7 +100,8 @@ async fn an_answer_names_the_registration_and_where_it_is() {
 #[tokio::test]
 async fn of_twenty_registrations_of_one_address_at_once_one_wins() {
     let app = App::start().await;
-    let spellings = ["Twin@example.com", "twin@example.com", "TWIN@EXAMPLE.com", "twin@Example.Com"];
+    let spellings =
+        ["Twin@example.com", "twin@example.com", "TWIN@EXAMPLE.com", "twin@Example.Com"];
     let answers =
         join_all((0..20).map(|n| app.post_register(spellings[n % spellings.len()]))).await;
     let count = |status| answers.iter().filter(|answer| answer.status() == status).count();
@@ -131,7 +142,11 @@ async fn a_full_hash_pool_answers_503_at_once() {
     let answers = join_all(addresses.iter().map(|email| app.post_register(email))).await;
     let refused: Vec<_> =
         answers.iter().filter(|a| a.status() == StatusCode::SERVICE_UNAVAILABLE).collect();
-    assert!(!refused.is_empty(), "{:?}", answers.iter().map(|a| a.status()).collect::<Vec<_>>());
+    assert!(
+        !refused.is_empty(),
+        "{:?}",
+        answers.iter().map(reqwest::Response::status).collect::<Vec<_>>()
+    );
     assert!(refused.iter().all(|answer| answer.headers().contains_key("retry-after")));
     assert!(answers.iter().any(|answer| answer.status() == StatusCode::CREATED));
     app.remove().await;
@@ -140,20 +155,36 @@ async fn a_full_hash_pool_answers_503_at_once() {
 #[tokio::test]
 async fn a_commit_that_answers_a_transient_error_is_repeated() {
     let app = App::start_with(Options::only(&["auth"]).failing("auth")).await;
-    for (command, code, label) in [
-        ("commitTransaction", 91, "UnknownTransactionCommitResult"),
-        ("insert", 112, "TransientTransactionError"),
+    for (what, times, data) in [
+        (
+            "UnknownTransactionCommitResult",
+            3_i64,
+            doc! { "failCommands": ["commitTransaction"], "errorCode": 64,
+            "errorLabels": ["UnknownTransactionCommitResult"] },
+        ),
+        (
+            "TransientTransactionError",
+            3,
+            doc! { "failCommands": ["insert"], "errorCode": 112,
+            "errorLabels": ["TransientTransactionError"] },
+        ),
+        (
+            "a connection cut at the commit",
+            1,
+            doc! { "failCommands": ["commitTransaction"], "closeConnection": true },
+        ),
     ] {
-        let data = doc! { "failCommands": [command], "errorCode": code, "errorLabels": [label] };
-        let point = app.fail_commands(doc! { "times": 2 }, data).await;
+        let point = app.fail_commands(doc! { "times": i32::try_from(times).unwrap() }, data).await;
+        let before = point.hits().await;
         let email = app.address();
-        assert_eq!(app.post_register(&email).await.status(), 201, "{label}");
+        assert_eq!(app.post_register(&email).await.status(), 201, "{what}");
+        assert_eq!(point.hits().await - before, times, "{what} was tried");
         point.off().await;
         let user = doc! { "email": &email };
-        assert_eq!(app.users().await.count_documents(user).await.unwrap(), 1, "{label}");
+        assert_eq!(app.users().await.count_documents(user).await.unwrap(), 1, "{what}");
     }
     let rows = app.outbox().await.count_documents(doc! {}).await.unwrap();
-    assert_eq!(rows, 2);
+    assert_eq!(rows, 3);
     app.remove().await;
 }
 
@@ -171,7 +202,11 @@ async fn liveness_touches_no_dependency_and_readiness_names_them() {
         assert!(get("/metrics").await.unwrap().status().is_success(), "{service}");
         let ready: Value = eventually("ready", async || {
             let answer = get("/readyz").await.unwrap();
-            if answer.status() == 200 { Ok(answer.json().await.unwrap()) } else { Err(answer.text().await.unwrap()) }
+            if answer.status() == 200 {
+                Ok(answer.json().await.unwrap())
+            } else {
+                Err(answer.text().await.unwrap())
+            }
         })
         .await;
         for check in checks {

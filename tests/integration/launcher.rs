@@ -103,39 +103,41 @@ async fn nothing_runs(home: &Path) {
     .await;
 }
 
-#[tokio::test]
-async fn up_runs_everything_and_an_interrupt_leaves_nothing_behind() {
-    let mut launched = Launched::up().await;
-    let names: Vec<Value> =
-        launched.status().await.iter().map(|row| row["component"].clone()).collect();
-    assert_eq!(names, COMPONENTS.map(Value::from));
-
+async fn register(launched: &Launched) -> reqwest::Response {
     let auth = launched.row("auth").await["port"].clone();
-    let registered = reqwest::Client::new()
+    reqwest::Client::new()
         .post(format!("http://127.0.0.1:{auth}/api/v1/auth/register"))
         .json(&json!({ "email": "ada@example.com", "password": "correct horse battery" }))
         .send()
         .await
-        .unwrap();
+        .unwrap()
+}
+
+async fn a_registration_goes_through(launched: &Launched) {
+    let registered = register(launched).await;
     assert_eq!(registered.status(), 201);
     let id = registered.json::<Value>().await.unwrap()["registrationId"].clone();
+    let auth = launched.row("auth").await["port"].clone();
     let url = format!("http://127.0.0.1:{auth}/api/v1/registrations/{}", id.as_str().unwrap());
     eventually("the registration is acknowledged", async || {
         let seen: Value = reqwest::get(&url).await.unwrap().json().await.unwrap();
         if seen["stage"] == "ACKNOWLEDGED" { Ok(()) } else { Err(seen) }
     })
     .await;
+}
 
-    for component in ["relay", "mongo"] {
-        let before = launched.row(component).await["pid"].clone();
-        let killed = launched.onboard(&["kill", component]).await;
-        assert!(killed.status.success(), "{}", text(&killed));
-        eventually("it is restarted", async || {
-            let row = launched.row(component).await;
-            if row["state"] == "ready" && row["pid"] != before { Ok(()) } else { Err(row) }
-        })
-        .await;
-    }
+async fn a_killed_component_is_restarted(launched: &Launched, component: &str) {
+    let before = launched.row(component).await["pid"].clone();
+    let killed = launched.onboard(&["kill", component]).await;
+    assert!(killed.status.success(), "{}", text(&killed));
+    eventually("it is restarted", async || {
+        let row = launched.row(component).await;
+        if row["state"] == "ready" && row["pid"] != before { Ok(()) } else { Err(row) }
+    })
+    .await;
+}
+
+async fn a_stopped_component_stays_stopped(launched: &Launched) {
     let stopped = launched.onboard(&["stop", "rabbitmq"]).await;
     assert!(stopped.status.success(), "{}", text(&stopped));
     assert_eq!(launched.row("rabbitmq").await["state"], "stopped");
@@ -143,33 +145,46 @@ async fn up_runs_everything_and_an_interrupt_leaves_nothing_behind() {
     let started = launched.onboard(&["start", "rabbitmq"]).await;
     assert!(started.status.success(), "{}", text(&started));
     launched.all_ready().await;
+    assert_eq!(launched.onboard(&["status"]).await.status.code(), Some(0), "all ready");
     let wrong = launched.onboard(&["stop", "nonsense"]).await;
     assert_eq!(wrong.status.code(), Some(2), "{}", text(&wrong));
+}
 
+async fn a_second_up_is_refused(launched: &Launched) {
     let second = launched.onboard(&["up", "--ports", "free"]).await;
     assert!(!second.status.success(), "a second `up` on the same home is refused");
     assert!(text(&second).contains(&launched.up.id().unwrap().to_string()), "{}", text(&second));
+}
 
+async fn an_interrupt_stops_everything(launched: &mut Launched) {
     let pids = launched.pids().await;
     launched.signal(Signal::SIGINT);
-    let ended = tokio::time::timeout(Duration::from_secs(60), launched.up.wait()).await;
+    let ended = tokio::time::timeout(Duration::from_mins(1), launched.up.wait()).await;
     assert!(ended.expect("up ends").unwrap().success(), "gracefully");
     assert!(pids.into_iter().all(|pid| !lives(pid)));
     nothing_runs(launched.home.path()).await;
     let status = launched.onboard(&["status"]).await;
     assert_eq!(status.status.code(), Some(1), "{}", text(&status));
+}
 
-    // Data survives: the same address is taken after a new start.
+#[tokio::test]
+async fn up_runs_everything_and_leaves_nothing_behind() {
+    let mut launched = Launched::up().await;
+    let rows = launched.status().await;
+    let names: Vec<Value> = rows.iter().map(|row| row["component"].clone()).collect();
+    assert_eq!(names, COMPONENTS.map(Value::from));
+
+    a_registration_goes_through(&launched).await;
+    a_killed_component_is_restarted(&launched, "relay").await;
+    a_killed_component_is_restarted(&launched, "mongo").await;
+    a_stopped_component_stays_stopped(&launched).await;
+    a_second_up_is_refused(&launched).await;
+    an_interrupt_stops_everything(&mut launched).await;
+
+    // Data survives, on other ports too: the address is taken after a restart.
     launched.up = spawn(launched.home.path());
     launched.all_ready().await;
-    let auth = launched.row("auth").await["port"].clone();
-    let again = reqwest::Client::new()
-        .post(format!("http://127.0.0.1:{auth}/api/v1/auth/register"))
-        .json(&json!({ "email": "ada@example.com", "password": "correct horse battery" }))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(again.status(), 409);
+    assert_eq!(register(&launched).await.status(), 409);
 
     // And nothing outlives a SIGKILL of `up` itself.
     launched.up.kill().await.unwrap();

@@ -18,8 +18,14 @@ async fn every_poison_message_becomes_a_dead_letter_with_its_reason() {
         ("{}".to_owned(), "unknown_type"),
         (json!({ "eventType": "USER_DELETED", "schemaVersion": 1 }).to_string(), "unknown_type"),
         (json!({ "eventType": 7, "schemaVersion": 1 }).to_string(), "unknown_type"),
-        (json!({ "eventType": "USER_REGISTERED", "schemaVersion": 2 }).to_string(), "unknown_version"),
-        (json!({ "eventType": "USER_REGISTERED", "schemaVersion": null }).to_string(), "unknown_version"),
+        (
+            json!({ "eventType": "USER_REGISTERED", "schemaVersion": 2 }).to_string(),
+            "unknown_version",
+        ),
+        (
+            json!({ "eventType": "USER_REGISTERED", "schemaVersion": null }).to_string(),
+            "unknown_version",
+        ),
         (json!({ "eventType": "USER_REGISTERED", "schemaVersion": 1 }).to_string(), "bad_fields"),
         (
             json!({ "eventType": "USER_REGISTERED", "schemaVersion": 1, "eventId": 5,
@@ -38,11 +44,9 @@ async fn every_poison_message_becomes_a_dead_letter_with_its_reason() {
     for (body, _) in &poison {
         assert!(app.publish_by_hand(body).await);
     }
-    eventually("all poison is among the dead letters", async || {
-        match app.queue_depths().await {
-            (0, dead) if dead == poison.len() as u32 => Ok(()),
-            depths => Err(depths),
-        }
+    eventually("all poison is among the dead letters", async || match app.queue_depths().await {
+        (0, dead) if usize::try_from(dead) == Ok(poison.len()) => Ok(()),
+        depths => Err(depths),
     })
     .await;
     let mut found: Vec<String> = app
@@ -53,8 +57,7 @@ async fn every_poison_message_becomes_a_dead_letter_with_its_reason() {
             letter["properties"]["headers"]["x-onboard-reason"].as_str().unwrap_or("?").to_owned()
         })
         .collect();
-    let mut expected: Vec<String> =
-        poison.iter().map(|(_, reason)| (*reason).to_owned()).collect();
+    let mut expected: Vec<String> = poison.iter().map(|(_, reason)| (*reason).to_owned()).collect();
     found.sort();
     expected.sort();
     assert_eq!(found, expected);

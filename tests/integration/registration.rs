@@ -2,7 +2,7 @@
 
 use temporalio_client::WorkflowExecutionStatus;
 
-use crate::harness::App;
+use crate::harness::{App, Options, eventually};
 
 #[tokio::test]
 async fn a_registration_ends_with_one_todo_and_a_completed_workflow() {
@@ -16,5 +16,34 @@ async fn a_registration_ends_with_one_todo_and_a_completed_workflow() {
     }
     app.nothing_is_left().await;
     assert_eq!(app.workflow(id).await, Some(WorkflowExecutionStatus::Completed));
+    app.finish().await;
+}
+
+/// No personal data enters Temporal, on the plain way or a failing one.
+#[tokio::test]
+async fn a_history_holds_ids_only() {
+    let options = Options::default().with("REGISTRATION_OVERDUE", "1s");
+    let app = App::start_with(options).await;
+    app.component("todo").stop().await.unwrap();
+    app.unbind().await;
+    let answer = app.post_register("canary.address@example.com").await;
+    let body: serde_json::Value = answer.json().await.unwrap();
+    let id = body["registrationId"].as_str().unwrap().parse().unwrap();
+    eventually("a publish has failed", async || match app.pending_activity(id).await {
+        Some(activity) if activity.attempt > 1 => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    app.bind().await;
+    app.reaches(id, "STALLED").await;
+    app.component("todo").start().await.unwrap();
+    app.reaches(id, "ACKNOWLEDGED").await;
+    let history = app.history_bytes(id).await;
+    let holds = |needle: &str| {
+        history.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle.as_bytes()))
+    };
+    assert!(holds(&format!("{id}")), "the history is readable");
+    assert!(!holds("canary.address"), "no address");
+    assert!(!holds("correct horse"), "no password");
     app.finish().await;
 }

@@ -8,12 +8,11 @@ use crate::harness::{App, Options, eventually};
 
 #[tokio::test]
 async fn a_relay_killed_between_start_and_note_starts_nothing_twice() {
-    let app =
-        App::start_with(Options::only(&["auth", "worker", "todo"]).failing("relay")).await;
+    let app = App::start_with(Options::only(&["auth", "worker", "todo"]).failing("relay")).await;
     let id = app.register().await;
     // The first update is the claim, the second the note about the start.
     let block = doc! {
-        "failCommands": ["update"], "blockConnection": true, "blockTimeMS": 60_000,
+        "failCommands": ["update"], "blockConnection": true, "blockTimeMS": 10_000,
     };
     let point = app.fail_commands(doc! { "skip": 1 }, block).await;
     app.component("relay").request_start().await.unwrap();
@@ -88,6 +87,35 @@ async fn without_a_change_stream_the_sweep_finds_the_rows() {
     }
     assert!(point.hits().await > 0, "the stream was refused");
     point.off().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn damaged_rows_do_not_hold_up_the_others() {
+    let app = App::start_with(Options::only(&["auth", "worker", "todo"])).await;
+    let outbox = app.outbox().await;
+    let mut damaged = Vec::new();
+    for _ in 0..12 {
+        let id = app.register().await;
+        let row = doc! { "_id": app.row(id).await.get("_id").unwrap() };
+        let damage = doc! { "$unset": { "payload": "" } };
+        let update = outbox.update_one(row.clone(), damage).bypass_document_validation(true);
+        update.await.unwrap();
+        damaged.push((id, row));
+    }
+    app.component("relay").start().await.unwrap();
+    let healthy = app.register().await;
+    app.reaches(healthy, "ACKNOWLEDGED").await;
+    for (id, row) in damaged {
+        eventually("its workflow says what is wrong", async || match app.workflow(id).await {
+            Some(WorkflowExecutionStatus::Failed) => Ok(()),
+            status => Err(status),
+        })
+        .await;
+        assert_eq!(app.failure_type(id).await, "OutboxRowCorrupt");
+        app.users().await.delete_one(doc! { "_id": app.user_of(&row).await }).await.unwrap();
+        outbox.delete_one(row).await.unwrap();
+    }
     app.finish().await;
 }
 

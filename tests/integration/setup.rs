@@ -16,11 +16,14 @@ async fn setup_may_be_repeated_and_run_twice_at_once() {
 
 #[tokio::test]
 async fn setup_that_cannot_reach_a_server_exits_with_69_and_names_it() {
-    let output = bare(&["setup", "--wait", "0s"], &[
-        ("MONGODB_URI", "mongodb://127.0.0.1:1/?replicaSet=rs0"),
-        ("AMQP_URL", "amqp://guest:guest@127.0.0.1:1/%2f"),
-        ("TEMPORAL_ADDRESS", "127.0.0.1:1"),
-    ])
+    let output = bare(
+        &["setup", "--wait", "0s"],
+        &[
+            ("MONGODB_URI", "mongodb://127.0.0.1:1/?replicaSet=rs0"),
+            ("AMQP_URL", "amqp://guest:guest@127.0.0.1:1/%2f"),
+            ("TEMPORAL_ADDRESS", "127.0.0.1:1"),
+        ],
+    )
     .await;
     assert_eq!(output.status.code(), Some(69), "{}", text(&output));
     for server in ["mongo", "rabbitmq", "temporal"] {
@@ -32,11 +35,14 @@ async fn setup_that_cannot_reach_a_server_exits_with_69_and_names_it() {
 #[tokio::test]
 async fn bad_configuration_is_named_all_at_once_and_exits_with_64() {
     for command in ["auth", "relay", "worker", "todo", "setup"] {
-        let output = bare(&[command], &[
-            ("ONBOARD_HTTP_ADDRESS", "nowhere"),
-            ("ONBOARD_LOG_FORMAT", "loud"),
-            ("SETUP_WAIT", "soon"),
-        ])
+        let output = bare(
+            &[command],
+            &[
+                ("ONBOARD_HTTP_ADDRESS", "nowhere"),
+                ("ONBOARD_LOG_FORMAT", "loud"),
+                ("SETUP_WAIT", "soon"),
+            ],
+        )
         .await;
         assert_eq!(output.status.code(), Some(64), "{command}: {}", text(&output));
         let said = text(&output);

@@ -10,7 +10,7 @@ async fn a_worker_killed_in_the_middle_of_an_activity_is_no_loss() {
     let app = App::start_with(Options::default().failing("worker")).await;
     // The worker's first update is `mark_outbox_sent`: it hangs there.
     let block = doc! {
-        "failCommands": ["update"], "blockConnection": true, "blockTimeMS": 60_000,
+        "failCommands": ["update"], "blockConnection": true, "blockTimeMS": 10_000,
     };
     let point = app.fail_commands(doc! { "times": 1 }, block).await;
     let before = point.hits().await;

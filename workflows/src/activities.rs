@@ -2,10 +2,10 @@
 
 #![allow(missing_docs, reason = "the macro drops the documents of what it declares")]
 
+use onboard_contract::Acknowledgement;
 use onboard_contract::names::{
     ACTIVITY_CHECK, ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH, ACTIVITY_RECORD,
 };
-use onboard_contract::Acknowledgement;
 use onboard_contract::workflow::EventRef;
 use temporalio_common::ActivityError;
 use temporalio_macros::activity_definitions;
@@ -15,7 +15,12 @@ use temporalio_macros::activity_definitions;
 pub struct RegistrationActivities;
 
 #[activity_definitions]
-#[expect(clippy::unimplemented, clippy::missing_errors_doc, reason = "the macro demands this body")]
+#[allow(
+    clippy::missing_errors_doc,
+    clippy::needless_pass_by_value,
+    clippy::unimplemented,
+    reason = "the macro demands these signatures and bodies"
+)]
 impl RegistrationActivities {
     /// Publishes the event and awaits the broker's confirm.
     #[activity(name = ACTIVITY_PUBLISH)]

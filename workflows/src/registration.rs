@@ -6,7 +6,12 @@
 //! keeps trying. An acknowledgement that is overdue is looked for in the inbox,
 //! which is the truth, and else the event is published again.
 
-#![allow(missing_docs, reason = "the macros drop the documents of what they declare")]
+#![allow(
+    missing_docs,
+    clippy::missing_errors_doc,
+    clippy::needless_pass_by_value,
+    reason = "the macros declare undocumented handles and demand these signatures"
+)]
 
 use std::time::Duration;
 
@@ -27,7 +32,7 @@ use crate::activities::RegistrationActivities;
 const STAGE: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_STAGE);
 
 /// The longest wait between two looks for an overdue acknowledgement.
-const OVERDUE_CAP: Duration = Duration::from_secs(600);
+const OVERDUE_CAP: Duration = Duration::from_mins(10);
 /// Far below the server's warning at 10,240 events.
 const HISTORY_EVENTS_MAX: u32 = 2_000;
 
@@ -134,7 +139,7 @@ async fn await_acknowledgement(ctx: &mut WorkflowContext<UserRegistration>) -> W
             Woken::Acknowledged => return Ok(()),
             Woken::Republish => {
                 ctx.state_mut(|s| s.republish = false);
-                publish(ctx).await?;
+                publish_again(ctx).await?;
             }
             Woken::Overdue => {
                 if let Some(found) = look_into_inbox(ctx).await? {
@@ -143,7 +148,7 @@ async fn await_acknowledgement(ctx: &mut WorkflowContext<UserRegistration>) -> W
                 }
                 ctx.state_mut(|s| s.overdue_checks += 1);
                 enter(ctx, Stage::Stalled);
-                publish(ctx).await?;
+                publish_again(ctx).await?;
             }
         }
         continue_before_history_grows(ctx)?;
@@ -180,10 +185,9 @@ fn continue_before_history_grows(ctx: &WorkflowContext<UserRegistration>) -> Wor
     let told = ctx.state(|s| s.acknowledgement.is_some() || s.republish);
     if grown && !told {
         let mut input = ctx.state(|s| s.input.clone());
-        input.carried = Some(ctx.state(|s| Carried {
-            publishes: s.publishes,
-            overdue_checks: s.overdue_checks,
-        }));
+        input.carried = Some(
+            ctx.state(|s| Carried { publishes: s.publishes, overdue_checks: s.overdue_checks }),
+        );
         ctx.continue_as_new(input, ContinueAsNewOptions::default())?;
     }
     Ok(())
@@ -199,6 +203,37 @@ async fn publish(ctx: &mut WorkflowContext<UserRegistration>) -> WorkflowResult<
         .await
         .map_err(with_type)?;
     ctx.state_mut(|s| s.publishes += 1);
+    Ok(())
+}
+
+/// Publishes again, unless the acknowledgement comes first: while the broker
+/// is down a publish may take for ever, and an earlier one may have sufficed.
+async fn publish_again(ctx: &mut WorkflowContext<UserRegistration>) -> WorkflowResult<()> {
+    ctx.set_current_details(
+        "Publishing USER_REGISTERED again; waits here until the broker confirms or the todo \
+         service acknowledges.",
+    );
+    let event = ctx.state(UserRegistration::event);
+    let token = ctx.cancellation_token().child_token();
+    let mut options = retried("publish USER_REGISTERED again and await the broker's confirm");
+    options.cancellation_token = Some(token.clone());
+    let confirmed = {
+        let activity = RegistrationActivities::publish_user_registered;
+        let mut told = Box::pin(ctx.wait_condition(|s| s.acknowledgement.is_some()));
+        let mut published =
+            Box::pin(futures::FutureExt::fuse(ctx.execute_activity(activity, event, options)));
+        temporalio_workflow::select! {
+            told = told => { told?; None }
+            published = published => Some(published),
+        }
+    };
+    match confirmed {
+        None => token.cancel(),
+        Some(published) => {
+            published.map_err(with_type)?;
+            ctx.state_mut(|s| s.publishes += 1);
+        }
+    }
     Ok(())
 }
 
@@ -277,17 +312,15 @@ fn retried(summary: &str) -> ActivityOptions {
 /// finds it in the list of failed workflows without opening the history.
 fn with_type(error: ActivityExecutionError) -> WorkflowTermination {
     let permanent = match error.reason() {
-        Some(IncomingError::Application(failure)) => failure
-            .type_name()
-            .map(|name| (name.to_owned(), failure.source_error().to_string())),
+        Some(IncomingError::Application(failure)) => {
+            failure.type_name().map(|name| (name.to_owned(), failure.source_error().to_string()))
+        }
         _ => None,
     };
     match permanent {
-        Some((name, message)) => ApplicationFailure::builder(message)
-            .type_name(name)
-            .non_retryable(true)
-            .build()
-            .into(),
+        Some((name, message)) => {
+            ApplicationFailure::builder(message).type_name(name).non_retryable(true).build().into()
+        }
         None => error.into(),
     }
 }

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// How long a publish waits for its confirm, unless configured. Together with
 /// the wait for the connection it must stay under the start-to-close time-out
-/// of the publish activity (10 s).
+/// of the publish activity (15 s).
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
 /// Seconds between heartbeats, unless the URL says otherwise. Silence for two
 /// of them means that the connection is dead.

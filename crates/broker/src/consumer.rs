@@ -133,6 +133,7 @@ impl Consumer {
         }
         cancel(&channel, &deliveries).await;
         drain(in_flight).await;
+        leave(&channel).await;
         Ok(())
     }
 
@@ -170,6 +171,14 @@ async fn cancel(channel: &Channel, deliveries: &lapin::Consumer) {
         Ok(Err(error)) => tracing::debug!(%error, "the consumer was cancelled before"),
         Err(_) => tracing::debug!("no answer to basic.cancel"),
     }
+}
+
+/// Closes the channel before the connection: a channel that is only dropped
+/// closes itself later, and lapin calls it an error when the connection is
+/// gone by then.
+async fn leave(channel: &Channel) {
+    let closed = timeout(CALL_TIMEOUT, channel.close(200, "stopping".into())).await;
+    tracing::debug!(clean = matches!(closed, Ok(Ok(()))), "left the channel");
 }
 
 async fn drain(in_flight: &mut JoinSet<()>) {

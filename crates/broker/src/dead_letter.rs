@@ -32,9 +32,11 @@ pub(crate) async fn publish(
 /// RabbitMQ refuse the copy (`user_id` of somebody else), lose it
 /// (`expiration`) or send it elsewhere as well (`CC`, `BCC`).
 fn properties(original: &BasicProperties, reason: &str, detail: &str) -> BasicProperties {
-    let mut copy = BasicProperties::default()
-        .with_delivery_mode(PERSISTENT)
-        .with_headers(headers(original.headers().as_ref(), reason, detail));
+    let mut copy = BasicProperties::default().with_delivery_mode(PERSISTENT).with_headers(headers(
+        original.headers().as_ref(),
+        reason,
+        detail,
+    ));
     if let Some(value) = original.content_type() {
         copy = copy.with_content_type(value.clone());
     }

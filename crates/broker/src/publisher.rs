@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Channel, Confirmation};
-use onboard_contract::names::{EXCHANGE, ROUTING_KEY};
 use onboard_contract::EventId;
+use onboard_contract::names::{EXCHANGE, ROUTING_KEY};
 use onboard_runtime::{Check, Shutdown, Tasks};
 use tokio::time::timeout;
 

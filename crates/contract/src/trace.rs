@@ -25,10 +25,8 @@ impl TraceParent {
         let [version, trace, span, flags] = parts.as_slice() else {
             return Err(InvalidTraceParent);
         };
-        let valid = *version == "00"
-            && is_id(trace, 32)
-            && is_id(span, 16)
-            && is_lower_hex(flags, 2);
+        let valid =
+            *version == "00" && is_id(trace, 32) && is_id(span, 16) && is_lower_hex(flags, 2);
         if valid { Ok(Self(value.to_owned())) } else { Err(InvalidTraceParent) }
     }
 

@@ -76,6 +76,13 @@ impl Tasks {
         });
     }
 
+    /// Waits for the shutdown, then for all tasks to end; false when some did
+    /// not within `deadline`.
+    pub async fn drained(&self, deadline: Duration) -> bool {
+        self.shutdown.begun().await;
+        self.drain(deadline).await
+    }
+
     /// Waits for all tasks to end; false when some did not within `deadline`.
     pub async fn drain(&self, deadline: Duration) -> bool {
         self.tracker.close();

@@ -74,7 +74,7 @@ impl Display {
             Event::Note(line) => self.say(&line),
             Event::Moved { component, state, detail } => self.moved(&component, state, &detail),
             Event::Download { name, bytes, bytes_total } => {
-                self.download(&name, bytes, bytes_total)
+                self.download(&name, bytes, bytes_total);
             }
             Event::Downloaded { name } => {
                 if let Some(bar) = self.downloads.remove(&name) {

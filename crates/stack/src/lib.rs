@@ -3,7 +3,7 @@
 //!
 //! `onboard up` and the integration tests use the same code. Whatever happens
 //! to the process that uses this library, SIGKILL included, nothing it
-//! started is left running: see [`guard`] and [`keeper`].
+//! started is left running: see [`guard`] and `keeper`.
 //!
 //! Reading order: [`stack`] (the whole) → [`servers`] → [`component`] (one
 //! process under supervision) → [`process`] → [`guard`].

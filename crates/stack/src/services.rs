@@ -43,7 +43,7 @@ pub fn supervise(
         probe: Probe::Service { port },
         port,
         ready_within: Duration::from_mins(1),
-        stop_within: Duration::from_secs(15),
+        stop_within: Duration::from_secs(30),
     };
     Component::supervise(spec, servers.exe().to_owned(), events.clone())
 }

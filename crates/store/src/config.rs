@@ -45,18 +45,10 @@ impl MongoArgs {
         {
             problems.push("MONGODB_URI", "does not begin with mongodb:// or mongodb+srv://");
         }
-        let auth_database = database(
-            problems,
-            "MONGODB_AUTH_DATABASE",
-            self.mongodb_auth_database,
-            "auth",
-        );
-        let todo_database = database(
-            problems,
-            "MONGODB_TODO_DATABASE",
-            self.mongodb_todo_database,
-            "todo",
-        );
+        let auth_database =
+            database(problems, "MONGODB_AUTH_DATABASE", self.mongodb_auth_database, "auth");
+        let todo_database =
+            database(problems, "MONGODB_TODO_DATABASE", self.mongodb_todo_database, "todo");
         Some(MongoConfig { uri: uri?, auth_database, todo_database })
     }
 }

@@ -53,18 +53,32 @@ impl StoreError {
 
     pub(crate) fn from_driver(what: &'static str, source: Error) -> Self {
         match source.kind.as_ref() {
-            ErrorKind::BsonDeserialization(_) | ErrorKind::Bson(_) => {
-                Self::Corrupt { what, source }
-            }
+            ErrorKind::BsonDeserialization(_) | ErrorKind::Bson(_) => Self::Corrupt {
+                what,
+                source: Error::custom("a field is missing or of another type"),
+            },
             ErrorKind::InvalidArgument { .. } | ErrorKind::BsonSerialization(_) => {
-                Self::Refused { what, source }
+                Self::Refused { what, source: Error::custom("the document cannot be written") }
             }
-            _ if code(&source).is_some_and(is_permanent) => Self::Refused { what, source },
+            _ if code(&source).is_some_and(is_permanent) => {
+                Self::Refused { what, source: without_values(&source) }
+            }
             // Anything else (network, election, pool, unknown codes) may pass:
             // the safe side of an unknown error is to try again and be seen.
             _ => Self::Unavailable { what, source },
         }
     }
+}
+
+/// Server and decoder quote the values they do not like, and those may be
+/// personal data: only the code goes on to logs and histories.
+fn without_values(error: &Error) -> Error {
+    Error::custom(match error.kind.as_ref() {
+        ErrorKind::Command(command) => {
+            format!("server error {} {}", command.code, command.code_name)
+        }
+        _ => format!("server error {}", code(error).unwrap_or_default()),
+    })
 }
 
 /// The server's error code, wherever the driver put it.
@@ -82,8 +96,9 @@ pub(crate) fn is_duplicate_key(error: &Error) -> bool {
     code(error) == Some(11_000)
 }
 
-/// `BadValue`, `FailedToParse`, `Unauthorized`, `TypeMismatch`, `DocumentValidationFailure`,
-/// `BSONObjectTooLarge`.
+/// `BadValue`, `FailedToParse`, `TypeMismatch`, `DocumentValidationFailure`,
+/// `BSONObjectTooLarge`. A missing right (`Unauthorized`) is not among them: it
+/// says nothing about the document, and an operator gives it back.
 const fn is_permanent(code: i32) -> bool {
-    matches!(code, 2 | 9 | 13 | 14 | 121 | 10_334)
+    matches!(code, 2 | 9 | 14 | 121 | 10_334)
 }

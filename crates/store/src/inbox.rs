@@ -14,10 +14,10 @@ use onboard_contract::{Acknowledgement, EventId, TodoId, UserRegistered};
 use onboard_runtime::clock;
 use serde::Deserialize;
 
+use crate::StoreError;
 use crate::bson_time::{date, id, uuid};
 use crate::error::is_duplicate_key;
 use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded};
-use crate::StoreError;
 
 /// What applying an event did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,15 +159,22 @@ impl Inbox {
             .limit(i64::from(limit));
         let records: Vec<Document> =
             bounded("list the inbox", async { find.await?.try_collect().await }).await?;
-        Ok(records
-            .into_iter()
-            .filter_map(|record| bson::deserialize_from_document::<Record>(record).ok())
-            .map(Record::into_acknowledgement)
-            .collect())
+        Ok(records.into_iter().filter_map(readable).collect())
     }
 }
 
 const WHAT: &str = "commit the inbox record";
+
+fn readable(record: Document) -> Option<Acknowledgement> {
+    let id = record.get("_id").cloned();
+    match bson::deserialize_from_document::<Record>(record) {
+        Ok(record) => Some(record.into_acknowledgement()),
+        Err(error) => {
+            tracing::error!(?id, %error, "an inbox record cannot be read; repair it by hand");
+            None
+        }
+    }
+}
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -178,9 +185,6 @@ struct Record {
 
 impl Record {
     fn into_acknowledgement(self) -> Acknowledgement {
-        Acknowledgement {
-            event_id: uuid(self.event_id).into(),
-            todo_id: uuid(self.todo_id).into(),
-        }
+        Acknowledgement { event_id: uuid(self.event_id).into(), todo_id: uuid(self.todo_id).into() }
     }
 }

@@ -13,9 +13,9 @@ use onboard_contract::{EventId, OutboxStatus, TraceParent, UserId};
 use onboard_runtime::clock;
 use serde::Deserialize;
 
+use crate::StoreError;
 use crate::bson_time::{date, id, uuid};
 use crate::mongo::{Mongo, bounded};
-use crate::StoreError;
 
 /// A row the relay has to start a workflow for.
 #[derive(Debug, Clone)]
@@ -92,7 +92,9 @@ impl Outbox {
             .find(doc! { "status": PENDING, "nextAttemptAt": { "$lte": now } })
             .sort(doc! { "nextAttemptAt": 1, "_id": 1 })
             .limit(i64::from(limit))
-            .projection(doc! { "aggregateId": 1, "traceparent": 1, "attempts": 1, "nextAttemptAt": 1 });
+            .projection(
+                doc! { "aggregateId": 1, "traceparent": 1, "attempts": 1, "nextAttemptAt": 1 },
+            );
         let rows: Vec<Document> =
             bounded("list the due rows", async { find.await?.try_collect().await }).await?;
         let mut due = Vec::with_capacity(rows.len());
@@ -115,9 +117,7 @@ impl Outbox {
                 "nextAttemptAt": later(UNREADABLE_RETRY),
                 "lastError": "the relay cannot read this row",
             } },
-        )
-        // The row breaks the validator already.
-        .bypass_document_validation(true);
+        );
         bounded("put the unreadable row off", async { update.await }).await.map(drop)
     }
 
@@ -228,8 +228,7 @@ impl Outbox {
         update: Vec<Document>,
     ) -> Result<(), StoreError> {
         let outbox = self.mongo.outbox();
-        let update =
-            outbox.update_one(doc! { "_id": id(event.uuid()), "status": PENDING }, update);
+        let update = outbox.update_one(doc! { "_id": id(event.uuid()), "status": PENDING }, update);
         bounded(what, async { update.await }).await.map(drop)
     }
 
@@ -243,7 +242,7 @@ impl Outbox {
 
 const PENDING: &str = OutboxStatus::Pending.as_str();
 /// When an unreadable row is looked at again.
-const UNREADABLE_RETRY: Duration = Duration::from_secs(600);
+const UNREADABLE_RETRY: Duration = Duration::from_mins(10);
 
 fn later(wait: Duration) -> DateTime {
     let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);

@@ -10,10 +10,10 @@ use onboard_contract::{EventId, OutboxStatus, StageFacts, TraceParent, UserId};
 use onboard_runtime::clock;
 use serde::Deserialize;
 
+use crate::StoreError;
 use crate::bson_time::{date, id, ms, uuid};
 use crate::error::is_duplicate_key;
 use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded};
-use crate::StoreError;
 
 /// A user to be registered. The password is hashed by now.
 #[derive(Debug, Clone)]

@@ -33,10 +33,8 @@ async fn follow(
     health: &Availability,
     backoff: &mut Backoff,
 ) -> mongodb::error::Error {
-    let inserts = [
-        doc! { "$match": { "operationType": "insert" } },
-        doc! { "$project": { "_id": 1 } },
-    ];
+    let inserts =
+        [doc! { "$match": { "operationType": "insert" } }, doc! { "$project": { "_id": 1 } }];
     let opened = mongo.outbox().watch().pipeline(inserts).await;
     let mut stream = match opened {
         Ok(stream) => stream.with_type::<Document>(),

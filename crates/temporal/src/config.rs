@@ -38,7 +38,7 @@ pub struct TemporalConfig {
 }
 
 const TASK_QUEUE: &str = "registration";
-const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+const DAY: std::time::Duration = std::time::Duration::from_hours(24);
 
 impl TemporalArgs {
     /// Checks the settings.
@@ -78,11 +78,8 @@ impl TemporalArgs {
 
 fn target(address: &str, loaded: &ConnectionOptions) -> Option<temporalio_client::Url> {
     let scheme = loaded.target.scheme();
-    let text = if address.contains("://") {
-        address.to_owned()
-    } else {
-        format!("{scheme}://{address}")
-    };
+    let text =
+        if address.contains("://") { address.to_owned() } else { format!("{scheme}://{address}") };
     let url: temporalio_client::Url = text.parse().ok()?;
     (url.has_host() && url.port_or_known_default().is_some()).then_some(url)
 }

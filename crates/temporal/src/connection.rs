@@ -39,8 +39,7 @@ impl Temporal {
     pub fn start(config: &TemporalConfig, tasks: &Tasks, shutdown: Shutdown) -> Self {
         let (found, client) = watch::channel(None);
         let availability = Arc::new(Availability::new("temporal"));
-        let temporal =
-            Self { client, availability, task_queue: config.task_queue.as_str().into() };
+        let temporal = Self { client, availability, task_queue: config.task_queue.as_str().into() };
         let (config, seen) = (config.clone(), Arc::clone(&temporal.availability));
         tasks.spawn("connect to Temporal", async move {
             if let Some(client) = connect_until(&config, &seen, &shutdown).await {
@@ -105,10 +104,7 @@ impl Temporal {
 
 /// The options of every call: one try under a deadline; our own loops repeat.
 pub(crate) fn one_try() -> RpcOptions {
-    RpcOptions::builder()
-        .timeout(CALL_DEADLINE)
-        .retry_options(RetryOptions::no_retries())
-        .build()
+    RpcOptions::builder().timeout(CALL_DEADLINE).retry_options(RetryOptions::no_retries()).build()
 }
 
 /// Connects once.
@@ -133,7 +129,7 @@ async fn connect_until(
 ) -> Option<Client> {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
     loop {
-        match shutdown.or(connect(config)).await? {
+        match shutdown.or(Box::pin(connect(config))).await? {
             Ok(client) => {
                 seen.up();
                 return Some(client);

@@ -14,8 +14,8 @@ use temporalio_client::{
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
 use temporalio_common::search_attributes::{SearchAttributeKey, SearchAttributes};
 
-use crate::connection::{CALL_DEADLINE, Temporal, one_try};
 use crate::TemporalError;
+use crate::connection::{CALL_DEADLINE, Temporal, one_try};
 
 /// What starting a workflow found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,15 +88,17 @@ impl Temporal {
         const WHAT: &str = "signal the workflow";
         let client = self.client()?;
         let handle = client.get_workflow_handle::<UntypedWorkflow>(workflow);
-        let options = WorkflowSignalOptions::builder()
-            .request_id(request_id)
-            .rpc_options(one_try())
-            .build();
+        let options =
+            WorkflowSignalOptions::builder().request_id(request_id).rpc_options(one_try()).build();
         let sent = handle.signal(UntypedSignal::new(signal), payload(input), options);
         let answer = tokio::time::timeout(CALL_DEADLINE, sent).await;
         self.seen(match answer {
             Ok(Ok(())) => Ok(Signalled::Delivered),
-            Ok(Err(WorkflowInteractionError::NotFound(_))) => Ok(Signalled::NoWorkflow),
+            Ok(Err(WorkflowInteractionError::NotFound(status)))
+                if !status.message().starts_with("Namespace") =>
+            {
+                Ok(Signalled::NoWorkflow)
+            }
             Ok(Err(error)) => Err(TemporalError::from_interaction(WHAT, error)),
             Err(_) => Err(TemporalError::away(WHAT)),
         })

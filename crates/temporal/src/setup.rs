@@ -21,7 +21,7 @@ use crate::connection::connect;
 use crate::{TemporalConfig, TemporalError};
 
 /// How long a new namespace or attribute may take to be seen everywhere.
-const VISIBLE_DEADLINE: Duration = Duration::from_secs(60);
+const VISIBLE_DEADLINE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(200);
 
 /// Prepares everything.

@@ -19,7 +19,7 @@ pub struct AuthArgs {
     #[arg(long, env = "ONBOARD_HTTP_ADDRESS", hide_env_values = true)]
     pub http_address: Option<String>,
     /// Time after which a registration that was sent and not acknowledged is
-    /// shown as STALLED: `1s` to `24h`. Default: `30s`.
+    /// shown as STALLED: `1s` to `1h`. Default: `30s`.
     #[arg(long, env = "REGISTRATION_OVERDUE", hide_env_values = true)]
     pub registration_overdue: Option<String>,
     /// How passwords are hashed.
@@ -48,7 +48,7 @@ impl AuthArgs {
             "REGISTRATION_OVERDUE",
             self.registration_overdue.as_deref(),
             Duration::from_millis(OVERDUE_MS_DEFAULT),
-            Duration::from_secs(1)..=Duration::from_hours(24),
+            Duration::from_secs(1)..=Duration::from_hours(1),
         );
         let (hash, mongo) = (self.hash.check(problems), self.mongo.check(problems));
         Some(Config { address, overdue, hash: hash?, mongo: mongo? })

@@ -42,9 +42,13 @@ pub async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError
         .map_err(RunError::Http)?;
     let relay = Relay::new(&mongo, temporal, config.settings);
     relay.spawn(mongo, &tasks, &shutdown);
-    let served = http.serve(shutdown.clone()).await.map(drop).map_err(RunError::Http);
-    shutdown.begin();
-    if !tasks.drain(relay::DRAIN_DEADLINE).await {
+    let serve = async {
+        let served = http.serve(shutdown.clone()).await;
+        shutdown.begin();
+        served.map(drop).map_err(RunError::Http)
+    };
+    let (served, drained) = tokio::join!(serve, tasks.drained(relay::DRAIN_DEADLINE));
+    if !drained {
         tracing::warn!("some rows were still being worked on; they become due again");
     }
     served

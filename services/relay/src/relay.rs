@@ -24,7 +24,7 @@ pub(crate) struct Relay {
     pub(crate) outbox: Outbox,
     pub(crate) temporal: Temporal,
     pub(crate) settings: Settings,
-    mongo: Availability,
+    pub(crate) mongo: Availability,
     wake: Arc<Notify>,
 }
 

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use onboard_contract::RegistrationInput;
 use onboard_contract::names::workflow_id;
+use onboard_contract::{RegistrationInput, TraceParent};
 use onboard_runtime::Backoff;
 use onboard_runtime::availability::chain;
 use onboard_store::{Due, StoreError};
@@ -17,10 +17,10 @@ use crate::relay::Relay;
 
 /// When a row that is started but not SENT is looked at again: its workflow
 /// may have been lost with Temporal's database.
-const RECHECK: Duration = Duration::from_secs(300);
+const RECHECK: Duration = Duration::from_mins(5);
 /// The waits of a row that Temporal refuses.
 const REFUSED_FIRST: Duration = Duration::from_secs(1);
-const REFUSED_CAP: Duration = Duration::from_secs(300);
+const REFUSED_CAP: Duration = Duration::from_mins(1);
 /// The wait of a row whose start was not answered: short, since the relay as
 /// a whole backs off while Temporal is away.
 const UNANSWERED: Duration = Duration::from_millis(500);
@@ -38,7 +38,7 @@ pub(crate) enum Outcome {
 #[tracing::instrument(
     name = "relay.start",
     skip_all,
-    fields(event_id = %due.event_id, trace_id = due.traceparent.as_ref().map(|t| t.trace_id()))
+    fields(event_id = %due.event_id, trace_id = due.traceparent.as_ref().map(TraceParent::trace_id))
 )]
 pub(crate) async fn start_due(relay: &Relay, due: &Due) -> Outcome {
     // Nothing is claimed while Temporal has never been reached.
@@ -48,7 +48,7 @@ pub(crate) async fn start_due(relay: &Relay, due: &Due) -> Outcome {
     match relay.outbox.claim(due, relay.settings.claim_lease).await {
         Ok(true) => (),
         Ok(false) => return Outcome::Done,
-        Err(error) => return away(&error),
+        Err(error) => return away(relay, &error),
     }
     match relay.temporal.start_registration(&input(relay, due)).await {
         Ok(started) => note(relay, due, started).await,
@@ -74,7 +74,7 @@ async fn note(relay: &Relay, due: &Due, started: Started) -> Outcome {
     tracing::info!(workflow_id = workflow_id(due.event_id), "workflow {found}");
     match relay.outbox.mark_started(due.event_id, RECHECK).await {
         Ok(()) => Outcome::Done,
-        Err(error) => away(&error),
+        Err(error) => away(relay, &error),
     }
 }
 
@@ -88,12 +88,13 @@ async fn give_back(relay: &Relay, due: &Due, error: &TemporalError) -> Outcome {
     };
     match relay.outbox.release(due.event_id, wait, &chain(error)).await {
         Ok(()) => outcome,
-        Err(error) => away(&error),
+        Err(error) => away(relay, &error),
     }
 }
 
-/// The claim's lease runs out by itself.
-fn away(error: &StoreError) -> Outcome {
-    tracing::debug!(error = chain(error), "MongoDB is away");
+/// A claim's lease runs out by itself. A refusal is no different: a row that
+/// breaks the validator may still be updated, so it concerns all rows alike.
+fn away(relay: &Relay, error: &StoreError) -> Outcome {
+    relay.mongo.down(&chain(error));
     Outcome::Away
 }

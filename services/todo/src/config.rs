@@ -65,12 +65,8 @@ impl TodoArgs {
             self.http_address.as_deref(),
             SocketAddr::from(([0, 0, 0, 0], 4002)),
         );
-        let prefetch = problems.number_or(
-            "TODO_PREFETCH",
-            self.todo_prefetch.as_deref(),
-            PREFETCH,
-            1..=1000,
-        );
+        let prefetch =
+            problems.number_or("TODO_PREFETCH", self.todo_prefetch.as_deref(), PREFETCH, 1..=1000);
         let interval = problems.duration_or(
             "TODO_SWEEP_INTERVAL",
             self.todo_sweep_interval.as_deref(),

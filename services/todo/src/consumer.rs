@@ -65,10 +65,8 @@ impl Handler {
             Some(Ok(applied)) => {
                 report(applied);
                 // A duplicate is acknowledged again: that heals a lost signal.
-                self.acknowledger.hand(Acknowledgement {
-                    event_id: event.event_id,
-                    todo_id: applied.todo_id(),
-                });
+                self.acknowledger
+                    .hand(Acknowledgement { event_id: event.event_id, todo_id: applied.todo_id() });
                 Verdict::Ack
             }
             Some(Err(error)) => rejected(&error),
@@ -139,7 +137,8 @@ mod tests {
 
     #[test]
     fn a_dead_letter_does_not_repeat_the_body() {
-        let body = br#"{"eventType":"USER_REGISTERED","schemaVersion":1,"eventId":"who@example.com"}"#;
+        let body =
+            br#"{"eventType":"USER_REGISTERED","schemaVersion":1,"eventId":"who@example.com"}"#;
         let verdict = undecodable(&UserRegistered::parse(body).unwrap_err());
         let Verdict::DeadLetter { reason, detail } = verdict else { panic!("{verdict:?}") };
         assert_eq!(reason, "bad_fields");

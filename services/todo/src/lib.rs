@@ -65,9 +65,13 @@ pub async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError>
     let consume = consumer.run(move |message| handler.clone().handle(message), shutdown.clone());
     tasks.spawn("consumer", consume);
 
-    let served = http.serve(shutdown.clone()).await.map(drop).map_err(RunError::Http);
-    shutdown.begin();
-    if !tasks.drain(DRAIN_DEADLINE).await {
+    let serve = async {
+        let served = http.serve(shutdown.clone()).await;
+        shutdown.begin();
+        served.map(drop).map_err(RunError::Http)
+    };
+    let (served, drained) = tokio::join!(serve, tasks.drained(DRAIN_DEADLINE));
+    if !drained {
         tracing::warn!("some messages were still being worked on; they come again");
     }
     dead_letters.close().await;

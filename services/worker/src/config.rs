@@ -44,8 +44,11 @@ impl WorkerArgs {
         let mongo = self.mongo.check(problems);
         let broker = self.broker.check(problems);
         let temporal = self.temporal.check(problems);
-        mongo.zip(broker).zip(temporal).map(|((mongo, broker), temporal)| {
-            WorkerConfig { http_address, mongo, broker, temporal }
+        mongo.zip(broker).zip(temporal).map(|((mongo, broker), temporal)| WorkerConfig {
+            http_address,
+            mongo,
+            broker,
+            temporal,
         })
     }
 }

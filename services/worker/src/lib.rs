@@ -6,6 +6,8 @@
 mod config;
 mod polling;
 
+use std::time::Duration;
+
 use onboard_activities::RegistrationActivities;
 use onboard_broker::Publisher;
 use onboard_http::Server;
@@ -16,6 +18,9 @@ use onboard_temporal::Temporal;
 pub use config::{WorkerArgs, WorkerConfig};
 
 use crate::polling::{DRAIN_DEADLINE, Poller};
+
+/// How long the connections' own tasks may take once nothing uses them.
+const TASKS_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The worker could not run.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +46,8 @@ pub async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunErro
     // The activities publish while the worker drains, so the publisher stops
     // after it, not with it.
     let publishing = Shutdown::new();
-    let publisher = Publisher::start(&config.broker, "worker publisher", &tasks, publishing.clone());
+    let publisher =
+        Publisher::start(&config.broker, "worker publisher", &tasks, publishing.clone());
     let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
     let readiness = Readiness::new(vec![mongo.check(), publisher.check(), temporal.check()]);
     let http = Server::bind(config.http_address, axum::Router::new(), readiness)
@@ -49,14 +55,20 @@ pub async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunErro
         .map_err(RunError::Http)?;
     let activities = RegistrationActivities::new(&mongo, publisher.clone());
     let poller = Poller::new(temporal, config.temporal.task_queue.clone(), activities);
-    let polled = poller.spawn(&shutdown).map_err(RunError::Thread)?;
-    let served = http.serve(shutdown.clone()).await.map(drop).map_err(RunError::Http);
-    shutdown.begin();
-    let polled = tokio::time::timeout(DRAIN_DEADLINE, polled.ended()).await;
-    publisher.close().await;
-    publishing.begin();
-    if polled.is_err() || !tasks.drain(DRAIN_DEADLINE).await {
+    let polling = poller.spawn(&shutdown).map_err(RunError::Thread)?;
+    let serve = async {
+        let served = http.serve(shutdown.clone()).await;
+        shutdown.begin();
+        served.map(drop).map_err(RunError::Http)
+    };
+    let (served, drained) = tokio::join!(serve, polling.drained(&shutdown, DRAIN_DEADLINE));
+    if !drained {
         tracing::warn!("some activities were still running; Temporal has them tried again");
+    }
+    publishing.begin();
+    publisher.close().await;
+    if !tasks.drain(TASKS_DEADLINE).await {
+        tracing::warn!("some background tasks did not end in time");
     }
     served
 }

@@ -8,7 +8,7 @@ use onboard_runtime::availability::chain;
 use onboard_runtime::{Backoff, Shutdown};
 use onboard_temporal::Temporal;
 use onboard_workflows::UserRegistration;
-use temporalio_sdk::runtime::PollerBehavior;
+use temporalio_sdk::runtime::{PollerBehavior, RuntimeOptions};
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use tokio::sync::oneshot;
 
@@ -32,10 +32,12 @@ pub(crate) struct Poller {
 pub(crate) struct Polling(oneshot::Receiver<()>);
 
 impl Polling {
-    /// Waits until it has ended.
-    pub(crate) async fn ended(self) {
+    /// Waits for the shutdown, then until it has ended; false when it has not
+    /// within `deadline`.
+    pub(crate) async fn drained(self, shutdown: &Shutdown, deadline: Duration) -> bool {
+        shutdown.begun().await;
         // A sender that is dropped without a word means a dead thread: ended too.
-        drop(self.0.await);
+        tokio::time::timeout(deadline, self.0).await.is_ok()
     }
 }
 
@@ -79,7 +81,7 @@ impl Poller {
 
     async fn run_once(&self, shutdown: &Shutdown) -> Result<(), Fault> {
         let Some(client) = self.temporal.connected(shutdown).await else { return Ok(()) };
-        let runtime = Runtime::from_current_tokio(Default::default())?;
+        let runtime = Runtime::from_current_tokio(RuntimeOptions::default())?;
         let mut worker = Worker::new(&runtime, client, self.options()?)?;
         let stop = worker.shutdown_handle();
         tracing::info!(task_queue = self.task_queue, "polling for workflows and activities");

@@ -86,7 +86,7 @@ pub(crate) struct App {
     env: Vec<(String, String)>,
     components: BTreeMap<&'static str, Component>,
     ports: BTreeMap<&'static str, u16>,
-    _leases: Vec<Lease>,
+    leases: Vec<Lease>,
 }
 
 impl App {
@@ -130,7 +130,7 @@ impl App {
             http: reqwest::Client::new(),
             components: BTreeMap::new(),
             ports: BTreeMap::new(),
-            _leases: Vec::new(),
+            leases: Vec::new(),
         };
         app.create_vhost().await;
         let output = app.onboard(&["setup"]).await;
@@ -159,11 +159,10 @@ impl App {
         }
         let label = format!("{name}-{}", self.id);
         let events = Events::silent();
-        let component =
-            services::supervise(host, &label, (service, port), &env, &events).unwrap();
+        let component = services::supervise(host, &label, (service, port), &env, &events).unwrap();
         self.components.insert(name, component);
         self.ports.insert(name, port);
-        self._leases.push(lease);
+        self.leases.push(lease);
     }
 
     /// Runs a command of the program with the application's settings.
@@ -180,7 +179,7 @@ impl App {
 
     /// Waits until a service's `/readyz` says yes.
     pub(crate) async fn ready(&self, name: &str) {
-        self.component(name).ready(std::time::Duration::from_secs(60)).await.unwrap();
+        self.component(name).ready(std::time::Duration::from_mins(1)).await.unwrap();
     }
 
     /// The base URL of a service.
@@ -207,6 +206,7 @@ impl App {
     }
 
     /// A fresh address.
+    #[expect(clippy::unused_self, reason = "reads as the application's")]
     pub(crate) fn address(&self) -> String {
         format!("{}@example.com", Uuid::new_v4().simple())
     }
@@ -256,18 +256,14 @@ impl App {
 
     /// See [`Self::finish`].
     pub(crate) async fn nothing_is_left(&self) {
-        eventually("the outbox is worked off", async || {
-            match self.unfinished_rows().await {
-                0 => Ok(()),
-                rows => Err(format!("{rows} rows")),
-            }
+        eventually("the outbox is worked off", async || match self.unfinished_rows().await {
+            0 => Ok(()),
+            rows => Err(format!("{rows} rows")),
         })
         .await;
-        eventually("the queues are empty", async || {
-            match self.queue_depths().await {
-                (0, 0) => Ok(()),
-                depths => Err(format!("(queue, dead letters) = {depths:?}")),
-            }
+        eventually("the queues are empty", async || match self.queue_depths().await {
+            (0, 0) => Ok(()),
+            depths => Err(format!("(queue, dead letters) = {depths:?}")),
         })
         .await;
         eventually("no workflow is open", async || match self.open_workflows().await {

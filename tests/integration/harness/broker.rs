@@ -58,8 +58,7 @@ impl App {
     /// The dead letters, left where they are: headers and body of each.
     pub(crate) async fn dead_letters(&self) -> Vec<Value> {
         let path = format!("queues/{}/user_registered_queue.dlq/get", self.id);
-        let ask =
-            json!({ "count": 1000, "ackmode": "ack_requeue_true", "encoding": "auto" });
+        let ask = json!({ "count": 1000, "ackmode": "ack_requeue_true", "encoding": "auto" });
         self.management(Method::POST, &path, Some(ask)).await.json().await.unwrap()
     }
 
@@ -71,10 +70,8 @@ impl App {
 
     /// Takes the queue's binding away: publishing becomes unroutable.
     pub(crate) async fn unbind(&self) {
-        let path = format!(
-            "bindings/{}/e/user.events/q/user_registered_queue/user.registered",
-            self.id
-        );
+        let path =
+            format!("bindings/{}/e/user.events/q/user_registered_queue/user.registered", self.id);
         self.management(Method::DELETE, &path, None).await;
     }
 

@@ -9,19 +9,7 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// Asks until the answer is `Ok`; panics with the last `Err` when the patience
 /// is used up.
-pub(crate) async fn eventually<T, S: Debug, F>(what: &str, check: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Result<T, S>>,
-{
-    eventually_within(PATIENCE, what, check).await
-}
-
-/// The same with another patience.
-pub(crate) async fn eventually_within<T, S: Debug, F>(
-    patience: Duration,
-    what: &str,
-    mut check: impl FnMut() -> F,
-) -> T
+pub(crate) async fn eventually<T, S: Debug, F>(what: &str, mut check: impl FnMut() -> F) -> T
 where
     F: Future<Output = Result<T, S>>,
 {
@@ -29,8 +17,8 @@ where
     loop {
         match check().await {
             Ok(value) => return value,
-            Err(status) if begun.elapsed() > patience => {
-                panic!("not within {patience:?}: {what}; last seen: {status:?}")
+            Err(status) if begun.elapsed() > PATIENCE => {
+                panic!("not within {PATIENCE:?}: {what}; last seen: {status:?}")
             }
             Err(_) => tokio::time::sleep(POLL).await,
         }

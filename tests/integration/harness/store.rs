@@ -43,6 +43,12 @@ impl App {
         row.unwrap().expect("the outbox row exists")
     }
 
+    /// The user of an outbox row.
+    pub(crate) async fn user_of(&self, row: &Document) -> bson::Bson {
+        let found = self.outbox().await.find_one(row.clone()).await.unwrap();
+        found.unwrap().get("aggregateId").unwrap().clone()
+    }
+
     /// How many todos a user has.
     pub(crate) async fn todos_of(&self, user: UserId) -> u64 {
         let todos = self.todos().await;
@@ -114,7 +120,10 @@ impl FailPoint {
         let ask = doc! { "getParameter": 1, "failpoint.failCommand": 1 };
         let answer = self.admin.run_command(ask).await.unwrap();
         let point = answer.get_document("failpoint.failCommand").unwrap();
-        point.get_i64("timesEntered").or_else(|_| point.get_i32("timesEntered").map(i64::from)).unwrap()
+        point
+            .get_i64("timesEntered")
+            .or_else(|_| point.get_i32("timesEntered").map(i64::from))
+            .unwrap()
     }
 }
 

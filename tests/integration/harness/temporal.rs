@@ -9,6 +9,7 @@ use temporalio_client::{
     WorkflowSignalOptions,
 };
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
+use temporalio_common::protos::temporal::api::failure::v1::failure::FailureInfo;
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 
 use super::App;
@@ -69,16 +70,24 @@ impl App {
         self.handle(event).await.signal(signal, odd, options).await.unwrap();
     }
 
+    /// The whole history of a registration, as it is stored.
+    pub(crate) async fn history_bytes(&self, event: EventId) -> Vec<u8> {
+        let history =
+            self.handle(event).await.fetch_history(WorkflowFetchHistoryOptions::default());
+        let events = history.into_events().await.unwrap();
+        events.iter().flat_map(prost::Message::encode_to_vec).collect()
+    }
+
     /// The type of the failure a workflow ended with.
     pub(crate) async fn failure_type(&self, event: EventId) -> String {
-        let history = self.handle(event).await.fetch_history(WorkflowFetchHistoryOptions::default());
+        let history =
+            self.handle(event).await.fetch_history(WorkflowFetchHistoryOptions::default());
         let events = history.into_events().await.unwrap();
         let Some(Attributes::WorkflowExecutionFailedEventAttributes(failed)) =
             events.last().and_then(|event| event.attributes.clone())
         else {
             panic!("the last event is no failure")
         };
-        use temporalio_common::protos::temporal::api::failure::v1::failure::FailureInfo;
         match failed.failure.unwrap().failure_info {
             Some(FailureInfo::ApplicationFailureInfo(info)) => info.r#type,
             other => panic!("{other:?}"),

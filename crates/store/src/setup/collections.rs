@@ -15,7 +15,7 @@ use crate::Mongo;
 use crate::error::code;
 
 const NAMESPACE_EXISTS: i32 = 48;
-const STEP_DEADLINE: Duration = Duration::from_secs(60);
+const STEP_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Creates or updates every collection of both databases.
 ///
@@ -43,11 +43,14 @@ async fn collection(
     schema: Document,
 ) -> Result<(), SetupError> {
     let validator = doc! { "$jsonSchema": schema };
-    let create = doc! { "create": name, "validator": validator.clone() };
+    // Moderate: what was damaged by hand can still be updated, so that the
+    // relay can put such a row off without the right to bypass validation.
+    let level = "moderate";
+    let create = doc! { "create": name, "validator": validator.clone(), "validationLevel": level };
     match step("create the collection", database.run_command(create)).await {
         Ok(_) => Ok(()),
         Err(SetupError::Step { source, .. }) if code(&source) == Some(NAMESPACE_EXISTS) => {
-            let modify = doc! { "collMod": name, "validator": validator };
+            let modify = doc! { "collMod": name, "validator": validator, "validationLevel": level };
             step("update the validator", database.run_command(modify)).await.map(drop)
         }
         Err(error) => Err(error),

@@ -13,7 +13,7 @@ use super::SetupError;
 use crate::MongoConfig;
 use crate::error::code;
 
-const PRIMARY_DEADLINE: Duration = Duration::from_secs(60);
+const PRIMARY_DEADLINE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(100);
 
 /// Server error codes of replication commands.
@@ -51,11 +51,7 @@ fn direct(mut options: ClientOptions) -> Result<Client, SetupError> {
         .map_err(|source| SetupError::Step { what: "accept the connection string", source })
 }
 
-async fn initiate(
-    admin: &Database,
-    name: &str,
-    hosts: &[ServerAddress],
-) -> Result<(), SetupError> {
+async fn initiate(admin: &Database, name: &str, hosts: &[ServerAddress]) -> Result<(), SetupError> {
     let status = admin.run_command(doc! { "replSetGetStatus": 1 }).await;
     match status {
         Ok(_) => Ok(()),
@@ -66,7 +62,11 @@ async fn initiate(
                 .map(|(host, member)| doc! { "_id": member, "host": host.to_string() })
                 .collect();
             let initiate = doc! { "replSetInitiate": { "_id": name, "members": members } };
-            accept(admin.run_command(initiate).await, ALREADY_INITIALIZED, "initiate the replica set")
+            accept(
+                admin.run_command(initiate).await,
+                ALREADY_INITIALIZED,
+                "initiate the replica set",
+            )
         }
         Err(error) if code(&error) == Some(INVALID_REPLICA_SET_CONFIG) => {
             move_single_member(admin, hosts).await
@@ -77,10 +77,7 @@ async fn initiate(
 
 /// A data directory that was last served on another port does not find itself
 /// in its own configuration; with one member it is safe to correct it.
-async fn move_single_member(
-    admin: &Database,
-    hosts: &[ServerAddress],
-) -> Result<(), SetupError> {
+async fn move_single_member(admin: &Database, hosts: &[ServerAddress]) -> Result<(), SetupError> {
     const WHAT: &str = "move the replica set to its new address";
     let step = |source| SetupError::Step { what: WHAT, source };
     let local = admin.client().database("local");
@@ -98,7 +95,9 @@ async fn move_single_member(
     let reconfigure = doc! { "replSetReconfig": config, "force": true };
     match admin.run_command(reconfigure).await {
         // Another setup was faster.
-        Err(e) if matches!(code(&e), Some(NEW_CONFIGURATION_INCOMPATIBLE | NODE_NOT_FOUND)) => Ok(()),
+        Err(e) if matches!(code(&e), Some(NEW_CONFIGURATION_INCOMPATIBLE | NODE_NOT_FOUND)) => {
+            Ok(())
+        }
         Err(source) => Err(step(source)),
         Ok(_) => Ok(()),
     }

@@ -34,12 +34,16 @@ pub(crate) struct StatusArgs {
     json: bool,
 }
 
+/// Every component, as `onboard status` names them.
+const COMPONENTS: [&str; 7] = ["mongo", "rabbitmq", "temporal", "auth", "relay", "worker", "todo"];
+
 /// Arguments of `onboard stop`, `start` and `kill`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ComponentArgs {
     #[command(flatten)]
     home: HomeArg,
-    /// mongo, rabbitmq, temporal, auth, relay, worker or todo.
+    /// Which one.
+    #[arg(value_parser = COMPONENTS)]
     component: String,
 }
 

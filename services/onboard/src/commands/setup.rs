@@ -42,14 +42,17 @@ impl SetupArgs {
         let wait = problems.duration_or(
             "SETUP_WAIT",
             self.wait.as_deref(),
-            Duration::from_secs(60),
-            Duration::ZERO..=Duration::from_secs(3600),
+            Duration::from_mins(1),
+            Duration::ZERO..=Duration::from_hours(1),
         );
         let mongo = self.mongo.check(problems);
         let broker = self.broker.check(problems);
         let temporal = self.temporal.check(problems);
-        mongo.zip(broker).zip(temporal).map(|((mongo, broker), temporal)| {
-            SetupConfig { wait, mongo, broker, temporal }
+        mongo.zip(broker).zip(temporal).map(|((mongo, broker), temporal)| SetupConfig {
+            wait,
+            mongo,
+            broker,
+            temporal,
         })
     }
 }
@@ -65,12 +68,9 @@ pub(crate) fn run(args: SetupArgs) -> anyhow::Result<ExitCode> {
 
 async fn prepare(config: &SetupConfig) -> bool {
     let (mongo, rabbitmq, temporal) = tokio::join!(
-        step(
-            "mongo",
-            "replica set, collections, validators, indexes",
-            config.wait,
-            async || onboard_store::setup::prepare(&config.mongo).await.map_err(|e| chain(&e)),
-        ),
+        step("mongo", "replica set, collections, validators, indexes", config.wait, async || {
+            onboard_store::setup::prepare(&config.mongo).await.map_err(|e| chain(&e))
+        },),
         step("rabbitmq", "exchanges, queues, dead letters", config.wait, async || {
             onboard_broker::setup(&config.broker).await.map_err(|e| chain(&e))
         }),

@@ -17,8 +17,8 @@ fn text(stack: &Stack, took: Duration) -> String {
         "
 Everything is up ({took:.1} s).
 
-  auth API     http://127.0.0.1:{auth}   (docs at /docs)
-  todo API     http://127.0.0.1:{todo}   (docs at /docs)
+  auth API     http://127.0.0.1:{auth}
+  todo API     http://127.0.0.1:{todo}
   Temporal     {temporal}   (web UI)
   RabbitMQ     {management}   (guest / guest)
   MongoDB      {mongodb}
