@@ -190,3 +190,18 @@ async fn up_runs_everything_and_leaves_nothing_behind() {
     launched.up.kill().await.unwrap();
     nothing_runs(launched.home.path()).await;
 }
+
+#[tokio::test]
+async fn a_taken_port_is_named_with_what_holds_it() {
+    // Held by this test, or by somebody else: taken either way.
+    let held = std::net::TcpListener::bind("127.0.0.1:4001");
+    let home = tempfile::tempdir().unwrap();
+    let output = command(home.path()).arg("up").output().await.unwrap();
+    let said = text(&output);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("4001") && said.contains("--ports free"), "{said}");
+    if held.is_ok() {
+        assert!(said.contains(&std::process::id().to_string()), "{said}");
+    }
+    nothing_runs(home.path()).await;
+}

@@ -72,6 +72,28 @@ async fn temporal_is_down_during_the_registration() {
     app.finish().await;
 }
 
+/// With the overdue look an hour away, only the todo service's sweep is left.
+#[tokio::test]
+async fn an_acknowledgement_waits_out_temporal_in_the_inbox() {
+    let options = Options::only(&["auth", "relay", "worker"]).with("REGISTRATION_OVERDUE", "1h");
+    let (app, own) = app_with_own(Server::Temporal, options).await;
+    let id = app.register().await;
+    app.reaches(id, "SENT").await;
+    let temporal = own.temporal.as_ref().unwrap();
+    temporal.stop().await.unwrap();
+    app.component("todo").request_start().await.unwrap();
+    eventually("the todo exists", async || {
+        match app.todos().await.count_documents(mongodb::bson::doc! {}).await.unwrap() {
+            1 => Ok(()),
+            todos => Err(todos),
+        }
+    })
+    .await;
+    temporal.start().await.unwrap();
+    app.reaches(id, "ACKNOWLEDGED").await;
+    app.finish().await;
+}
+
 #[tokio::test]
 async fn without_mongodb_a_registration_is_refused_and_nothing_is_half_done() {
     let (app, own) = app_with_own(Server::Mongo, Options::default()).await;

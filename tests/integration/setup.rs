@@ -2,7 +2,9 @@
 
 use std::process::Output;
 
-use crate::harness::{App, ONBOARD, Options, text};
+use onboard_stack::Server;
+
+use crate::harness::{App, ONBOARD, Options, own_servers, text};
 
 #[tokio::test]
 async fn setup_may_be_repeated_and_run_twice_at_once() {
@@ -12,6 +14,17 @@ async fn setup_may_be_repeated_and_run_twice_at_once() {
         assert!(output.status.success(), "{}", text(&output));
     }
     app.remove().await;
+}
+
+#[tokio::test]
+async fn setup_may_run_twice_at_once_on_new_servers() {
+    let own = own_servers(&Server::ALL).await;
+    let env = own.env();
+    let env: Vec<(&str, &str)> = env.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let (one, two) = tokio::join!(bare(&["setup"], &env), bare(&["setup"], &env));
+    for output in [one, two] {
+        assert!(output.status.success(), "{}", text(&output));
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The worker and the workflow: whatever dies in the middle, one todo.
 
+use futures::future::join_all;
 use mongodb::bson::doc;
 use temporalio_client::WorkflowExecutionStatus;
 
@@ -43,6 +44,49 @@ async fn an_unroutable_publish_is_retried_and_not_marked_sent() {
     assert_eq!(app.row(id).await.get_str("status").unwrap(), "PENDING");
     app.bind().await;
     app.reaches(id, "ACKNOWLEDGED").await;
+    app.finish().await;
+}
+
+/// lapin mixes returned messages up when several are in flight on a channel.
+#[tokio::test]
+async fn of_many_unroutable_publishes_none_is_marked_sent() {
+    let app = App::start().await;
+    app.unbind().await;
+    let ids = join_all((0..40).map(|_| app.register())).await;
+    for id in &ids {
+        eventually("its publish has failed twice", async || {
+            match app.pending_activity(*id).await {
+                Some(activity) if activity.attempt > 2 => Ok(()),
+                other => Err(other),
+            }
+        })
+        .await;
+    }
+    let sent = app.outbox().await.count_documents(doc! { "status": "SENT" }).await.unwrap();
+    assert_eq!(sent, 0);
+    app.bind().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_acknowledgement_ends_a_registration_that_is_published_again() {
+    let options = Options::only(&["auth", "relay", "worker"]).with("REGISTRATION_OVERDUE", "1s");
+    let app = App::start_with(options).await;
+    let id = app.register().await;
+    app.reaches(id, "SENT").await;
+    app.unbind().await;
+    eventually("the overdue event cannot be published again", async || {
+        match app.pending_activity(id).await {
+            Some(activity) if activity.attempt > 1 => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    // The first message is in the queue all the time.
+    app.component("todo").request_start().await.unwrap();
+    app.reaches(id, "ACKNOWLEDGED").await;
+    assert_eq!(app.queue_depths().await, (0, 0), "it was not published again");
+    app.bind().await;
     app.finish().await;
 }
 

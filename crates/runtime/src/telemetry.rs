@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 const DEFAULT_FILTER: &str = "info,temporalio_sdk_core=warn,temporalio_client=warn";
 /// What holds whatever `RUST_LOG` says: lapin warns of a returned message with
 /// its whole body, and no personal data goes into a log.
-const ALWAYS: &str = "lapin=error";
+const ALWAYS: &str = "lapin=error,lapin::returned_messages=off";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

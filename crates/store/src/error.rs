@@ -61,24 +61,25 @@ impl StoreError {
                 Self::Refused { what, source: Error::custom("the document cannot be written") }
             }
             _ if code(&source).is_some_and(is_permanent) => {
-                Self::Refused { what, source: without_values(&source) }
+                Self::Refused { what, source: without_values(source) }
             }
             // Anything else (network, election, pool, unknown codes) may pass:
             // the safe side of an unknown error is to try again and be seen.
-            _ => Self::Unavailable { what, source },
+            _ => Self::Unavailable { what, source: without_values(source) },
         }
     }
 }
 
 /// Server and decoder quote the values they do not like, and those may be
 /// personal data: only the code goes on to logs and histories.
-fn without_values(error: &Error) -> Error {
-    Error::custom(match error.kind.as_ref() {
-        ErrorKind::Command(command) => {
-            format!("server error {} {}", command.code, command.code_name)
+fn without_values(error: Error) -> Error {
+    match (error.kind.as_ref(), code(&error)) {
+        (ErrorKind::Command(command), Some(code)) => {
+            Error::custom(format!("server error {code} {}", command.code_name))
         }
-        _ => format!("server error {}", code(error).unwrap_or_default()),
-    })
+        (_, Some(code)) => Error::custom(format!("server error {code}")),
+        (_, None) => error,
+    }
 }
 
 /// The server's error code, wherever the driver put it.

@@ -24,7 +24,9 @@ pub(crate) struct Relay {
     pub(crate) outbox: Outbox,
     pub(crate) temporal: Temporal,
     pub(crate) settings: Settings,
-    pub(crate) mongo: Availability,
+    mongo: Availability,
+    /// Apart from reading: MongoDB may allow the one and refuse the other.
+    pub(crate) writing: Availability,
     wake: Arc<Notify>,
 }
 
@@ -43,6 +45,7 @@ impl Relay {
             temporal,
             settings,
             mongo: Availability::new("mongo"),
+            writing: Availability::new("mongo (writing)"),
             wake: Arc::new(Notify::new()),
         }
     }

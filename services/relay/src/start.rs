@@ -46,7 +46,7 @@ pub(crate) async fn start_due(relay: &Relay, due: &Due) -> Outcome {
         return Outcome::Away;
     }
     match relay.outbox.claim(due, relay.settings.claim_lease).await {
-        Ok(true) => (),
+        Ok(true) => drop(relay.writing.up()),
         Ok(false) => return Outcome::Done,
         Err(error) => return away(relay, &error),
     }
@@ -95,6 +95,6 @@ async fn give_back(relay: &Relay, due: &Due, error: &TemporalError) -> Outcome {
 /// A claim's lease runs out by itself. A refusal is no different: a row that
 /// breaks the validator may still be updated, so it concerns all rows alike.
 fn away(relay: &Relay, error: &StoreError) -> Outcome {
-    relay.mongo.down(&chain(error));
+    relay.writing.down(&chain(error));
     Outcome::Away
 }

@@ -1,7 +1,7 @@
 //! Collections with `$jsonSchema` validators and indexes.
 //!
-//! The validators are the last line: no code path, and no hand with a shell,
-//! writes a row that the system cannot read.
+//! The validators are the last line: no code path inserts a row that the
+//! system cannot read, or makes one of a row that it could.
 
 use std::time::Duration;
 
