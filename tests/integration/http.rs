@@ -24,16 +24,24 @@ async fn raw(
     (status, answer.json().await.unwrap())
 }
 
+/// A body of unknown length.
+fn chunks(body: String) -> impl futures::Stream<Item = Result<Vec<u8>, std::io::Error>> {
+    let chunks: Vec<_> = body.into_bytes().chunks(8 << 10).map(|c| Ok(c.to_vec())).collect();
+    futures::stream::iter(chunks)
+}
+
 #[tokio::test]
 async fn bad_input_gets_a_problem_that_helps() {
     let app = App::start_with(Options::only(&["auth"])).await;
     let json = Some("application/json");
-    let large = json!({ "email": "a@example.com", "password": "x".repeat(100_000) }).to_string();
+    let large = json!({ "email": "a@example.com", "password": "x".repeat(4 << 20) }).to_string();
     let answers = [
         (raw(&app, json, "{").await, 400),
         (raw(&app, json, "").await, 400),
         (raw(&app, json, vec![0xff, 0xfe]).await, 400),
-        (raw(&app, json, large).await, 413),
+        (raw(&app, json, large.clone()).await, 413),
+        (raw(&app, json, reqwest::Body::wrap_stream(chunks(large.clone()))).await, 413),
+        (raw(&app, Some("text/plain"), large).await, 415),
         (raw(&app, Some("text/plain"), "{}").await, 415),
         (raw(&app, None, "{}").await, 415),
         (raw(&app, json, "null").await, 422),

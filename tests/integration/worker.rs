@@ -161,6 +161,37 @@ async fn an_operator_can_have_the_event_published_again() {
 }
 
 #[tokio::test]
+async fn a_history_that_grows_is_continued_in_a_new_run() {
+    let options = Options::only(&["auth", "relay", "worker"]).with("REGISTRATION_OVERDUE", "1h");
+    let app = App::start_with(options).await;
+    let id = app.register().await;
+    app.reaches(id, "SENT").await;
+    // Each is at least one event; the workflow continues beyond 2,000.
+    app.signal_often(id, "republish", 2_100).await;
+    eventually("a run has been continued", async || {
+        match app.workflows_where("ExecutionStatus = 'ContinuedAsNew'").await {
+            0 => Err(app.progress(id).await),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    let progress = app.progress(id).await;
+    assert_eq!(progress["stage"], "SENT", "{progress}");
+    assert!(progress["publishes"].as_u64() > Some(1), "{progress}");
+    eventually("the new run can be found by its stage", async || {
+        let running = "ExecutionStatus = 'Running' AND RegistrationStage = 'SENT'";
+        match app.workflows_where(running).await {
+            1 => Ok(()),
+            found => Err(found),
+        }
+    })
+    .await;
+    app.component("todo").request_start().await.unwrap();
+    app.reaches(id, "ACKNOWLEDGED").await;
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn a_malformed_acknowledgement_does_not_stop_the_workflow() {
     let app = App::start_with(Options::only(&["auth", "relay", "worker"])).await;
     let id = app.register().await;

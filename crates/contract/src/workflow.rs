@@ -33,10 +33,17 @@ pub struct RegistrationInput {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Carried {
+    /// The stage; only a row that is SENT is waited for.
+    #[serde(default = "sent")]
+    pub stage: Stage,
     /// Publishes so far.
     pub publishes: u32,
     /// Overdue checks so far; decides the wait before the next one.
     pub overdue_checks: u32,
+}
+
+const fn sent() -> Stage {
+    Stage::Sent
 }
 
 const fn overdue_default() -> u64 {

@@ -3,18 +3,22 @@
 //! Each way a body can be wrong has its own status, checked in this order: not
 //! declared as JSON 415, too large 413, not JSON 400, not an object 422.
 
-use std::error::Error as _;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
-use http_body_util::LengthLimitError;
+use http_body_util::BodyExt;
 use serde_json::{Map, Value};
 
 use crate::{FieldError, Kind, Problem};
 
 /// The largest body, unless the handler asks for another limit, in bytes.
 pub const BYTES_MAX: usize = 16 * 1024;
+/// How much of a refused body is read and thrown away, in bytes, and for how
+/// long at most.
+const DISCARD_BYTES_MAX: usize = 16 * 1024 * 1024;
+const DISCARD_MAX: Duration = Duration::from_secs(2);
 
 /// A JSON object of at most `MAX` bytes.
 #[derive(Clone)]
@@ -25,9 +29,12 @@ impl<S: Sync, const MAX: usize> FromRequest<S> for JsonObject<MAX> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        check_media_type(&parts.headers)?;
-        let bytes = read(&parts.headers, body, MAX).await?;
-        parse(&bytes).map(Self)
+        let mut incoming = Incoming { body, expects: parts.headers.contains_key(header::EXPECT) };
+        if let Err(problem) = check_head(&parts.headers, MAX) {
+            incoming.discard().await;
+            return Err(problem);
+        }
+        parse(&incoming.read(MAX).await?).map(Self)
     }
 }
 
@@ -54,17 +61,64 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(Kind::UnsupportedMediaType))
 }
 
-async fn read(headers: &HeaderMap, body: Body, max: usize) -> Result<Bytes, Problem> {
+fn check_head(headers: &HeaderMap, max: usize) -> Result<(), Problem> {
+    check_media_type(headers)?;
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if declared.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > max) {
-        return Err(too_large(max));
+    match declared.and_then(|length| length.parse::<usize>().ok()) {
+        Some(length) if length > max => Err(too_large(max)),
+        Some(_) | None => Ok(()),
     }
-    axum::body::to_bytes(body, max).await.map_err(|error| {
-        if error.source().is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
-            return too_large(max);
+}
+
+/// A body on its way in.
+struct Incoming {
+    body: Body,
+    /// The client waits for "100 Continue" and has sent nothing yet.
+    expects: bool,
+}
+
+impl Incoming {
+    async fn read(mut self, max: usize) -> Result<Vec<u8>, Problem> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if bytes.len() + chunk.len() > max {
+                self.expects = false;
+                self.discard().await;
+                return Err(too_large(max));
+            }
+            bytes.extend_from_slice(&chunk);
         }
-        Problem::new(Kind::MalformedJson).detail("The body did not arrive whole.")
-    })
+        Ok(bytes)
+    }
+
+    /// Reads what a refused client is still sending and throws it away, within
+    /// bounds: closing the connection at once could cost it the answer.
+    async fn discard(&mut self) {
+        if self.expects {
+            return;
+        }
+        let mut left = DISCARD_BYTES_MAX;
+        let reading = async {
+            while let Ok(Some(chunk)) = self.chunk().await {
+                left = left.saturating_sub(chunk.len());
+                if left == 0 {
+                    return;
+                }
+            }
+        };
+        // Out of time is as good as out of bytes.
+        tokio::time::timeout(DISCARD_MAX, reading).await.ok();
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
+        match self.body.frame().await {
+            None => Ok(None),
+            Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
+            Some(Err(_)) => {
+                Err(Problem::new(Kind::MalformedJson).detail("The body did not arrive whole."))
+            }
+        }
+    }
 }
 
 fn too_large(max: usize) -> Problem {

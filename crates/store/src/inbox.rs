@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use mongodb::bson::{self, Document, doc};
-use mongodb::options::{ReadConcern, WriteConcern};
 use onboard_contract::names::WELCOME_TITLE;
 use onboard_contract::{Acknowledgement, EventId, TodoId, UserRegistered};
 use onboard_runtime::clock;
@@ -17,7 +16,7 @@ use serde::Deserialize;
 use crate::StoreError;
 use crate::bson_time::{date, id, uuid};
 use crate::error::is_duplicate_key;
-use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded};
+use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded, transaction};
 
 /// What applying an event did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,10 +86,7 @@ impl Inbox {
             "updatedAt": now,
         } };
         let mut session = self.mongo.client().start_session().await?;
-        session
-            .start_transaction()
-            .read_concern(ReadConcern::snapshot())
-            .write_concern(WriteConcern::majority())
+        transaction(&mut session)
             .and_run2(async move |session| {
                 inbox.insert_one(&record).session(&mut *session).await?;
                 todos

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use mongodb::action::StartTransaction;
 use mongodb::bson::{Document, doc};
 use mongodb::options::{ClientOptions, ReadConcern, WriteConcern};
-use mongodb::{Client, Collection, Database};
+use mongodb::{Client, ClientSession, Collection, Database};
 use onboard_runtime::Check;
 use secrecy::ExposeSecret;
 
@@ -93,6 +94,15 @@ async fn client(config: &MongoConfig) -> Result<Client, StoreError> {
     options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
     options.connect_timeout.get_or_insert(Duration::from_secs(2));
     Client::with_options(options).map_err(refused)
+}
+
+/// A transaction with the concerns set on itself: inside one, those of client
+/// and collection count for nothing.
+pub(crate) fn transaction(session: &mut ClientSession) -> StartTransaction<&mut ClientSession> {
+    session
+        .start_transaction()
+        .read_concern(ReadConcern::snapshot())
+        .write_concern(WriteConcern::majority())
 }
 
 /// Runs a driver call under the deadline of one operation.

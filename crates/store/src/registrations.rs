@@ -4,7 +4,6 @@
 //! that the relay will find.
 
 use mongodb::bson::{self, DateTime, Document, doc};
-use mongodb::options::{ReadConcern, WriteConcern};
 use onboard_contract::names::{AGGREGATE_USER, SCHEMA_VERSION, USER_REGISTERED};
 use onboard_contract::{EventId, OutboxStatus, StageFacts, TraceParent, UserId};
 use onboard_runtime::clock;
@@ -13,7 +12,7 @@ use serde::Deserialize;
 use crate::StoreError;
 use crate::bson_time::{date, id, ms, uuid};
 use crate::error::is_duplicate_key;
-use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded};
+use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded, transaction};
 
 /// A user to be registered. The password is hashed by now.
 #[derive(Debug, Clone)]
@@ -123,10 +122,7 @@ impl Registrations {
     async fn commit(&self, user: Document, row: Document) -> mongodb::error::Result<()> {
         let (users, outbox) = (self.mongo.users(), self.mongo.outbox());
         let mut session = self.mongo.client().start_session().await?;
-        session
-            .start_transaction()
-            .read_concern(ReadConcern::snapshot())
-            .write_concern(WriteConcern::majority())
+        transaction(&mut session)
             .and_run2(async move |session| {
                 users.insert_one(&user).session(&mut *session).await?;
                 outbox.insert_one(&row).session(&mut *session).await?;

@@ -1,5 +1,6 @@
 //! What a test asks Temporal.
 
+use futures::StreamExt;
 use onboard_contract::EventId;
 use serde_json::Value;
 use temporalio_client::{
@@ -64,10 +65,20 @@ impl App {
 
     /// Sends a signal whose payload no handler expects.
     pub(crate) async fn signal(&self, event: EventId, name: &str) {
-        let odd = RawValue::from_value(&vec![1, 2, 3], &PayloadConverter::serde_json());
-        let signal = UntypedSignal::new(name);
-        let options = WorkflowSignalOptions::builder().build();
-        self.handle(event).await.signal(signal, odd, options).await.unwrap();
+        self.signal_often(event, name, 1).await;
+    }
+
+    /// Sends it many times.
+    pub(crate) async fn signal_often(&self, event: EventId, name: &str, times: usize) {
+        let handle = self.handle(event).await;
+        futures::stream::iter(0..times)
+            .for_each_concurrent(16, async |_| {
+                let odd = RawValue::from_value(&vec![1, 2, 3], &PayloadConverter::serde_json());
+                let signal = UntypedSignal::new(name);
+                let options = WorkflowSignalOptions::builder().build();
+                handle.signal(signal, odd, options).await.unwrap();
+            })
+            .await;
     }
 
     /// The whole history of a registration, as it is stored.

@@ -1,0 +1,62 @@
+//! The wait for the acknowledgement, and what ends it.
+
+use std::time::Duration;
+
+use temporalio_workflow::{TimerOptions, WorkflowContext, WorkflowResult};
+
+use super::UserRegistration;
+
+/// The longest wait between two looks for an overdue acknowledgement.
+const OVERDUE_CAP: Duration = Duration::from_mins(10);
+
+/// What ended a wait.
+pub(super) enum Woken {
+    Acknowledged,
+    Republish,
+    Overdue,
+}
+
+pub(super) async fn wait(ctx: &mut WorkflowContext<UserRegistration>) -> WorkflowResult<Woken> {
+    let patience = ctx.state(patience);
+    describe_wait(ctx, patience);
+    let token = ctx.cancellation_token().child_token();
+    let overdue = TimerOptions::builder(patience)
+        .summary("until the acknowledgement counts as overdue".to_owned())
+        .cancellation_token(token.clone())
+        .build();
+    let woken = {
+        let mut overdue = Box::pin(futures::FutureExt::fuse(ctx.timer(overdue)));
+        let mut told = Box::pin(ctx.wait_condition(|s| s.acknowledgement.is_some() || s.republish));
+        temporalio_workflow::select! {
+            told = told => { told?; None }
+            _ = overdue => Some(Woken::Overdue),
+        }
+    };
+    token.cancel();
+    Ok(match woken {
+        Some(overdue) if ctx.state(|s| s.acknowledgement.is_none()) => overdue,
+        _ if ctx.state(|s| s.acknowledgement.is_some()) => Woken::Acknowledged,
+        _ => Woken::Republish,
+    })
+}
+
+/// Doubles with every look that found nothing.
+fn patience(state: &UserRegistration) -> Duration {
+    let base = Duration::from_millis(state.input.overdue_ms.max(1));
+    let doubled = base.saturating_mul(2_u32.saturating_pow(state.overdue_checks.min(20)));
+    doubled.min(OVERDUE_CAP.max(base))
+}
+
+fn describe_wait(ctx: &WorkflowContext<UserRegistration>, patience: Duration) {
+    let checks = ctx.state(|s| s.overdue_checks);
+    let wait_s = patience.as_secs();
+    ctx.set_current_details(match checks {
+        0 => format!(
+            "Waiting for the todo service to acknowledge the welcome task; overdue after {wait_s} s."
+        ),
+        n => format!(
+            "STALLED: no acknowledgement after {n} look(s) into the inbox; the event was \
+             published again. Is the todo service up? Next look in {wait_s} s."
+        ),
+    });
+}
