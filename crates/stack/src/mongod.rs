@@ -1,11 +1,11 @@
 //! mongod as a replica set of one (`onboard setup` initiates the set).
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Home;
 use crate::component::Spec;
+use crate::install::MongodFiles;
 use crate::ports::Ports;
 use crate::probe::Probe;
 use crate::process::Launch;
@@ -16,7 +16,7 @@ const OPLOG_MB: &str = "512";
 pub(crate) fn spec(
     home: &Home,
     ports: &Ports,
-    program: PathBuf,
+    files: &MongodFiles,
     test_commands: bool,
 ) -> anyhow::Result<Spec> {
     let data = home.data("mongo")?;
@@ -32,12 +32,17 @@ pub(crate) fn spec(
     if test_commands {
         args.extend(["--setParameter", "enableTestCommands=1"].map(OsString::from));
     }
+    let mut env: Vec<(String, OsString)> =
+        vec![("LC_ALL".to_owned(), "C".into()), ("HOME".to_owned(), data.clone().into())];
+    if let Some(libraries) = &files.libraries {
+        env.push(("LD_LIBRARY_PATH".to_owned(), libraries.into()));
+    }
     Ok(Spec {
         name: "mongo".to_owned(),
         launch: Launch {
-            program,
+            program: files.program.clone(),
             args,
-            env: vec![("LC_ALL".to_owned(), "C".into()), ("HOME".to_owned(), data.clone().into())],
+            env,
             env_alone: true,
             dir: Some(data),
             log: home.log("mongo"),

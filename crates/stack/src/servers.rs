@@ -12,7 +12,7 @@ use tokio::try_join;
 use crate::component::{Component, Spec};
 use crate::event::Events;
 use crate::home::Home;
-use crate::install::RabbitmqFiles;
+use crate::install::{MongodFiles, RabbitmqFiles};
 use crate::ports::{Choice, Lease, Ports};
 use crate::process::Launch;
 use crate::{cache, install, mongod, rabbitmq, temporal};
@@ -113,7 +113,7 @@ impl Servers {
         let programs = Programs::find(&config, events).await?;
         let supervise = |spec: Spec| Component::supervise(spec, config.exe.clone(), events.clone());
         let mongo = programs.mongod.map(|program| {
-            mongod::spec(&home, &ports, program, config.test_commands).and_then(supervise)
+            mongod::spec(&home, &ports, &program, config.test_commands).and_then(supervise)
         });
         let files = programs.rabbitmq.as_ref();
         let epmd = files.map(|files| rabbitmq::epmd_spec(&home, &ports, files).and_then(supervise));
@@ -255,7 +255,7 @@ impl Servers {
 
 #[derive(Default)]
 struct Programs {
-    mongod: Option<PathBuf>,
+    mongod: Option<MongodFiles>,
     rabbitmq: Option<RabbitmqFiles>,
     temporal: Option<PathBuf>,
 }

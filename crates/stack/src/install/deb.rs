@@ -1,5 +1,5 @@
 //! `RabbitMQ` and Erlang from Debian's packages: as installed, or unpacked
-//! into the cache without root.
+//! into the cache without root. Shared libraries likewise.
 //!
 //! Debian's `erl` script names `/usr/lib/erlang` outright; in an unpacked
 //! copy it is made to look beside itself instead.
@@ -14,6 +14,8 @@ use super::growth;
 use crate::event::Events;
 
 const DOWNLOAD_BYTES_ABOUT: u64 = 35_000_000;
+const LIBRARIES_BYTES_ABOUT: u64 = 4_000_000;
+const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 const BY_HAND: &str = "sudo apt-get install --no-install-recommends rabbitmq-server";
 
 /// The parts of an installation that are needed to run a private node.
@@ -44,43 +46,96 @@ pub(super) async fn find_or_unpack(cache: &Path, events: &Events) -> anyhow::Res
             .with_context(|| format!("RabbitMQ cannot be had without root; type: {BY_HAND}"))?;
     }
     let mut files = installed(&root).context("the unpacked RabbitMQ is not complete")?;
-    files.libraries = Some(root.join("usr/lib/x86_64-linux-gnu")).filter(|dir| dir.is_dir());
+    files.libraries = Some(root.join(LIBRARIES)).filter(|dir| dir.is_dir());
     Ok(files)
+}
+
+/// A library and those of its dependencies that this machine does not have,
+/// unpacked into the cache; the directory they are in.
+pub(super) async fn library(
+    package: &str,
+    cache: &Path,
+    events: &Events,
+) -> anyhow::Result<PathBuf> {
+    let root = cache.join(format!("{package}-debian"));
+    if !root.is_dir() {
+        need_lists(package, events).await?;
+        let mut packages = vec![package.to_owned()];
+        for name in depends(&packages, true).await?.lines() {
+            if name.starts_with("lib") && name != package && !is_installed(name).await {
+                packages.push(name.to_owned());
+            }
+        }
+        let work = download(&packages, (package, LIBRARIES_BYTES_ABOUT), cache, events).await?;
+        put_in_place(&extract(work.path()).await?, &root)?;
+    }
+    Ok(root.join(LIBRARIES))
 }
 
 async fn unpack(cache: &Path, root: &Path, events: &Events) -> anyhow::Result<()> {
     let packages = missing_packages(events).await?;
-    events.note(format!("rabbitmq: downloading {} Debian packages (35 MB)", packages.len()));
+    let work = download(&packages, ("rabbitmq", DOWNLOAD_BYTES_ABOUT), cache, events).await?;
+    let unpacked = extract(work.path()).await?;
+    make_movable(&unpacked)?;
+    try_out(&unpacked).await?;
+    put_in_place(&unpacked, root)
+}
+
+async fn download(
+    packages: &[String],
+    (tool, bytes_about): (&str, u64),
+    cache: &Path,
+    events: &Events,
+) -> anyhow::Result<tempfile::TempDir> {
+    let megabytes = bytes_about / 1_000_000;
+    events.note(format!(
+        "{tool}: downloading {} Debian packages (about {megabytes} MB)",
+        packages.len()
+    ));
     let work = tempfile::tempdir_in(cache).context("the cache cannot be written")?;
     let mut download = Command::new("apt-get");
-    download.args(["download", "-q"]).args(&packages).current_dir(work.path());
-    let output =
-        growth::watch(&mut download, ("rabbitmq", DOWNLOAD_BYTES_ABOUT), work.path(), events)
-            .await?;
+    download.args(["download", "-q"]).args(packages).current_dir(work.path());
+    let output = growth::watch(&mut download, (tool, bytes_about), work.path(), events).await?;
     if !output.status.success() {
         bail!("apt-get download: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
-    let unpacked = work.path().join("root");
-    for entry in std::fs::read_dir(work.path()).context("the download cannot be read")?.flatten() {
+    Ok(work)
+}
+
+async fn extract(work: &Path) -> anyhow::Result<PathBuf> {
+    let unpacked = work.join("root");
+    for entry in std::fs::read_dir(work).context("the download cannot be read")?.flatten() {
         if entry.path().extension().is_some_and(|extension| extension == "deb") {
             run(Command::new("dpkg").arg("-x").arg(entry.path()).arg(&unpacked)).await?;
         }
     }
-    make_movable(&unpacked)?;
-    try_out(&unpacked).await?;
+    merge(&unpacked.join("lib/x86_64-linux-gnu"), &unpacked.join(LIBRARIES))?;
+    Ok(unpacked)
+}
+
+/// Debian 12 installs `/lib` into `/usr/lib`, but packages still name `/lib`.
+fn merge(from: &Path, into: &Path) -> anyhow::Result<()> {
+    let Ok(libraries) = std::fs::read_dir(from) else { return Ok(()) };
+    std::fs::create_dir_all(into).context("the libraries cannot be put together")?;
+    for library in libraries.flatten() {
+        std::fs::rename(library.path(), into.join(library.file_name()))
+            .context("the libraries cannot be put together")?;
+    }
+    Ok(())
+}
+
+fn put_in_place(unpacked: &Path, root: &Path) -> anyhow::Result<()> {
     if root.exists() {
         std::fs::remove_dir_all(root).context("an incomplete copy cannot be removed")?;
     }
-    std::fs::rename(&unpacked, root)
+    std::fs::rename(unpacked, root)
         .with_context(|| format!("{} cannot be put in place", root.display()))
 }
 
 /// The server, all of Erlang it depends on, and those shared libraries of
 /// theirs that this machine does not have.
 async fn missing_packages(events: &Events) -> anyhow::Result<Vec<String>> {
-    if run(Command::new("apt-cache").args(["show", "rabbitmq-server"])).await.is_err() {
-        update_lists(events).await?;
-    }
+    need_lists("rabbitmq-server", events).await?;
     let closure = depends(&["rabbitmq-server".to_owned()], true).await?;
     let mut packages: Vec<String> = closure
         .lines()
@@ -91,7 +146,7 @@ async fn missing_packages(events: &Events) -> anyhow::Result<Vec<String>> {
         let library = line.trim().strip_prefix("Depends: ").filter(|name| name.starts_with("lib"));
         if let Some(library) = library.filter(|name| !packages.iter().any(|known| known == name)) {
             let library = library.to_owned();
-            if run(Command::new("dpkg").args(["-s", &library])).await.is_err() {
+            if !is_installed(&library).await {
                 packages.push(library);
             }
         }
@@ -109,9 +164,20 @@ async fn depends(packages: &[String], recurse: bool) -> anyhow::Result<String> {
     run(command.args(packages)).await
 }
 
+async fn is_installed(package: &str) -> bool {
+    run(Command::new("dpkg").args(["-s", package])).await.is_ok()
+}
+
+async fn need_lists(package: &str, events: &Events) -> anyhow::Result<()> {
+    if run(Command::new("apt-cache").args(["show", package])).await.is_err() {
+        update_lists(events).await?;
+    }
+    Ok(())
+}
+
 async fn update_lists(events: &Events) -> anyhow::Result<()> {
     use std::os::unix::fs::MetadataExt as _;
-    events.note("rabbitmq: fetching Debian's package lists");
+    events.note("fetching Debian's package lists");
     let root = std::fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0);
     let mut command = Command::new(if root { "apt-get" } else { "sudo" });
     if !root {
@@ -149,7 +215,7 @@ async fn try_out(root: &Path) -> anyhow::Result<()> {
         "-eval",
         "{ok, _} = application:ensure_all_started(crypto), halt().",
     ]);
-    erl.env("HOME", root).env("LD_LIBRARY_PATH", root.join("usr/lib/x86_64-linux-gnu"));
+    erl.env("HOME", root).env("LD_LIBRARY_PATH", root.join(LIBRARIES));
     run(&mut erl).await.map(drop).context("the unpacked Erlang does not run here")
 }
 
