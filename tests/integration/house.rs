@@ -1,5 +1,7 @@
 //! Rules of the house that a compiler does not see.
 
+mod steps;
+
 use std::process::Command;
 
 /// Determinism by the dependency graph: workflow code cannot reach for I/O.
@@ -26,4 +28,22 @@ fn the_workflow_crate_has_no_io_in_its_tree() {
             assert_eq!(can_do_io, None, "{line}");
         }
     }
+}
+
+/// Only the package of the tests turns the fail points on, so a build of the
+/// program has none. (`main.rs` refuses a release build that has.)
+#[test]
+fn the_program_has_no_fail_points_unless_the_tests_ask_for_them() {
+    let features = |package: &str| {
+        let tree = Command::new(env!("CARGO"))
+            .args(["tree", "--offline", "--package", package, "--edges", "normal,features"])
+            .args(["--prefix", "none"])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .output()
+            .unwrap();
+        assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+        String::from_utf8(tree.stdout).unwrap().contains("fail feature \"failpoints\"")
+    };
+    assert!(features("onboard-tests"), "the program under test has them");
+    assert!(!features("onboard"), "the program has none");
 }

@@ -80,7 +80,7 @@ fn lives(pid: i32) -> bool {
 }
 
 /// Every process that has the home in its command line or environment.
-fn processes_of(home: &Path) -> Vec<String> {
+pub(crate) fn processes_of(home: &Path) -> Vec<String> {
     let needle = home.as_os_str().as_encoded_bytes();
     let holds = |bytes: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
     let mut found = Vec::new();
@@ -95,7 +95,7 @@ fn processes_of(home: &Path) -> Vec<String> {
     found
 }
 
-async fn nothing_runs(home: &Path) {
+pub(crate) async fn nothing_runs(home: &Path) {
     eventually("nothing is left running", async || {
         let left = processes_of(home);
         if left.is_empty() { Ok(()) } else { Err(left) }

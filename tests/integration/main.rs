@@ -15,14 +15,22 @@
     reason = "a test fails by panicking"
 )]
 
+mod audit;
+mod chaos;
 mod duplicates;
+mod faults;
 mod harness;
 mod house;
 mod http;
+mod kill_points;
 mod launcher;
+mod operator;
 mod outages;
 mod poison;
+mod redrive;
 mod registration;
 mod relay;
+mod retention;
 mod setup;
+mod stuck;
 mod worker;

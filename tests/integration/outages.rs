@@ -3,29 +3,11 @@
 use futures::future::join_all;
 use onboard_stack::Server;
 
-use crate::harness::{App, Options, Places, eventually, own_servers, shared_servers};
-
-/// An application whose RabbitMQ or Temporal can be broken: that one is its
-/// own, the others are shared.
-async fn app_with_own(server: Server, options: Options) -> (App, crate::harness::Own) {
-    let own = own_servers(&[server]).await;
-    let shared = shared_servers().await;
-    let mut places = Places::of(shared);
-    let broken = Places::of(&own);
-    match server {
-        Server::Mongo => places.mongodb_uri = broken.mongodb_uri,
-        Server::Rabbitmq => {
-            places.amqp_address = broken.amqp_address;
-            places.management_url = broken.management_url;
-        }
-        Server::Temporal => places.temporal_address = broken.temporal_address,
-    }
-    (App::start_on(shared, places, options).await, own)
-}
+use crate::harness::{App, Options, Places, eventually, own_servers, with_own};
 
 #[tokio::test]
 async fn scenario_1_the_broker_is_down_during_the_registration() {
-    let (app, own) = app_with_own(Server::Rabbitmq, Options::default()).await;
+    let (app, own) = with_own(Server::Rabbitmq, Options::default()).await;
     let broker = own.rabbitmq.as_ref().unwrap();
     broker.stop().await.unwrap();
     let id = app.register().await;
@@ -56,7 +38,7 @@ async fn scenario_2_the_todo_service_is_down_during_the_registration() {
 
 #[tokio::test]
 async fn temporal_is_down_during_the_registration() {
-    let (app, own) = app_with_own(Server::Temporal, Options::default()).await;
+    let (app, own) = with_own(Server::Temporal, Options::default()).await;
     let temporal = own.temporal.as_ref().unwrap();
     temporal.stop().await.unwrap();
     let ids = join_all((0..10).map(|_| app.register())).await;
@@ -76,7 +58,7 @@ async fn temporal_is_down_during_the_registration() {
 #[tokio::test]
 async fn an_acknowledgement_waits_out_temporal_in_the_inbox() {
     let options = Options::only(&["auth", "relay", "worker"]).with("REGISTRATION_OVERDUE", "1h");
-    let (app, own) = app_with_own(Server::Temporal, options).await;
+    let (app, own) = with_own(Server::Temporal, options).await;
     let id = app.register().await;
     app.reaches(id, "SENT").await;
     let temporal = own.temporal.as_ref().unwrap();
@@ -96,7 +78,7 @@ async fn an_acknowledgement_waits_out_temporal_in_the_inbox() {
 
 #[tokio::test]
 async fn without_mongodb_a_registration_is_refused_and_nothing_is_half_done() {
-    let (app, own) = app_with_own(Server::Mongo, Options::default()).await;
+    let (app, own) = with_own(Server::Mongo, Options::default()).await;
     let mongo = own.mongo.as_ref().unwrap();
     mongo.stop().await.unwrap();
     let email = app.address();

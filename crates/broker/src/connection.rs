@@ -63,10 +63,18 @@ impl Dialer {
     }
 }
 
-async fn open(uri: &AMQPUri, name: &str) -> Result<Connection, ConnectError> {
+/// Connects and declares nothing: for those who look and must not repair.
+pub(crate) async fn connect(uri: &AMQPUri, name: &str) -> Result<Connection, ConnectError> {
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connection =
-        Connection::connect_uri(uri.clone(), properties).await.map_err(ConnectError::Refused)?;
+    let connecting = Connection::connect_uri(uri.clone(), properties);
+    match timeout(CONNECT_TIMEOUT, connecting).await {
+        Ok(connected) => connected.map_err(ConnectError::Refused),
+        Err(_) => Err(ConnectError::TimedOut),
+    }
+}
+
+async fn open(uri: &AMQPUri, name: &str) -> Result<Connection, ConnectError> {
+    let connection = connect(uri, name).await?;
     let channel = connection.create_channel().await.map_err(ConnectError::Refused)?;
     topology::declare(&channel).await.map_err(ConnectError::Topology)?;
     channel.close(200, "declared".into()).await.map_err(ConnectError::Refused)?;

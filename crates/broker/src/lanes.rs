@@ -7,8 +7,10 @@
 //! was delivered (measured with lapin 4.12: 48 of 400). One publish per channel
 //! leaves nothing to mix up, and many channels keep many publishes in flight.
 //!
-//! A channel goes back only after its confirm came. One whose publish failed,
+//! A channel goes back only after its ack came. One whose publish failed,
 //! timed out or was given up is closed: what it still brings belongs to nobody.
+//! So is one that brought a nack: on a channel that a full quorum queue has
+//! refused once, RabbitMQ 3.10 goes on refusing after the limit was lifted.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -48,7 +50,7 @@ impl Lanes {
         Ok(Lane { channel, _permit: permit })
     }
 
-    /// Gives a channel back whose confirm has come.
+    /// Gives a channel back whose ack has come.
     pub(crate) fn give_back(&self, lane: Lane<'_>) {
         self.lock().push(lane.channel);
     }

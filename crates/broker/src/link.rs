@@ -106,6 +106,12 @@ pub(crate) async fn supervise(
                 let Some(cause) = shutdown.or(died(&connection, &availability)).await else {
                     return;
                 };
+                state.send_replace(LinkState::Down(cause.clone()));
+                // It may be open still, after an error on a channel, and idle
+                // channels would keep it so while nobody watches it.
+                if connection.status().connected() {
+                    close(&connection).await;
+                }
                 cause
             }
             Err(error) => chain(&error),

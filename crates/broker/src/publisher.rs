@@ -12,6 +12,7 @@ use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Channel, Confirmation};
 use onboard_contract::EventId;
 use onboard_contract::names::{EXCHANGE, ROUTING_KEY};
+use onboard_fault::{Step, step};
 use onboard_runtime::{Check, Shutdown, Tasks};
 use tokio::time::timeout;
 
@@ -126,7 +127,9 @@ impl Publisher {
             let lane = self.inner.lanes.take(&connection).await?;
             let confirmation =
                 confirm(&lane.channel, exchange, routing_key, body, properties).await?;
-            self.inner.lanes.give_back(lane);
+            if matches!(confirmation, Confirmation::Ack(_)) {
+                self.inner.lanes.give_back(lane);
+            }
             Ok::<_, lapin::Error>(confirmation)
         };
         let after = self.inner.confirm_timeout;
@@ -158,10 +161,11 @@ async fn confirm(
     properties: BasicProperties,
 ) -> lapin::Result<Confirmation> {
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-    channel
-        .basic_publish(exchange.into(), routing_key.into(), options, body, properties)
-        .await?
-        .await
+    let sent = step(
+        Step::PublishSend,
+        channel.basic_publish(exchange.into(), routing_key.into(), options, body, properties),
+    );
+    step(Step::PublishConfirm, sent.await?).await
 }
 
 fn judge(confirmation: Confirmation) -> Result<(), SendError> {

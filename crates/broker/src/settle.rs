@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
+use onboard_fault::{Step, step};
 use onboard_runtime::{Backoff, Shutdown};
 use tokio::time::timeout;
 
@@ -61,13 +62,15 @@ async fn settle(
 }
 
 async fn ack(delivery: &Delivery) {
-    said(timeout(CALL_TIMEOUT, delivery.ack(BasicAckOptions::default())).await);
+    let acked = step(Step::DeliveryAck, delivery.ack(BasicAckOptions::default()));
+    said(timeout(CALL_TIMEOUT, acked).await);
 }
 
 async fn requeue(delivery: &Delivery, shutdown: &Shutdown) {
     shutdown.sleep(Backoff::after(REQUEUE_AFTER, REQUEUE_AFTER, 0)).await;
     let options = BasicNackOptions { requeue: true, multiple: false };
-    said(timeout(CALL_TIMEOUT, delivery.nack(options)).await);
+    let requeued = step(Step::DeliveryRequeue, delivery.nack(options));
+    said(timeout(CALL_TIMEOUT, requeued).await);
 }
 
 /// A settlement that is not heard is not an error: the channel is gone, and

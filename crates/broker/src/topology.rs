@@ -5,7 +5,8 @@
 //! never in answer to a failed publish: when an operator has unbound or deleted
 //! the queue, publishes fail as unroutable and are seen and retried, instead of
 //! the system silently undoing what the operator did. A new connection (or
-//! `onboard setup`) puts the topology back.
+//! `onboard setup`) puts the topology back. So does a publish to an exchange
+//! that is gone: RabbitMQ closes its channel, and the publisher connects anew.
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};

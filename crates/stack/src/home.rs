@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+use crate::ports::Ports;
+
+const PORTS: &str = "ports.json";
 const MARK: &str = ".onboard-home";
 const MARK_TEXT: &str =
     "Made by `onboard up`; `onboard up --fresh` empties data/ beside this file.\n";
@@ -51,6 +54,19 @@ impl Home {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The file that remembers the ports of the last run.
+    #[must_use]
+    pub fn ports_file(&self) -> PathBuf {
+        self.dir.join(PORTS)
+    }
+
+    /// The ports of the stack that runs on `dir`, if one does.
+    #[must_use]
+    pub fn running(dir: &Path) -> Option<Ports> {
+        Self::holder(dir)?;
+        Ports::last(&dir.join(PORTS))
     }
 
     /// The log of one component.

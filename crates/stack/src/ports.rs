@@ -83,16 +83,36 @@ impl Ports {
         let mut leases = Vec::new();
         let ports = match choice {
             Choice::Default => documented(&mut leases)?,
-            Choice::Free => {
-                let last: Option<Self> =
-                    std::fs::read(memory).ok().and_then(|text| serde_json::from_slice(&text).ok());
-                free(last.as_ref(), &mut leases)?
-            }
+            Choice::Free => free(Self::last(memory).as_ref(), &mut leases)?,
         };
         let text = serde_json::to_string_pretty(&ports)?;
         std::fs::write(memory, text)
             .with_context(|| format!("{} cannot be written", memory.display()))?;
         Ok((ports, leases))
+    }
+
+    /// The ports of the last choice that `memory` remembers.
+    #[must_use]
+    pub fn last(memory: &Path) -> Option<Self> {
+        std::fs::read(memory).ok().and_then(|text| serde_json::from_slice(&text).ok())
+    }
+
+    /// `mongodb://…/?replicaSet=rs0`.
+    #[must_use]
+    pub fn mongodb_uri(&self) -> String {
+        format!("mongodb://127.0.0.1:{}/?replicaSet=rs0", self.mongo)
+    }
+
+    /// `amqp://guest:guest@…/%2f`.
+    #[must_use]
+    pub fn amqp_url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.amqp)
+    }
+
+    /// Temporal's gRPC address, `host:port`.
+    #[must_use]
+    pub fn temporal_address(&self) -> String {
+        format!("127.0.0.1:{}", self.temporal)
     }
 
     fn each(&mut self) -> [(&'static str, &mut u16); 13] {

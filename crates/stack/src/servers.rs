@@ -109,7 +109,7 @@ impl Servers {
         if config.fresh {
             home.wipe()?;
         }
-        let (ports, leases) = Ports::choose(config.ports, &home.dir().join("ports.json"))?;
+        let (ports, leases) = Ports::choose(config.ports, &home.ports_file())?;
         let programs = Programs::find(&config, events).await?;
         let supervise = |spec: Spec| Component::supervise(spec, config.exe.clone(), events.clone());
         let mongo = programs.mongod.map(|program| {
@@ -190,13 +190,13 @@ impl Servers {
     /// `mongodb://…/?replicaSet=rs0`.
     #[must_use]
     pub fn mongodb_uri(&self) -> String {
-        format!("mongodb://127.0.0.1:{}/?replicaSet=rs0", self.ports.mongo)
+        self.ports.mongodb_uri()
     }
 
     /// `amqp://guest:guest@…/%2f`.
     #[must_use]
     pub fn amqp_url(&self) -> String {
-        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.ports.amqp)
+        self.ports.amqp_url()
     }
 
     /// `RabbitMQ`'s management API, guest/guest.
@@ -208,7 +208,7 @@ impl Servers {
     /// Temporal's gRPC address, `host:port`.
     #[must_use]
     pub fn temporal_address(&self) -> String {
-        format!("127.0.0.1:{}", self.ports.temporal)
+        self.ports.temporal_address()
     }
 
     /// Temporal's web UI.

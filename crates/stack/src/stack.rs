@@ -53,7 +53,13 @@ impl Stack {
         };
         let servers = Servers::prepare(config, &events).await?;
         let services = services::supervise_all(&servers, &events)?;
-        Ok(Self { servers, services, events })
+        Ok(Self::of(servers, services, events))
+    }
+
+    /// A stack of these servers and services, however many of each service.
+    #[must_use]
+    pub fn of(servers: Servers, services: Vec<Component>, events: Events) -> Self {
+        Self { servers, services, events }
     }
 
     /// Starts everything in order and waits until all of it is ready.

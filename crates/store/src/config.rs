@@ -1,6 +1,7 @@
 //! Where MongoDB is and what the databases are called.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use onboard_runtime::Problems;
 use secrecy::{ExposeSecret, SecretString};
@@ -69,4 +70,22 @@ fn database(
         problems.push(setting, "must be 1 to 63 letters, digits, - or _");
     }
     name
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// `OUTBOX_RETENTION`: how long rows that are done are kept, 7 d to 3650 d.
+/// Below a week an operator could not look into last week's registration.
+pub fn outbox_retention(problems: &mut Problems, value: Option<&str>) -> Duration {
+    problems.duration_or("OUTBOX_RETENTION", value, DAY * 90, DAY * 7..=DAY * 3650)
+}
+
+/// `INBOX_RETENTION`: how long inbox records are kept, 14 d to 7300 d, and at
+/// least a week longer than the rows, which they must outlive.
+pub fn inbox_retention(problems: &mut Problems, value: Option<&str>, outbox: Duration) -> Duration {
+    let kept = problems.duration_or("INBOX_RETENTION", value, DAY * 180, DAY * 14..=DAY * 7300);
+    if kept < outbox + DAY * 7 {
+        problems.push("INBOX_RETENTION", "must be at least 7 d longer than OUTBOX_RETENTION");
+    }
+    kept
 }

@@ -4,12 +4,15 @@
 //! before the commit leaves nothing and the message comes again; a crash after
 //! it leaves a record, and the message that comes again is a duplicate.
 
+mod retention;
+
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use mongodb::bson::{self, Document, doc};
+use mongodb::bson::{self, Bson, DateTime, Document, doc};
 use onboard_contract::names::WELCOME_TITLE;
 use onboard_contract::{Acknowledgement, EventId, TodoId, UserRegistered};
+use onboard_fault::{self as fault, Step, step};
 use onboard_runtime::clock;
 use serde::Deserialize;
 
@@ -17,6 +20,9 @@ use crate::StoreError;
 use crate::bson_time::{date, id, uuid};
 use crate::error::is_duplicate_key;
 use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded, transaction};
+use crate::outbox::earlier;
+
+pub use retention::Cursor;
 
 /// What applying an event did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,9 +100,12 @@ impl Inbox {
                     .upsert(true)
                     .session(&mut *session)
                     .await?;
+                fault::before(Step::InboxCommit).await;
                 Ok(())
             })
-            .await
+            .await?;
+        fault::after(Step::InboxCommit).await;
+        Ok(())
     }
 
     async fn duplicate(
@@ -133,30 +142,71 @@ impl Inbox {
             doc! { "eventId": id(event.uuid()), "acknowledgedAt": null },
             doc! { "$set": { "acknowledgedAt": date(clock::now_ms()) } },
         );
-        bounded("note the acknowledgement", async { update.await }).await.map(drop)
+        let noted = step(Step::AcknowledgeNote, async { update.await });
+        bounded("note the acknowledgement", noted).await.map(drop)
     }
 
     /// Records whose workflow is not known to have been told, processed at
-    /// least `older_than` ago, oldest first, at most `limit`.
+    /// least `older_than` ago, oldest first, at most `limit` after the last one
+    /// seen. A record that cannot be read is named in the log and passed over.
     ///
     /// # Errors
     /// The store failed.
     pub async fn unacknowledged(
         &self,
         older_than: Duration,
+        after: Option<Seen>,
         limit: u32,
-    ) -> Result<Vec<Acknowledgement>, StoreError> {
-        let age_ms = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
-        let before = date(clock::now_ms().saturating_sub(age_ms));
+    ) -> Result<Unacknowledged, StoreError> {
         let inbox = self.mongo.processed_events();
         let find = inbox
-            .find(doc! { "acknowledgedAt": null, "processedAt": { "$lte": before } })
-            .sort(doc! { "processedAt": 1 })
+            .find(unnoted(earlier(older_than), after.as_ref()))
+            .sort(doc! { "processedAt": 1, "_id": 1 })
             .limit(i64::from(limit));
         let records: Vec<Document> =
             bounded("list the inbox", async { find.await?.try_collect().await }).await?;
-        Ok(records.into_iter().filter_map(readable).collect())
+        let last = records.last().and_then(Seen::of);
+        Ok(Unacknowledged { found: records.into_iter().filter_map(readable).collect(), last })
     }
+}
+
+/// A page of records whose workflow is to be told.
+#[derive(Debug)]
+pub struct Unacknowledged {
+    /// What to tell.
+    pub found: Vec<Acknowledgement>,
+    /// The last record of the page; none when there was nothing.
+    pub last: Option<Seen>,
+}
+
+/// A record that a sweep has seen.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    processed_at: DateTime,
+    id: Bson,
+}
+
+impl Seen {
+    fn of(record: &Document) -> Option<Self> {
+        let processed_at = *record.get_datetime("processedAt").ok()?;
+        Some(Self { processed_at, id: record.get("_id")?.clone() })
+    }
+}
+
+/// In terms of the index over records that are not noted.
+fn unnoted(before: DateTime, after: Option<&Seen>) -> Document {
+    let mut filter = doc! { "acknowledgedAt": null, "processedAt": { "$lte": before } };
+    if let Some(Seen { processed_at, id }) = after {
+        filter.insert("processedAt", doc! { "$lte": before, "$gte": processed_at });
+        filter.insert(
+            "$or",
+            [
+                doc! { "processedAt": { "$gt": processed_at } },
+                doc! { "processedAt": processed_at, "_id": { "$gt": id } },
+            ],
+        );
+    }
+    filter
 }
 
 const WHAT: &str = "commit the inbox record";

@@ -8,16 +8,17 @@ pub mod config;
 mod error;
 mod inbox;
 mod mongo;
-mod outbox;
+pub mod outbox;
 mod registrations;
+pub mod retention;
 pub mod setup;
 mod wake;
 
-pub use config::{MongoArgs, MongoConfig};
+pub use config::{MongoArgs, MongoConfig, inbox_retention, outbox_retention};
 pub use error::StoreError;
-pub use inbox::{Applied, Inbox};
+pub use inbox::{Applied, Cursor, Inbox, Seen, Unacknowledged};
 pub use mongo::Mongo;
-pub use outbox::{Due, MarkedSent, Outbox, OutboxRow, Recorded};
+pub use outbox::{Due, InStage, MarkedSent, Outbox, OutboxRow, Recorded, Stages};
 pub use registrations::{
     NewRegistration, RegisterError, Registered, RegistrationRow, Registrations,
 };

@@ -56,31 +56,45 @@ impl Mongo {
         })
     }
 
-    pub(crate) const fn client(&self) -> &Client {
+    /// The driver's client.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
         &self.client
     }
 
-    pub(crate) const fn auth(&self) -> &Database {
+    /// The database of users and outbox.
+    #[must_use]
+    pub const fn auth(&self) -> &Database {
         &self.auth
     }
 
-    pub(crate) const fn todo(&self) -> &Database {
+    /// The database of todos and inbox.
+    #[must_use]
+    pub const fn todo(&self) -> &Database {
         &self.todo
     }
 
-    pub(crate) fn users(&self) -> Collection<Document> {
+    /// `users`.
+    #[must_use]
+    pub fn users(&self) -> Collection<Document> {
         self.auth.collection("users")
     }
 
-    pub(crate) fn outbox(&self) -> Collection<Document> {
+    /// `outbox`.
+    #[must_use]
+    pub fn outbox(&self) -> Collection<Document> {
         self.auth.collection("outbox")
     }
 
-    pub(crate) fn processed_events(&self) -> Collection<Document> {
+    /// `processed_events`.
+    #[must_use]
+    pub fn processed_events(&self) -> Collection<Document> {
         self.todo.collection("processed_events")
     }
 
-    pub(crate) fn todos(&self) -> Collection<Document> {
+    /// `todos`.
+    #[must_use]
+    pub fn todos(&self) -> Collection<Document> {
         self.todo.collection("todos")
     }
 }

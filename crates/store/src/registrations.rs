@@ -6,6 +6,7 @@
 use mongodb::bson::{self, DateTime, Document, doc};
 use onboard_contract::names::{AGGREGATE_USER, SCHEMA_VERSION, USER_REGISTERED};
 use onboard_contract::{EventId, OutboxStatus, StageFacts, TraceParent, UserId};
+use onboard_fault::{self as fault, Step};
 use onboard_runtime::clock;
 use serde::Deserialize;
 
@@ -107,7 +108,15 @@ impl Registrations {
         };
         let user = user_document(&new, registered);
         let row = outbox_document(&new, registered);
-        match tokio::time::timeout(OPERATION_DEADLINE, self.commit(user, row)).await {
+        let commit = async {
+            match self.commit(user, row).await {
+                Err(error) if is_duplicate_key(&error) && self.is_there(registered).await? => {
+                    Ok(())
+                }
+                done => done,
+            }
+        };
+        match tokio::time::timeout(OPERATION_DEADLINE, commit).await {
             Ok(Ok(())) => Ok(registered),
             Ok(Err(error)) if is_duplicate_key(&error) => Err(RegisterError::EmailTaken),
             Ok(Err(error)) => Err(RegisterError::Store(StoreError::from_driver(WHAT, error))),
@@ -118,7 +127,8 @@ impl Registrations {
     /// The driver repeats the whole transaction on
     /// `TransientTransactionError` and the commit on
     /// `UnknownTransactionCommitResult`; the ids are drawn before, so a
-    /// repeat writes the same documents.
+    /// repeat writes the same documents. When the first try had been committed
+    /// after all, it finds its own and calls them duplicates.
     async fn commit(&self, user: Document, row: Document) -> mongodb::error::Result<()> {
         let (users, outbox) = (self.mongo.users(), self.mongo.outbox());
         let mut session = self.mongo.client().start_session().await?;
@@ -126,9 +136,18 @@ impl Registrations {
             .and_run2(async move |session| {
                 users.insert_one(&user).session(&mut *session).await?;
                 outbox.insert_one(&row).session(&mut *session).await?;
+                fault::before(Step::RegisterCommit).await;
                 Ok(())
             })
-            .await
+            .await?;
+        fault::after(Step::RegisterCommit).await;
+        Ok(())
+    }
+
+    /// Whether a duplicate key is this registration's own.
+    async fn is_there(&self, registered: Registered) -> mongodb::error::Result<bool> {
+        let own = doc! { "_id": id(registered.event_id.uuid()) };
+        self.mongo.outbox().find_one(own).await.map(|row| row.is_some())
     }
 
     /// Looks a registration up.

@@ -40,6 +40,14 @@ pub struct TemporalConfig {
 const TASK_QUEUE: &str = "registration";
 const DAY: std::time::Duration = std::time::Duration::from_hours(24);
 
+impl TemporalConfig {
+    /// How long the namespace is asked to keep closed workflows.
+    #[must_use]
+    pub const fn retention(&self) -> std::time::Duration {
+        self.retention
+    }
+}
+
 impl TemporalArgs {
     /// Checks the settings.
     pub fn check(self, problems: &mut Problems) -> Option<TemporalConfig> {

@@ -50,6 +50,18 @@ impl Temporal {
         temporal
     }
 
+    /// Connects now or not at all: for tools, which have no background.
+    ///
+    /// # Errors
+    /// The server is away or the configuration is refused.
+    pub async fn connect(config: &TemporalConfig) -> Result<Self, TemporalError> {
+        let client = Box::pin(connect(config)).await?;
+        // Receivers keep the value after the sender is gone.
+        let (_found, client) = watch::channel(Some(client));
+        let availability = Arc::new(Availability::new("temporal"));
+        Ok(Self { client, availability, task_queue: config.task_queue.as_str().into() })
+    }
+
     /// The client, once there is a connection.
     ///
     /// # Errors

@@ -6,10 +6,15 @@
 pub mod config;
 mod connection;
 mod error;
+mod execution;
+mod history;
+mod redrive;
 mod registration;
 pub mod setup;
 
 pub use config::{TemporalArgs, TemporalConfig};
 pub use connection::Temporal;
 pub use error::TemporalError;
+pub use execution::{Execution, ExecutionStatus, PendingActivity};
+pub use history::Account;
 pub use registration::{Signalled, Started};

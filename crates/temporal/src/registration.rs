@@ -4,8 +4,10 @@ use onboard_contract::names::{
     ATTRIBUTE_STAGE, ATTRIBUTE_USER, SIGNAL_ACKNOWLEDGED, WORKFLOW, workflow_id,
 };
 use onboard_contract::{Acknowledgement, RegistrationInput, Stage};
+use onboard_fault::{Step, step};
 use serde::Serialize;
 use temporalio_client::errors::{WorkflowInteractionError, WorkflowStartError};
+use temporalio_client::tonic::Status;
 use temporalio_client::{
     UntypedSignal, UntypedWorkflow, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
     WorkflowSignalOptions, WorkflowStartOptions,
@@ -48,14 +50,22 @@ impl Temporal {
         &self,
         input: &RegistrationInput,
     ) -> Result<Started, TemporalError> {
+        self.start_run(input, WorkflowIdReusePolicy::RejectDuplicate).await
+    }
+
+    pub(crate) async fn start_run(
+        &self,
+        input: &RegistrationInput,
+        reuse: WorkflowIdReusePolicy,
+    ) -> Result<Started, TemporalError> {
         const WHAT: &str = "start the workflow";
         let client = self.client()?;
         let start = client.start_workflow(
             UntypedWorkflow::new(WORKFLOW),
             payload(input),
-            start_options(&self.task_queue, input),
+            start_options(&self.task_queue, input, reuse),
         );
-        let answer = tokio::time::timeout(CALL_DEADLINE, start).await;
+        let answer = tokio::time::timeout(CALL_DEADLINE, step(Step::RelayStart, start)).await;
         self.seen(match answer {
             Ok(Ok(_)) => Ok(Started::Now),
             Ok(Err(WorkflowStartError::AlreadyStarted { .. })) => Ok(Started::Already),
@@ -78,7 +88,7 @@ impl Temporal {
         self.signal(workflow_id(event), SIGNAL_ACKNOWLEDGED, acknowledgement, request_id).await
     }
 
-    async fn signal<T: Serialize + 'static>(
+    pub(crate) async fn signal<T: Serialize + 'static>(
         &self,
         workflow: String,
         signal: &str,
@@ -91,12 +101,11 @@ impl Temporal {
         let options =
             WorkflowSignalOptions::builder().request_id(request_id).rpc_options(one_try()).build();
         let sent = handle.signal(UntypedSignal::new(signal), payload(input), options);
+        let sent = step(Step::AcknowledgeSignal, sent);
         let answer = tokio::time::timeout(CALL_DEADLINE, sent).await;
         self.seen(match answer {
             Ok(Ok(())) => Ok(Signalled::Delivered),
-            Ok(Err(WorkflowInteractionError::NotFound(status)))
-                if !status.message().starts_with("Namespace") =>
-            {
+            Ok(Err(WorkflowInteractionError::NotFound(status))) if no_workflow(&status) => {
                 Ok(Signalled::NoWorkflow)
             }
             Ok(Err(error)) => Err(TemporalError::from_interaction(WHAT, error)),
@@ -105,7 +114,7 @@ impl Temporal {
     }
 
     /// Says once when the server goes away or comes back.
-    fn seen<T>(&self, answer: Result<T, TemporalError>) -> Result<T, TemporalError> {
+    pub(crate) fn seen<T>(&self, answer: Result<T, TemporalError>) -> Result<T, TemporalError> {
         match &answer {
             Ok(_) => drop(self.availability.up()),
             Err(error @ TemporalError::Unavailable { .. }) => {
@@ -117,13 +126,17 @@ impl Temporal {
     }
 }
 
-fn start_options(task_queue: &str, input: &RegistrationInput) -> WorkflowStartOptions {
+fn start_options(
+    task_queue: &str,
+    input: &RegistrationInput,
+    reuse: WorkflowIdReusePolicy,
+) -> WorkflowStartOptions {
     let attributes = SearchAttributes::new([
         STAGE.value_set(Stage::Started.as_str().to_owned()),
         USER.value_set(input.user_id.to_string()),
     ]);
     WorkflowStartOptions::new(task_queue, workflow_id(input.event_id))
-        .id_reuse_policy(WorkflowIdReusePolicy::RejectDuplicate)
+        .id_reuse_policy(reuse)
         .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
         .search_attributes(attributes)
         .static_summary(format!("Welcome task for user {}", input.user_id))
@@ -133,6 +146,11 @@ fn start_options(task_queue: &str, input: &RegistrationInput) -> WorkflowStartOp
         )
         .rpc_options(one_try())
         .build()
+}
+
+/// A missing namespace is `NotFound` too, and says nothing about the workflow.
+pub(crate) fn no_workflow(status: &Status) -> bool {
+    !status.message().starts_with("Namespace")
 }
 
 fn payload<T: Serialize + 'static>(input: &T) -> RawValue {

@@ -15,7 +15,9 @@ use onboard_todo::TodoArgs;
 use onboard_worker::WorkerArgs;
 
 use crate::commands::service::ServiceArgs;
-use crate::commands::{control, guard, probe, service, setup, up};
+use crate::commands::{
+    audit, chaos, control, guard, list, probe, redrive, service, setup, show, up,
+};
 
 #[derive(Debug, Parser)]
 #[command(name = "onboard", version, about = "User registration that cannot lose anyone")]
@@ -40,6 +42,16 @@ enum Command {
     Kill(control::ComponentArgs),
     /// Prepare MongoDB, RabbitMQ and Temporal; safe to repeat.
     Setup(setup::SetupArgs),
+    /// List registrations by stage and age.
+    List(list::ListArgs),
+    /// Show one registration's whole record.
+    Show(show::ShowArgs),
+    /// Put dead letters and stalled registrations back to work.
+    Redrive(redrive::RedriveArgs),
+    /// Prove that nobody is lost or served twice, or name who is.
+    Audit(audit::AuditArgs),
+    /// Break everything at random on a stack of its own, then audit.
+    Chaos(chaos::ChaosArgs),
     /// Run the auth service: registration over HTTP.
     Auth(ServiceArgs<AuthArgs>),
     /// Run the relay: starts one workflow per outbox row.
@@ -68,6 +80,11 @@ pub fn main() -> ExitCode {
         Command::Start(args) => control::start(args),
         Command::Kill(args) => control::kill(args),
         Command::Setup(args) => setup::run(args),
+        Command::List(args) => list::run(args),
+        Command::Show(args) => show::run(args),
+        Command::Redrive(args) => redrive::run(args),
+        Command::Audit(args) => audit::run(args),
+        Command::Chaos(args) => chaos::run(&args),
         Command::Auth(args) => service::auth(args),
         Command::Relay(args) => service::relay(args),
         Command::Worker(args) => service::worker(args),

@@ -1,8 +1,16 @@
 //! One file per subcommand.
 
+pub(crate) mod audit;
+pub(crate) mod chaos;
 pub(crate) mod control;
 pub(crate) mod guard;
+pub(crate) mod list;
+mod operate;
 pub(crate) mod probe;
+pub(crate) mod redrive;
 pub(crate) mod service;
 pub(crate) mod setup;
+pub(crate) mod show;
+pub(crate) mod signals;
+pub(crate) mod target;
 pub(crate) mod up;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
 use onboard_runtime::Problems;
-use onboard_store::{MongoArgs, MongoConfig};
+use onboard_store::{MongoArgs, MongoConfig, outbox_retention};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 
 /// Settings of the relay as text.
@@ -29,6 +29,10 @@ pub struct RelayArgs {
     /// Default: 30s.
     #[arg(long, env = "REGISTRATION_OVERDUE")]
     pub registration_overdue: Option<String>,
+    /// How long rows that are SENT and acknowledged are kept (7 d to 3650 d).
+    /// Default: 90d.
+    #[arg(long, env = "OUTBOX_RETENTION")]
+    pub outbox_retention: Option<String>,
     #[command(flatten)]
     /// MongoDB.
     pub mongo: MongoArgs,
@@ -44,6 +48,7 @@ pub struct RelayConfig {
     pub(crate) mongo: MongoConfig,
     pub(crate) temporal: TemporalConfig,
     pub(crate) settings: Settings,
+    pub(crate) retention: Duration,
 }
 
 /// How the relay goes about its work.
@@ -91,6 +96,7 @@ impl RelayArgs {
                 SECOND..=SECOND * 3600,
             ),
         };
+        let retention = outbox_retention(problems, self.outbox_retention.as_deref());
         let mongo = self.mongo.check(problems);
         let temporal = self.temporal.check(problems);
         mongo.zip(temporal).map(|(mongo, temporal)| RelayConfig {
@@ -98,6 +104,7 @@ impl RelayArgs {
             mongo,
             temporal,
             settings,
+            retention,
         })
     }
 }

@@ -6,11 +6,13 @@
 
 mod config;
 mod relay;
+mod retention;
+mod stages;
 mod start;
 
 use onboard_http::Server;
 use onboard_runtime::{Readiness, Shutdown, Tasks};
-use onboard_store::Mongo;
+use onboard_store::{Mongo, Outbox};
 use onboard_temporal::Temporal;
 
 pub use config::{RelayArgs, RelayConfig};
@@ -40,6 +42,10 @@ pub async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError
     let http = Server::bind(config.http_address, axum::Router::new(), readiness)
         .await
         .map_err(RunError::Http)?;
+    let outbox = Outbox::new(&mongo);
+    let stages = stages::run(outbox.clone(), config.settings.overdue, shutdown.clone());
+    tasks.spawn("stages", stages);
+    tasks.spawn("retention", retention::run(outbox, config.retention, shutdown.clone()));
     let relay = Relay::new(&mongo, temporal, config.settings);
     relay.spawn(mongo, &tasks, &shutdown);
     let serve = async {

@@ -1,11 +1,12 @@
 //! The loop: woken or timed, work off what is due, wait again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
 use onboard_runtime::availability::chain;
-use onboard_runtime::{Availability, Backoff, Shutdown, Tasks};
+use onboard_runtime::{Availability, Backoff, Shutdown, Tasks, clock};
 use onboard_store::{Due, Mongo, Outbox, StoreError, watch_outbox};
 use onboard_temporal::Temporal;
 use tokio::sync::Notify;
@@ -15,6 +16,9 @@ use crate::start::{Outcome, start_due};
 
 /// How long rows in work may take once the process is asked to stop.
 pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+/// How fresh a success must be to say that rows pass; above the longest wait
+/// of a refused row.
+const PASSING: Duration = Duration::from_mins(2);
 /// Rows read at once.
 const BATCH: u32 = 256;
 
@@ -28,6 +32,8 @@ pub(crate) struct Relay {
     /// Apart from reading: MongoDB may allow the one and refuse the other.
     pub(crate) writing: Availability,
     wake: Arc<Notify>,
+    /// When a start last succeeded, in ms since the Unix epoch.
+    passed_at_ms: AtomicI64,
 }
 
 /// What a look at the outbox came to.
@@ -47,7 +53,19 @@ impl Relay {
             mongo: Availability::new("mongo"),
             writing: Availability::new("mongo (writing)"),
             wake: Arc::new(Notify::new()),
+            passed_at_ms: AtomicI64::new(0),
         }
+    }
+
+    /// Notes that a row passed.
+    pub(crate) fn passed(&self) {
+        self.passed_at_ms.store(clock::now_ms(), Ordering::Relaxed);
+    }
+
+    /// Whether rows pass: then a refusal is about the row, else about all.
+    pub(crate) fn others_pass(&self) -> bool {
+        let since_ms = clock::now_ms().saturating_sub(self.passed_at_ms.load(Ordering::Relaxed));
+        u128::try_from(since_ms).is_ok_and(|since_ms| since_ms < PASSING.as_millis())
     }
 
     /// Runs the wake-up call and the loop in the background.
@@ -106,16 +124,16 @@ impl Relay {
     /// Works on several rows at the same time; true when a server is away.
     /// The rows not begun by then are left as they are.
     async fn start_all(&self, due: Vec<Due>, shutdown: &Shutdown) -> bool {
-        let hindered = std::sync::atomic::AtomicBool::new(false);
+        let hindered = AtomicBool::new(false);
         let concurrency = usize::try_from(self.settings.concurrency).unwrap_or(1);
         futures::stream::iter(due)
             .for_each_concurrent(concurrency, async |row| {
-                if hindered.load(std::sync::atomic::Ordering::Relaxed) || shutdown.has_begun() {
+                if hindered.load(Ordering::Relaxed) || shutdown.has_begun() {
                     return;
                 }
                 match start_due(self, &row).await {
                     Outcome::Done | Outcome::PutOff => (),
-                    Outcome::Away => hindered.store(true, std::sync::atomic::Ordering::Relaxed),
+                    Outcome::Away => hindered.store(true, Ordering::Relaxed),
                 }
             })
             .await;

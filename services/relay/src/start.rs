@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use onboard_contract::names::workflow_id;
 use onboard_contract::{RegistrationInput, TraceParent};
-use onboard_runtime::Backoff;
 use onboard_runtime::availability::chain;
 use onboard_store::{Due, StoreError};
 use onboard_temporal::{Started, TemporalError};
@@ -18,9 +17,6 @@ use crate::relay::Relay;
 /// When a row that is started but not SENT is looked at again: its workflow
 /// may have been lost with Temporal's database.
 const RECHECK: Duration = Duration::from_mins(5);
-/// The waits of a row that Temporal refuses.
-const REFUSED_FIRST: Duration = Duration::from_secs(1);
-const REFUSED_CAP: Duration = Duration::from_mins(1);
 /// The wait of a row whose start was not answered: short, since the relay as
 /// a whole backs off while Temporal is away.
 const UNANSWERED: Duration = Duration::from_millis(500);
@@ -72,6 +68,7 @@ async fn note(relay: &Relay, due: &Due, started: Started) -> Outcome {
         Started::Already => "was started before",
     };
     tracing::info!(workflow_id = workflow_id(due.event_id), "workflow {found}");
+    relay.passed();
     match relay.outbox.mark_started(due.event_id, RECHECK).await {
         Ok(()) => Outcome::Done,
         Err(error) => away(relay, &error),
@@ -79,16 +76,24 @@ async fn note(relay: &Relay, due: &Due, started: Started) -> Outcome {
 }
 
 async fn give_back(relay: &Relay, due: &Due, error: &TemporalError) -> Outcome {
-    let (wait, outcome) = match error {
-        TemporalError::Unavailable { .. } => (UNANSWERED, Outcome::Away),
+    let reason = chain(error);
+    let given = match error {
+        TemporalError::Unavailable { .. } => {
+            let release = relay.outbox.release(due.event_id, UNANSWERED, &reason).await;
+            release.map(|()| Outcome::Away)
+        }
         TemporalError::Refused { .. } => {
-            tracing::error!(error = chain(error), "Temporal refuses to start the workflow");
-            (Backoff::after(REFUSED_FIRST, REFUSED_CAP, due.attempts), Outcome::PutOff)
+            tracing::error!(error = reason, "Temporal refuses to start the workflow");
+            let refused = relay.outbox.refuse(due, relay.others_pass(), &reason).await;
+            refused.inspect(|quarantined| say(*quarantined)).map(|_| Outcome::PutOff)
         }
     };
-    match relay.outbox.release(due.event_id, wait, &chain(error)).await {
-        Ok(()) => outcome,
-        Err(error) => away(relay, &error),
+    given.unwrap_or_else(|error| away(relay, &error))
+}
+
+fn say(quarantined: bool) {
+    if quarantined {
+        tracing::error!("the row is quarantined: mend the cause, then `onboard redrive` it");
     }
 }
 

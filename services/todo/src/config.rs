@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_runtime::Problems;
-use onboard_store::{MongoArgs, MongoConfig};
+use onboard_store::{MongoArgs, MongoConfig, inbox_retention, outbox_retention};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,6 +28,13 @@ pub struct TodoArgs {
     /// Default: 10s.
     #[arg(long, env = "TODO_SWEEP_AGE")]
     pub todo_sweep_age: Option<String>,
+    /// How long inbox records are kept whose outbox row is gone (14 d to
+    /// 7300 d, and 7 d longer than `OUTBOX_RETENTION`). Default: 180d.
+    #[arg(long, env = "INBOX_RETENTION")]
+    pub inbox_retention: Option<String>,
+    /// As the relay has it. Default: 90d.
+    #[arg(long, env = "OUTBOX_RETENTION")]
+    pub outbox_retention: Option<String>,
     #[command(flatten)]
     /// MongoDB.
     pub mongo: MongoArgs,
@@ -45,6 +52,7 @@ pub struct TodoConfig {
     pub(crate) http_address: SocketAddr,
     pub(crate) prefetch: u16,
     pub(crate) sweep: SweepSettings,
+    pub(crate) retention: Duration,
     pub(crate) mongo: MongoConfig,
     pub(crate) broker: BrokerConfig,
     pub(crate) temporal: TemporalConfig,
@@ -79,6 +87,8 @@ impl TodoArgs {
             SECOND * 10,
             Duration::ZERO..=SECOND * 3600,
         );
+        let outbox = outbox_retention(problems, self.outbox_retention.as_deref());
+        let retention = inbox_retention(problems, self.inbox_retention.as_deref(), outbox);
         let mongo = self.mongo.check(problems);
         let broker = self.broker.check(problems);
         let temporal = self.temporal.check(problems);
@@ -86,6 +96,7 @@ impl TodoArgs {
             http_address,
             prefetch: u16::try_from(prefetch).ok()?,
             sweep: SweepSettings { interval, age },
+            retention,
             mongo: mongo?,
             broker: broker?,
             temporal: temporal?,
@@ -103,6 +114,7 @@ mod tests {
             http_address: Some("nowhere".to_owned()),
             todo_prefetch: Some("0".to_owned()),
             todo_sweep_interval: Some("soon".to_owned()),
+            inbox_retention: Some("90d".to_owned()),
             ..TodoArgs::default()
         };
         let mut problems = Problems::default();
@@ -112,6 +124,7 @@ mod tests {
             "ONBOARD_HTTP_ADDRESS",
             "TODO_PREFETCH",
             "TODO_SWEEP_INTERVAL",
+            "INBOX_RETENTION: must be at least 7 d longer",
             "MONGODB_URI",
             "AMQP_URL",
         ] {

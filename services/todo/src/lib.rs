@@ -9,6 +9,7 @@
 mod acknowledger;
 mod config;
 mod consumer;
+mod retention;
 mod sweep;
 
 use std::time::Duration;
@@ -61,6 +62,8 @@ pub async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError>
         Acknowledger::start(temporal.clone(), inbox.clone(), &tasks, shutdown.clone());
     let sweep = sweep::run(temporal, inbox.clone(), config.sweep, shutdown.clone());
     tasks.spawn("acknowledgement sweep", sweep);
+    let retention = retention::run(inbox.clone(), config.retention, shutdown.clone());
+    tasks.spawn("retention", retention);
     let handler = Handler::new(inbox, acknowledger, shutdown.clone());
     let consume = consumer.run(move |message| handler.clone().handle(message), shutdown.clone());
     tasks.spawn("consumer", consume);

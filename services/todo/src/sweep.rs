@@ -7,9 +7,10 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures::StreamExt;
+use onboard_contract::Acknowledgement;
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Shutdown};
-use onboard_store::Inbox;
+use onboard_store::{Inbox, StoreError};
 use onboard_temporal::Temporal;
 
 use crate::acknowledger::{Outcome, acknowledge};
@@ -17,7 +18,6 @@ use crate::config::SweepSettings;
 
 /// Acknowledgements read at once.
 const BATCH: u32 = 256;
-const FULL: usize = BATCH as usize;
 /// Signals under way at the same time.
 const CONCURRENCY: usize = 16;
 
@@ -31,33 +31,46 @@ pub(crate) async fn run(
     let mongo = Availability::new("mongo (sweep)");
     while shutdown.sleep(settings.interval).await {
         // Cut off anywhere it is merely unfinished: the next sweep goes on.
-        let sweeping = async {
-            // A full batch that went through leaves more to do at once.
-            while sweep(&temporal, &inbox, settings, &mongo).await == FULL {}
+        match shutdown.or(sweep(&temporal, &inbox, settings)).await {
+            Some(Ok(())) => mongo.up(),
+            Some(Err(error)) => mongo.down(&chain(&error)),
+            None => return,
         };
-        shutdown.or(sweeping).await;
     }
 }
 
-/// Sends one batch, stopping at the first server that is away; how many were
-/// noted.
+/// Sends everything that is left, page by page, until a server is away. What
+/// is refused, or cannot be read, holds up nobody behind it.
 async fn sweep(
     temporal: &Temporal,
     inbox: &Inbox,
     settings: SweepSettings,
-    mongo: &Availability,
-) -> usize {
-    let left = match inbox.unacknowledged(settings.age, BATCH).await {
-        Ok(left) => left,
-        Err(error) => {
-            mongo.down(&chain(&error));
-            return 0;
+) -> Result<(), StoreError> {
+    let (mut after, mut noted) = (None, 0);
+    loop {
+        let page = inbox.unacknowledged(settings.age, after, BATCH).await?;
+        let sent = send(temporal, inbox, page.found).await;
+        noted += sent.noted;
+        after = page.last;
+        if after.is_none() || sent.away {
+            break;
         }
-    };
-    mongo.up();
-    let found = left.len();
+    }
+    if noted > 0 {
+        tracing::info!(noted, "late acknowledgements sent");
+    }
+    Ok(())
+}
+
+struct Sent {
+    noted: usize,
+    away: bool,
+}
+
+/// Sends one page, stopping when a server is away.
+async fn send(temporal: &Temporal, inbox: &Inbox, page: Vec<Acknowledgement>) -> Sent {
     let (away, noted) = (AtomicBool::new(false), AtomicUsize::new(0));
-    futures::stream::iter(left)
+    futures::stream::iter(page)
         .for_each_concurrent(CONCURRENCY, async |acknowledgement| {
             if away.load(Ordering::Relaxed) {
                 return;
@@ -69,9 +82,5 @@ async fn sweep(
             }
         })
         .await;
-    let noted = noted.into_inner();
-    if noted > 0 {
-        tracing::info!(noted, found, "late acknowledgements sent");
-    }
-    noted
+    Sent { noted: noted.into_inner(), away: away.into_inner() }
 }

@@ -87,7 +87,12 @@ impl Poller {
         tracing::info!(task_queue = self.task_queue, "polling for workflows and activities");
         let mut run = std::pin::pin!(worker.run());
         tokio::select! {
-            ended = &mut run => ended.map_err(Into::into),
+            ended = &mut run => {
+                // A worker that ended by itself stays registered with the
+                // client, which then refuses the next one.
+                stop();
+                ended.map_err(Into::into)
+            }
             () = shutdown.begun() => {
                 stop();
                 run.await.map_err(Into::into)

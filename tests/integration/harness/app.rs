@@ -10,7 +10,7 @@ use onboard_stack::{Component, Events, Servers, services};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::eventually::eventually;
+use super::eventually::{dwindles, eventually};
 use super::servers::{ONBOARD, shared_servers};
 
 /// How an application differs from the plain one.
@@ -25,11 +25,20 @@ pub(crate) struct Options {
     /// The service whose MongoDB connections are named after the application,
     /// so that a fail point hits it alone.
     pub(crate) failing: Option<&'static str>,
+    /// More settings for one component: its name, setting, value; `{id}` in a
+    /// value stands for the application's id.
+    pub(crate) env_for: Vec<(&'static str, &'static str, String)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { services: services::NAMES.into(), env: Vec::new(), more: Vec::new(), failing: None }
+        Self {
+            services: services::NAMES.into(),
+            env: Vec::new(),
+            more: Vec::new(),
+            failing: None,
+            env_for: Vec::new(),
+        }
     }
 }
 
@@ -42,6 +51,17 @@ impl Options {
     /// With a setting.
     pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
         self.env.push((name, value.to_owned()));
+        self
+    }
+
+    /// With a setting of one component alone; see `env_for`.
+    pub(crate) fn with_for(
+        mut self,
+        component: &'static str,
+        name: &'static str,
+        value: &str,
+    ) -> Self {
+        self.env_for.push((component, name, value.to_owned()));
         self
     }
 
@@ -136,8 +156,8 @@ impl App {
         let output = app.onboard(&["setup"]).await;
         assert!(output.status.success(), "setup: {}", text(&output));
         let four = services::NAMES.into_iter().map(|name| (name, name));
-        for (name, service) in four.chain(options.more) {
-            app.supervise(host, name, service, options.failing == Some(service));
+        for (name, service) in four.chain(options.more.iter().copied()) {
+            app.supervise(host, name, service, &options);
         }
         app
     }
@@ -147,16 +167,23 @@ impl App {
         host: &Servers,
         name: &'static str,
         service: &'static str,
-        failing: bool,
+        options: &Options,
     ) {
         let lease = Lease::any().unwrap();
         let port = lease.port();
         let mut env: Vec<(&str, &str)> =
             self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let named = format!("{}&appName={}", self.places.mongodb_uri, self.id);
-        if failing {
+        if options.failing == Some(service) {
             env.push(("MONGODB_URI", &named));
         }
+        let its_own: Vec<(&str, String)> = options
+            .env_for
+            .iter()
+            .filter(|(component, ..)| *component == name)
+            .map(|(_, name, value)| (*name, value.replace("{id}", &self.id)))
+            .collect();
+        env.extend(its_own.iter().map(|(name, value)| (*name, value.as_str())));
         let label = format!("{name}-{}", self.id);
         let events = Events::silent();
         let component = services::supervise(host, &label, (service, port), &env, &events).unwrap();
@@ -167,9 +194,14 @@ impl App {
 
     /// Runs a command of the program with the application's settings.
     pub(crate) async fn onboard(&self, args: &[&str]) -> Output {
+        self.command(args).output().await.unwrap()
+    }
+
+    /// A command of the program with the application's settings.
+    pub(crate) fn command(&self, args: &[&str]) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(ONBOARD);
         command.args(args).envs(self.env.iter().cloned()).kill_on_drop(true);
-        command.output().await.unwrap()
+        command
     }
 
     /// One of the services, to be stopped, killed, frozen or started.
@@ -256,21 +288,13 @@ impl App {
 
     /// See [`Self::finish`].
     pub(crate) async fn nothing_is_left(&self) {
-        eventually("the outbox is worked off", async || match self.unfinished_rows().await {
-            0 => Ok(()),
-            rows => Err(format!("{rows} rows")),
-        })
-        .await;
+        dwindles("unfinished rows", || self.unfinished_rows()).await;
         eventually("the queues are empty", async || match self.queue_depths().await {
             (0, 0) => Ok(()),
             depths => Err(format!("(queue, dead letters) = {depths:?}")),
         })
         .await;
-        eventually("no workflow is open", async || match self.open_workflows().await {
-            0 => Ok(()),
-            open => Err(format!("{open} workflows")),
-        })
-        .await;
+        dwindles("open workflows", async || self.open_workflows().await as u64).await;
         self.assert_one_todo_each().await;
     }
 }

@@ -82,7 +82,12 @@ impl App {
         self.management(Method::POST, &path, Some(binding)).await;
     }
 
-    async fn management(&self, method: Method, path: &str, body: Option<Value>) -> Response {
+    pub(super) async fn management(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Response {
         let url = format!("{}/api/{path}", self.places.management_url);
         let mut request = self.http.request(method, &url).basic_auth("guest", Some("guest"));
         if let Some(body) = body {

@@ -24,3 +24,25 @@ where
         }
     }
 }
+
+/// Waits until nothing is left of what `count` counts; panics when it has not
+/// become less for the whole patience. How long much work takes is the
+/// machine's affair; that it goes on is ours.
+pub(crate) async fn dwindles<N, F>(what: &str, mut count: impl FnMut() -> F)
+where
+    N: Into<u64>,
+    F: Future<Output = N>,
+{
+    let (mut since, mut least) = (Instant::now(), u64::MAX);
+    loop {
+        let left = count().await.into();
+        if left == 0 {
+            return;
+        }
+        if left < least {
+            (since, least) = (Instant::now(), left);
+        }
+        assert!(since.elapsed() <= PATIENCE, "no less for {PATIENCE:?}: {what}; left: {left}");
+        tokio::time::sleep(POLL).await;
+    }
+}

@@ -13,6 +13,8 @@ use onboard_contract::names::{AGGREGATE_USER, SCHEMA_VERSION, USER_REGISTERED};
 use super::SetupError;
 use crate::Mongo;
 use crate::error::code;
+use crate::outbox::claim::due_order;
+use crate::outbox::stages::order;
 
 const NAMESPACE_EXISTS: i32 = 48;
 const STEP_DEADLINE: Duration = Duration::from_mins(1);
@@ -25,13 +27,18 @@ pub async fn prepare_collections(mongo: &Mongo) -> Result<(), SetupError> {
     let (auth, todo) = (mongo.auth(), mongo.todo());
     collection(auth, "users", users()).await?;
     collection(auth, "outbox", outbox()).await?;
+    collection(auth, "redrives", redrives()).await?;
     collection(todo, "processed_events", processed_events()).await?;
     collection(todo, "todos", todos()).await?;
     let pending = doc! { "status": "PENDING" };
+    let quarantined = doc! { "quarantinedAt": { "$exists": true } };
     let unnoted = doc! { "acknowledgedAt": null };
     index(auth, "users", doc! { "emailCanonical": 1 }, unique()).await?;
-    index(auth, "outbox", doc! { "nextAttemptAt": 1, "_id": 1 }, partial(pending)).await?;
+    index(auth, "outbox", due_order(), partial(pending)).await?;
+    index(auth, "outbox", order(), partial(doc! { "acknowledgedAt": null })).await?;
+    index(auth, "outbox", doc! { "quarantinedAt": 1 }, partial(quarantined)).await?;
     index(auth, "outbox", doc! { "aggregateId": 1 }, IndexOptions::default()).await?;
+    index(auth, "redrives", doc! { "eventId": 1 }, IndexOptions::default()).await?;
     index(todo, "processed_events", doc! { "eventId": 1 }, unique()).await?;
     index(todo, "processed_events", doc! { "processedAt": 1 }, partial(unnoted)).await?;
     index(todo, "todos", doc! { "userId": 1, "_id": 1 }, IndexOptions::default()).await
@@ -126,7 +133,9 @@ fn outbox() -> Document {
             "sentAt": { "bsonType": ["date", "null"] },
             "acknowledgedAt": { "bsonType": ["date", "null"] },
             "attempts": { "bsonType": ["int", "long"], "minimum": 0 },
+            "refusals": { "bsonType": ["int", "long"], "minimum": 0 },
             "nextAttemptAt": { "bsonType": "date" },
+            "quarantinedAt": { "bsonType": "date" },
             "lastError": { "bsonType": ["string", "null"], "maxLength": 500 },
         },
         "oneOf": [
@@ -136,6 +145,23 @@ fn outbox() -> Document {
                 "sentAt": { "bsonType": "date" },
             }, "required": ["sentAt"] },
         ],
+    }
+}
+
+fn redrives() -> Document {
+    doc! {
+        "bsonType": "object",
+        "required": ["_id", "runId", "act", "actor", "reason", "at"],
+        "properties": {
+            "_id": uuid(),
+            "runId": uuid(),
+            "eventId": { "bsonType": ["binData", "null"] },
+            "act": { "bsonType": "string", "minLength": 1 },
+            "actor": { "bsonType": "string", "minLength": 1 },
+            "reason": { "bsonType": "string", "minLength": 1 },
+            "at": { "bsonType": "date" },
+            "doneAt": { "bsonType": ["date", "null"] },
+        },
     }
 }
 

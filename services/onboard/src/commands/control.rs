@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use onboard_runtime::exit;
 use onboard_stack::control::{self, Answer, Request};
-use onboard_stack::{Row, State};
+use onboard_stack::{Home, Row, State};
+
+mod stages;
 
 /// Which stack is meant.
 #[derive(Debug, clap::Args)]
@@ -75,6 +77,9 @@ pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     }
     if !args.json {
         print(&table(rows));
+        if let Some(ports) = Home::running(&args.home.home) {
+            print(&runtime()?.block_on(stages::summary(&ports)));
+        }
     }
     let ready = rows.iter().all(|row| row.state == State::Ready);
     Ok(ExitCode::from(if ready { exit::DONE } else { exit::NO }))

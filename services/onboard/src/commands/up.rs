@@ -16,10 +16,9 @@ use onboard_stack::ports::Choice;
 use onboard_stack::{Events, Stack, StackConfig};
 
 mod greeting;
-mod signals;
 
 use super::control::HomeArg;
-use signals::Signals;
+use super::signals::Signals;
 
 /// Arguments of `onboard up`.
 #[derive(Debug, clap::Args)]

@@ -1,0 +1,41 @@
+//! What retention may have removed.
+//!
+//! A cleaner writes down how far it goes before it removes anything, so a gap
+//! that was seen before the horizon was read is judged by a horizon that covers
+//! it.
+
+use mongodb::Database;
+use mongodb::bson::{Document, doc};
+
+use crate::document::time;
+use crate::page::read;
+use crate::{AuditError, Sources};
+
+/// Whatever lies before may have been removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Horizon(i64);
+
+impl Horizon {
+    /// Of the outbox; goes by the row's `createdAt`.
+    pub(crate) async fn of_outbox(sources: &Sources) -> Result<Self, AuditError> {
+        load(sources.mongo.auth(), "outbox").await
+    }
+
+    /// Of the inbox; goes by the record's `processedAt`.
+    pub(crate) async fn of_inbox(sources: &Sources) -> Result<Self, AuditError> {
+        load(sources.mongo.todo(), "inbox").await
+    }
+
+    /// Whether something from then may have been removed.
+    pub(crate) fn covers(self, at_ms: Option<i64>) -> bool {
+        at_ms.is_some_and(|at| at < self.0)
+    }
+}
+
+async fn load(database: &Database, which: &str) -> Result<Horizon, AuditError> {
+    let notes = database.collection::<Document>("retention");
+    let find = notes.find_one(doc! { "_id": which });
+    let note = read("tell what retention has removed", async { find.await }).await?;
+    let before = note.as_ref().and_then(|note| time(note, "removedBefore").ms());
+    Ok(Horizon(before.unwrap_or(i64::MIN)))
+}

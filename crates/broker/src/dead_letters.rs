@@ -1,0 +1,303 @@
+//! The dead-letter queue, as operators' tools look at it and work it off.
+//!
+//! Letters are taken one by one, oldest first, and not acked: whoever only
+//! looks closes, and all of them are back in their order. A letter goes away
+//! by [`DeadLetters::settle`] alone, after what it stood for is in other hands.
+//! Nothing is declared here: a tool that looks must not repair.
+//!
+//! When the process dies here, every letter that was not settled is back.
+
+use std::fmt;
+use std::time::Duration;
+
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Connection};
+use onboard_contract::names::{DEAD_LETTER_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY};
+use onboard_contract::{EventId, UserId, UserRegistered};
+use onboard_fault::{Step, step};
+use tokio::time::timeout;
+
+use crate::connection::{CALL_TIMEOUT, close, connect};
+use crate::dead_letter::{DETAIL, REASON};
+use crate::message::PERSISTENT;
+use crate::{BrokerConfig, ConnectError, Publisher};
+
+/// The reason of a letter that brings none.
+const UNKNOWN: &str = "unknown";
+/// Where RabbitMQ itself says why, newest first.
+const X_DEATH: &str = "x-death";
+/// The header that names the user.
+const SUBJECT: &str = "cloudEvents_subject";
+
+/// A connection to the dead-letter queue.
+#[derive(Debug)]
+pub struct DeadLetters {
+    connection: Connection,
+    channel: Channel,
+}
+
+/// A message that was given up on.
+#[derive(Clone)]
+pub struct DeadLetter {
+    /// The message id, as it came.
+    pub message_id: Option<String>,
+    /// The event: of the body, which is what a consumer goes by, else of the
+    /// message id.
+    pub event_id: Option<EventId>,
+    /// The user: of the body, else of the headers.
+    pub user_id: Option<UserId>,
+    /// Whether the body is an event that this build understands.
+    pub is_event: bool,
+    /// A short word: the todo service's own, else RabbitMQ's (such as
+    /// `delivery_limit`), else `unknown`.
+    pub reason: String,
+    /// The todo service's words.
+    pub detail: Option<String>,
+    /// When it was published, in ms, as far as it says so.
+    pub published_at_ms: Option<i64>,
+    /// The body. Personal data.
+    pub body: Vec<u8>,
+    properties: BasicProperties,
+    delivery_tag: u64,
+}
+
+/// The dead-letter queue could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DeadLettersError {
+    /// There is no connection.
+    #[error("the dead letters cannot be reached")]
+    Connect(#[source] ConnectError),
+    /// RabbitMQ failed a call.
+    #[error("RabbitMQ could not {what}")]
+    Call {
+        /// The call, as a verb.
+        what: &'static str,
+        /// lapin's error.
+        #[source]
+        source: lapin::Error,
+    },
+    /// No answer in time.
+    #[error("RabbitMQ did not {what} within {} s", CALL_TIMEOUT.as_secs())]
+    TimedOut {
+        /// The call, as a verb.
+        what: &'static str,
+    },
+}
+
+/// A message is not known to be back in the queue.
+#[derive(Debug, thiserror::Error)]
+#[error("the message was not put back: {0}")]
+pub struct PutBackError(String);
+
+impl DeadLetters {
+    /// Connects. `name` is what RabbitMQ's management page shows.
+    ///
+    /// # Errors
+    /// RabbitMQ is away or refuses.
+    pub async fn open(config: &BrokerConfig, name: &str) -> Result<Self, DeadLettersError> {
+        let connection = connect(&config.uri, name).await.map_err(DeadLettersError::Connect)?;
+        let channel = called("open a channel", connection.create_channel()).await?;
+        Ok(Self { connection, channel })
+    }
+
+    /// How many letters wait; those that somebody has taken and not settled
+    /// do not count.
+    ///
+    /// # Errors
+    /// RabbitMQ failed, or there is no such queue.
+    pub async fn count(&self) -> Result<u32, DeadLettersError> {
+        waiting(&self.channel, DEAD_LETTER_QUEUE).await
+    }
+
+    /// Takes the oldest letter, or says that none is left.
+    ///
+    /// # Errors
+    /// RabbitMQ failed.
+    pub async fn next(&self) -> Result<Option<DeadLetter>, DeadLettersError> {
+        let taking = self.channel.basic_get(DEAD_LETTER_QUEUE.into(), BasicGetOptions::default());
+        let taken = called("hand out a dead letter", taking).await?;
+        Ok(taken.map(|message| DeadLetter::read(message.delivery)))
+    }
+
+    /// Removes a letter that is done with.
+    ///
+    /// # Errors
+    /// RabbitMQ failed; then the letter comes again.
+    pub async fn settle(&self, letter: &DeadLetter) -> Result<(), DeadLettersError> {
+        let options = BasicAckOptions::default();
+        let acking = self.channel.basic_ack(letter.delivery_tag, options);
+        called("remove a dead letter", step(Step::RedriveSettle, acking)).await
+    }
+
+    /// Gives back what was not settled. RabbitMQ answers the close of the
+    /// channel after everything that was said before on it.
+    pub async fn close(self) {
+        let left = timeout(CALL_TIMEOUT, self.channel.close(200, "done".into())).await;
+        tracing::debug!(clean = matches!(left, Ok(Ok(()))), "left the dead letters");
+        close(&self.connection).await;
+    }
+}
+
+/// Messages that wait in the queue and among the dead letters.
+///
+/// # Errors
+/// RabbitMQ is away, or one of the queues is not there.
+pub async fn depths(config: &BrokerConfig) -> Result<(u32, u32), DeadLettersError> {
+    let letters = DeadLetters::open(config, "onboard depths").await?;
+    let counted = async {
+        let queue = waiting(&letters.channel, QUEUE).await?;
+        Ok((queue, waiting(&letters.channel, DEAD_LETTER_QUEUE).await?))
+    };
+    let counted = counted.await;
+    letters.close().await;
+    counted
+}
+
+/// The body and most headers are left out: they may be personal data.
+impl fmt::Debug for DeadLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeadLetter")
+            .field("message_id", &self.message_id)
+            .field("event_id", &self.event_id)
+            .field("reason", &self.reason)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl DeadLetter {
+    fn read(delivery: Delivery) -> Self {
+        let Delivery { data: body, properties, delivery_tag, .. } = delivery;
+        let headers = properties.headers().clone().unwrap_or_default();
+        let message_id = properties.message_id().as_ref().map(ToString::to_string);
+        let event = UserRegistered::parse(&body).ok();
+        let named = message_id.as_deref().and_then(|id| id.parse().ok());
+        let subject = text(&headers, SUBJECT).and_then(|id| id.parse().ok());
+        Self {
+            event_id: event.as_ref().map(|event| event.event_id).or(named),
+            user_id: event.as_ref().map(|event| event.user_id).or(subject),
+            is_event: event.is_some(),
+            reason: reason(&headers),
+            detail: text(&headers, DETAIL),
+            published_at_ms: properties
+                .timestamp()
+                .and_then(|seconds| i64::try_from(seconds.saturating_mul(1_000)).ok()),
+            body,
+            message_id,
+            properties,
+            delivery_tag,
+        }
+    }
+
+    /// Publishes the message on its exchange once more, as it came before it
+    /// was given up on, and awaits the confirm.
+    ///
+    /// # Errors
+    /// It is not known to be in the queue; it may be put back again.
+    pub async fn put_back(&self, publisher: &Publisher) -> Result<(), PutBackError> {
+        let properties = as_it_came(&self.properties);
+        publisher
+            .send(EXCHANGE, ROUTING_KEY, &self.body, properties)
+            .await
+            .map_err(|error| PutBackError(error.to_string()))
+    }
+}
+
+/// Without what was written on it when it was given up on.
+fn as_it_came(given_up: &BasicProperties) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    for (name, value) in given_up.headers().iter().flatten() {
+        let ours = name.as_str().starts_with("x-onboard-");
+        let brokers = name.as_str().contains("-death") || name.as_str() == "x-delivery-count";
+        if !ours && !brokers {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+    given_up.clone().with_headers(headers).with_delivery_mode(PERSISTENT)
+}
+
+fn reason(headers: &FieldTable) -> String {
+    text(headers, REASON).or_else(|| brokers_reason(headers)).unwrap_or_else(|| UNKNOWN.to_owned())
+}
+
+fn brokers_reason(headers: &FieldTable) -> Option<String> {
+    let AMQPValue::FieldArray(deaths) = headers.inner().get(X_DEATH)? else { return None };
+    let AMQPValue::FieldTable(newest) = deaths.as_slice().first()? else { return None };
+    text(newest, "reason")
+}
+
+fn text(headers: &FieldTable, name: &str) -> Option<String> {
+    match headers.inner().get(name)? {
+        AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
+        AMQPValue::ShortString(text) => Some(text.to_string()),
+        _ => None,
+    }
+}
+
+async fn waiting(channel: &Channel, queue: &str) -> Result<u32, DeadLettersError> {
+    let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+    let declaring = channel.queue_declare(queue.into(), passive, FieldTable::default());
+    Ok(called("count a queue's messages", declaring).await?.message_count())
+}
+
+async fn called<T>(
+    what: &'static str,
+    call: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, DeadLettersError> {
+    let deadline: Duration = CALL_TIMEOUT;
+    match timeout(deadline, call).await {
+        Ok(answer) => answer.map_err(|source| DeadLettersError::Call { what, source }),
+        Err(_) => Err(DeadLettersError::TimedOut { what }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(entries: &[(&str, AMQPValue)]) -> FieldTable {
+        let mut table = FieldTable::default();
+        for (name, value) in entries {
+            table.insert((*name).into(), value.clone());
+        }
+        table
+    }
+
+    fn said(text: &str) -> AMQPValue {
+        AMQPValue::LongString(text.into())
+    }
+
+    #[test]
+    fn the_reason_is_ours_then_the_brokers_then_unknown() {
+        let death = AMQPValue::FieldTable(table(&[("reason", said("delivery_limit"))]));
+        let deaths = AMQPValue::FieldArray(vec![death].into());
+        let both = table(&[(X_DEATH, deaths.clone()), (REASON, said("not_json"))]);
+        assert_eq!(reason(&both), "not_json");
+        assert_eq!(reason(&table(&[(X_DEATH, deaths)])), "delivery_limit");
+        assert_eq!(reason(&table(&[(X_DEATH, said("odd"))])), "unknown");
+        assert_eq!(reason(&FieldTable::default()), "unknown");
+    }
+
+    #[test]
+    fn what_is_put_back_is_what_came() {
+        let given_up = table(&[
+            (REASON, said("store_rejected")),
+            (DETAIL, said("words")),
+            (X_DEATH, said("x")),
+            ("x-first-death-queue", said("x")),
+            ("x-delivery-count", said("x")),
+            ("traceparent", said("kept")),
+        ]);
+        let given_up =
+            BasicProperties::default().with_headers(given_up).with_message_id("m".into());
+        let came = as_it_came(&given_up);
+        let headers = came.headers().clone().unwrap();
+        let names: Vec<&str> =
+            headers.inner().keys().map(lapin::types::ShortString::as_str).collect();
+        assert_eq!(names, ["traceparent"]);
+        assert_eq!(*came.message_id(), Some("m".into()));
+        assert_eq!(*came.delivery_mode(), Some(PERSISTENT));
+    }
+}

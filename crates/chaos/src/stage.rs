@@ -1,0 +1,125 @@
+//! The stack that is broken: the three servers and two of each service, in a
+//! state directory and on ports of its own.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, anyhow};
+use onboard_broker::{BrokerArgs, BrokerConfig};
+use onboard_runtime::Problems;
+use onboard_stack::ports::{Choice, Lease};
+use onboard_stack::{Component, Events, Server, Servers, ServersConfig, Stack, services};
+use onboard_store::{MongoArgs, MongoConfig};
+use onboard_temporal::{TemporalArgs, TemporalConfig};
+
+use crate::management::Management;
+use crate::plan::SERVICES;
+
+/// Hashing at its cheapest, for machines that have other things to do.
+const CHEAP_HASHING: [(&str, &str); 3] =
+    [("ONBOARD_INSECURE_HASHING", "yes"), ("ARGON2_MEMORY_KIB", "8"), ("ARGON2_ITERATIONS", "1")];
+/// What the caller's environment must not change: the auditor looks there.
+const NAMES: [(&str, &str); 3] = [
+    ("MONGODB_AUTH_DATABASE", "auth"),
+    ("MONGODB_TODO_DATABASE", "todo"),
+    ("TEMPORAL_TASK_QUEUE", "registration"),
+];
+
+/// What to run, and where.
+#[derive(Debug, Clone)]
+pub struct StageConfig {
+    /// State directory, empty.
+    pub home: PathBuf,
+    /// The `onboard` program.
+    pub exe: PathBuf,
+    /// Where downloads are kept; the user's cache when `None`.
+    pub cache: Option<PathBuf>,
+    /// Whether passwords are hashed weakly, to spare the CPU.
+    pub cheap_hashing: bool,
+}
+
+/// The stack of a chaos run.
+#[derive(Debug)]
+pub struct Stage {
+    stack: Stack,
+    _leases: Vec<Lease>,
+}
+
+impl Stage {
+    /// Claims the home and free ports, finds or installs the servers. Starts
+    /// nothing.
+    ///
+    /// # Errors
+    /// When the home is taken, or a server cannot be had.
+    pub async fn prepare(config: StageConfig, events: Events) -> anyhow::Result<Self> {
+        let servers = ServersConfig {
+            home: config.home,
+            exe: config.exe,
+            servers: Server::ALL.into(),
+            ports: Choice::Free,
+            fresh: true,
+            test_commands: false,
+            cache: config.cache,
+        };
+        let servers = Servers::prepare(servers, &events).await?;
+        let mut env: Vec<(&str, &str)> = NAMES.into();
+        if config.cheap_hashing {
+            env.extend(CHEAP_HASHING);
+        }
+        let mut services = Vec::new();
+        let mut leases = Vec::new();
+        for (name, service) in SERVICES {
+            let lease = Lease::any()?;
+            let at = (service, lease.port());
+            services.push(services::supervise(&servers, name, at, &env, &events)?);
+            leases.push(lease);
+        }
+        Ok(Self { stack: Stack::of(servers, services, events), _leases: leases })
+    }
+
+    /// The stack itself: `bring_up`, `drain`, `kill_all`, `components`.
+    #[must_use]
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// Where people register, one base URL per auth process.
+    pub(crate) fn auth_urls(&self) -> Vec<String> {
+        let auths = self.stack.components().filter(|process| process.name().starts_with("auth"));
+        auths.map(|process| format!("http://127.0.0.1:{}", process.port())).collect()
+    }
+
+    pub(crate) fn find(&self, name: &str) -> anyhow::Result<&Component> {
+        self.stack.find(name)
+    }
+
+    pub(crate) fn management(&self) -> anyhow::Result<Management> {
+        Management::new(self.stack.servers().management_url())
+    }
+
+    /// How the servers are reached.
+    ///
+    /// # Errors
+    /// When the caller's environment has settings that contradict these.
+    pub(crate) fn servers(&self) -> anyhow::Result<(MongoConfig, BrokerConfig, TemporalConfig)> {
+        let servers = self.stack.servers();
+        let mut problems = Problems::default();
+        let mongo = MongoArgs { mongodb_uri: Some(servers.mongodb_uri()), ..MongoArgs::default() };
+        let broker = BrokerArgs { amqp_url: Some(servers.amqp_url()), ..BrokerArgs::default() };
+        let temporal = TemporalArgs {
+            temporal_address: Some(servers.temporal_address()),
+            temporal_namespace: Some("default".to_owned()),
+            ..TemporalArgs::default()
+        };
+        let mongo = mongo.check(&mut problems);
+        let broker = broker.check(&mut problems);
+        let temporal = temporal.check(&mut problems);
+        let all = mongo.zip(broker).zip(temporal);
+        let all = all.map(|((mongo, broker), temporal)| (mongo, broker, temporal));
+        problems.finish(all).context("the servers of the run cannot be addressed")
+    }
+}
+
+/// A stage without a component it should have is a mistake of this crate.
+pub(crate) fn missing(what: &str) -> anyhow::Error {
+    anyhow!("the stage has no {what}")
+}

@@ -1,0 +1,138 @@
+//! The names of the steps.
+//!
+//! A test drives the system through every one of them (`tests/integration/
+//! kill_points.rs`), and another one fails when code has an effect on a server
+//! outside a step (`tests/integration/house.rs`).
+
+/// A step that is visible outside the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// auth commits user and outbox row.
+    RegisterCommit,
+    /// The relay claims a row by compare-and-set.
+    RelayClaim,
+    /// The relay starts the workflow.
+    RelayStart,
+    /// The relay notes the start on the row.
+    RelayNote,
+    /// The relay gives a row back with the reason.
+    RelayRelease,
+    /// The relay puts a row off that it cannot read.
+    RelayPutOff,
+    /// The worker hands the message to the broker.
+    PublishSend,
+    /// The broker's confirm reaches the worker.
+    PublishConfirm,
+    /// The worker marks the row SENT.
+    SentMark,
+    /// The todo service commits inbox record and welcome todo.
+    InboxCommit,
+    /// The todo service signals the workflow.
+    AcknowledgeSignal,
+    /// The todo service notes that on the inbox record.
+    AcknowledgeNote,
+    /// The todo service acks the delivery.
+    DeliveryAck,
+    /// The todo service gives the delivery back.
+    DeliveryRequeue,
+    /// The worker writes the terminal record on the row.
+    TerminalRecord,
+    /// Relay or todo service note how far back they remove.
+    PurgeHorizon,
+    /// The relay removes rows that are done and old.
+    PurgeOutbox,
+    /// The todo service removes inbox records that nothing can ask for.
+    PurgeInbox,
+    /// `redrive` records who does what and why.
+    RedriveRecord,
+    /// `redrive` asks a running workflow to publish again.
+    RedriveSignal,
+    /// `redrive` starts a fresh run of a workflow that has ended without success.
+    RedriveRestart,
+    /// `redrive` makes a row that is put off due.
+    RedriveRelease,
+    /// `redrive` puts a message without registration back on its exchange.
+    RedrivePutBack,
+    /// `redrive` removes a dead letter that is done with.
+    RedriveSettle,
+}
+
+/// Where at a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The step has not been taken.
+    Before,
+    /// It has been taken, and the caller does not know yet.
+    After,
+}
+
+impl Step {
+    /// Every step, in the order of a registration's way.
+    pub const ALL: [Self; 24] = [
+        Self::RegisterCommit,
+        Self::RelayClaim,
+        Self::RelayStart,
+        Self::RelayNote,
+        Self::RelayRelease,
+        Self::RelayPutOff,
+        Self::PublishSend,
+        Self::PublishConfirm,
+        Self::SentMark,
+        Self::InboxCommit,
+        Self::AcknowledgeSignal,
+        Self::AcknowledgeNote,
+        Self::DeliveryAck,
+        Self::DeliveryRequeue,
+        Self::TerminalRecord,
+        Self::PurgeHorizon,
+        Self::PurgeOutbox,
+        Self::PurgeInbox,
+        Self::RedriveRecord,
+        Self::RedriveSignal,
+        Self::RedriveRestart,
+        Self::RedriveRelease,
+        Self::RedrivePutBack,
+        Self::RedriveSettle,
+    ];
+
+    /// The name of its fail point on that side.
+    #[must_use]
+    pub fn point(self, side: Side) -> String {
+        let side = match side {
+            Side::Before => "before",
+            Side::After => "after",
+        };
+        format!("{}.{side}", self.name())
+    }
+
+    /// `area.verb`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RegisterCommit => "register.commit",
+            Self::RelayClaim => "relay.claim",
+            Self::RelayStart => "relay.start",
+            Self::RelayNote => "relay.note",
+            Self::RelayRelease => "relay.release",
+            Self::RelayPutOff => "relay.put_off",
+            Self::PublishSend => "publish.send",
+            Self::PublishConfirm => "publish.confirm",
+            Self::SentMark => "sent.mark",
+            Self::InboxCommit => "inbox.commit",
+            Self::AcknowledgeSignal => "acknowledge.signal",
+            Self::AcknowledgeNote => "acknowledge.note",
+            Self::DeliveryAck => "delivery.ack",
+            Self::DeliveryRequeue => "delivery.requeue",
+            Self::TerminalRecord => "terminal.record",
+            Self::PurgeHorizon => "purge.horizon",
+            Self::PurgeOutbox => "purge.outbox",
+            Self::PurgeInbox => "purge.inbox",
+            Self::RedriveRecord => "redrive.record",
+            Self::RedriveSignal => "redrive.signal",
+            Self::RedriveRestart => "redrive.restart",
+            Self::RedriveRelease => "redrive.release",
+            Self::RedrivePutBack => "redrive.put_back",
+            Self::RedriveSettle => "redrive.settle",
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What can keep an operator's tool from its work. What is wrong with a
+//! registration is no error: it is the answer.
+
+use std::time::Duration;
+
+use onboard_broker::{DeadLettersError, PutBackError};
+use onboard_store::StoreError;
+use onboard_temporal::TemporalError;
+
+/// How long one operation on MongoDB may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A server could not be asked, or refused.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// MongoDB cannot be used.
+    #[error("MongoDB cannot be used")]
+    Store(#[source] StoreError),
+    /// MongoDB failed an operation.
+    #[error("MongoDB could not {what}")]
+    Mongo {
+        /// The operation, as a verb.
+        what: &'static str,
+        /// The driver's error.
+        #[source]
+        source: mongodb::error::Error,
+    },
+    /// MongoDB gave no answer.
+    #[error("MongoDB did not {what} within {} s", DEADLINE.as_secs())]
+    MongoTimedOut {
+        /// The operation, as a verb.
+        what: &'static str,
+    },
+    /// Temporal failed a call.
+    #[error("Temporal cannot be used")]
+    Temporal(#[source] TemporalError),
+    /// RabbitMQ failed a call.
+    #[error("RabbitMQ cannot be used")]
+    Broker(#[source] DeadLettersError),
+    /// A message is not known to be back in the queue.
+    #[error("RabbitMQ did not take a message back")]
+    PutBack(#[source] PutBackError),
+    /// Temporal could not be reached at all.
+    #[error("Temporal cannot be reached ({0})")]
+    NoTemporal(String),
+}
+
+/// Runs a driver call under a deadline.
+pub(crate) async fn bounded<T>(
+    what: &'static str,
+    operation: impl IntoFuture<Output = mongodb::error::Result<T>>,
+) -> Result<T, OperatorError> {
+    match tokio::time::timeout(DEADLINE, operation.into_future()).await {
+        Ok(answer) => answer.map_err(|source| OperatorError::Mongo { what, source }),
+        Err(_) => Err(OperatorError::MongoTimedOut { what }),
+    }
+}

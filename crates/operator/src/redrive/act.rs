@@ -1,0 +1,182 @@
+//! One work: look, decide, record, act, remove the letter, complete.
+
+use mongodb::bson::{DateTime, doc};
+use onboard_broker::{DeadLetter, DeadLetters};
+use onboard_contract::{EventId, RegistrationInput};
+use onboard_fault::{Step, step};
+use onboard_runtime::availability::chain;
+use onboard_runtime::clock;
+use onboard_temporal::{Signalled, Started, TemporalError};
+
+use super::plan::{Facts, Plan, plan};
+use super::{Act, Item, Outcome, Run};
+use crate::OperatorError;
+use crate::error::bounded;
+use crate::operator::id;
+
+/// How often a case is looked at again that changes while it is worked on.
+const LOOKS_MAX: usize = 3;
+
+/// How often a message is put back before RabbitMQ counts as away. A try waits
+/// 2 s for the connection and then for the confirm.
+const PUT_BACK_TRIES: u32 = 5;
+
+/// What is worked on.
+#[derive(Clone, Copy)]
+pub(crate) struct Work<'a> {
+    pub(crate) event: Option<EventId>,
+    pub(crate) letter: Option<(&'a DeadLetters, &'a DeadLetter)>,
+    /// Leave it when its workflow runs or has completed.
+    pub(crate) only_ended: bool,
+}
+
+/// What an act met.
+enum Performed {
+    Yes,
+    /// The case is another than it was.
+    Overtaken,
+    Refused(String),
+}
+
+impl Run<'_> {
+    /// Works on one work; `None` when it is none of this run's.
+    pub(crate) async fn redrive_one(&self, work: Work<'_>) -> Result<Option<Item>, OperatorError> {
+        for _ in 0..LOOKS_MAX {
+            let facts = self.facts(work.event).await?;
+            let cause = cause(&work, &facts);
+            let item = |outcome| Ok(Some(Item { id: name(&work), cause: cause.clone(), outcome }));
+            let letter = work.letter.map(|(_, letter)| letter);
+            let act = match plan(&facts, letter, self.order.discard) {
+                Plan::Do(Act::Republish) | Plan::Finished if work.only_ended => return Ok(None),
+                Plan::Do(act) if self.order.dry_run => return item(Outcome::Would(act)),
+                Plan::Do(act) => act,
+                Plan::Finished => return item(Outcome::Finished),
+                Plan::Leave(why) => return item(Outcome::Left(why)),
+            };
+            let record = self.record(&work, act, &cause).await?;
+            match self.perform(&work, &facts, act).await? {
+                Performed::Yes => {
+                    if let Some((letters, letter)) = work.letter {
+                        letters.settle(letter).await.map_err(OperatorError::Broker)?;
+                    }
+                    self.complete(record).await?;
+                    return item(Outcome::Done(act));
+                }
+                Performed::Overtaken => self.overtaken(record).await?,
+                Performed::Refused(why) => return item(Outcome::Left(why)),
+            }
+        }
+        let why = "it changed while it was looked at; run again".to_owned();
+        let cause = work.letter.map_or_else(String::new, |(_, letter)| letter.reason.clone());
+        Ok(Some(Item { id: name(&work), cause, outcome: Outcome::Left(why) }))
+    }
+
+    async fn perform(
+        &self,
+        work: &Work<'_>,
+        facts: &Facts,
+        act: Act,
+    ) -> Result<Performed, OperatorError> {
+        match (act, work.event, work.letter) {
+            (Act::Republish, Some(event), _) => self.republish(event).await,
+            (Act::Restart, Some(event), _) => self.restart(event, facts).await,
+            (Act::Release, Some(event), _) => self.release(event).await,
+            (Act::PutBack, _, Some((_, letter))) => self.put_back(letter).await,
+            // Removing the letter is the act.
+            (Act::RemoveLeftover | Act::Discard, _, Some(_)) => Ok(Performed::Yes),
+            (_, None, _) | (Act::PutBack | Act::RemoveLeftover | Act::Discard, _, None) => {
+                Ok(Performed::Overtaken)
+            }
+        }
+    }
+
+    /// The first try may find the connection not open yet. A publish whose
+    /// confirm was not seen is made again under the same message id.
+    async fn put_back(&self, letter: &DeadLetter) -> Result<Performed, OperatorError> {
+        let publisher = self.publisher().await;
+        let mut tries = 1;
+        loop {
+            match step(Step::RedrivePutBack, letter.put_back(publisher)).await {
+                Ok(()) => return Ok(Performed::Yes),
+                Err(error) if tries == PUT_BACK_TRIES => return Err(OperatorError::PutBack(error)),
+                Err(error) => tracing::debug!(%error, "once more"),
+            }
+            tries += 1;
+        }
+    }
+
+    async fn republish(&self, event: EventId) -> Result<Performed, OperatorError> {
+        let redrive = self.id.to_string();
+        let asked = self.temporal.republish(event, &redrive);
+        match step(Step::RedriveSignal, asked).await {
+            Ok(Signalled::Delivered) => Ok(Performed::Yes),
+            Ok(Signalled::NoWorkflow) => Ok(Performed::Overtaken),
+            Err(error) => refused(error),
+        }
+    }
+
+    async fn restart(&self, event: EventId, facts: &Facts) -> Result<Performed, OperatorError> {
+        let row = facts.row.as_ref();
+        let Some(user_id) = row.and_then(|row| row.user_id) else {
+            return Ok(Performed::Refused("its outbox row names no user".to_owned()));
+        };
+        let input = RegistrationInput {
+            event_id: event,
+            user_id,
+            traceparent: row.and_then(|row| row.traceparent.clone()),
+            overdue_ms: u64::try_from(self.operator.overdue_ms()).unwrap_or(u64::MAX),
+            carried: None,
+        };
+        match step(Step::RedriveRestart, self.temporal.restart_registration(&input)).await {
+            Ok(Started::Now) => Ok(Performed::Yes),
+            Ok(Started::Already) => Ok(Performed::Overtaken),
+            Err(error) => refused(error),
+        }
+    }
+
+    /// Makes the row due and ends its quarantine; the relay does the rest.
+    async fn release(&self, event: EventId) -> Result<Performed, OperatorError> {
+        let outbox = self.operator.mongo.outbox();
+        let update = outbox.update_one(
+            doc! { "_id": id(event.uuid()), "status": "PENDING" },
+            doc! {
+                "$set": { "nextAttemptAt": DateTime::from_millis(clock::now_ms()) },
+                "$unset": { "quarantinedAt": "", "refusals": "" },
+            },
+        );
+        let update = bounded("make the row due", update);
+        let released = step(Step::RedriveRelease, update).await?;
+        Ok(if released.matched_count == 1 { Performed::Yes } else { Performed::Overtaken })
+    }
+}
+
+/// What passes by itself ends the run; what does not concerns this case alone.
+fn refused(error: TemporalError) -> Result<Performed, OperatorError> {
+    if error.is_retryable() {
+        return Err(OperatorError::Temporal(error));
+    }
+    Ok(Performed::Refused(chain(&error)))
+}
+
+fn cause(work: &Work<'_>, facts: &Facts) -> String {
+    if let Some((_, letter)) = work.letter {
+        return letter.reason.clone();
+    }
+    match (&facts.row, &facts.execution) {
+        (Some(row), _) if row.quarantined_at.is_some() => "quarantined".to_owned(),
+        (Some(row), Some(execution)) if execution.status.ended_without_success() => {
+            format!("{}, workflow {}", row.stage, execution.status.as_str())
+        }
+        (Some(row), None) if row.started_at.is_some() => format!("{}, workflow lost", row.stage),
+        (Some(row), _) => row.stage.to_string(),
+        (None, _) => "unknown".to_owned(),
+    }
+}
+
+fn name(work: &Work<'_>) -> String {
+    let letter = work.letter.map(|(_, letter)| letter);
+    work.event
+        .map(|event| event.to_string())
+        .or_else(|| letter.and_then(|letter| letter.message_id.clone()))
+        .unwrap_or_else(|| "a message without id".to_owned())
+}

@@ -1,0 +1,153 @@
+//! The missing links of a record, in words, and what to do about them.
+
+use std::time::Duration;
+
+use onboard_contract::Stage;
+use onboard_runtime::clock;
+
+use super::Record;
+use crate::times::millis;
+
+impl Record {
+    pub(super) fn knows_nothing(&self) -> bool {
+        self.user.is_none()
+            && self.outbox.is_none()
+            && self.workflow.is_none()
+            && self.inbox.is_none()
+            && self.dead_letters.is_empty()
+            && self.redrives.is_empty()
+    }
+
+    /// Names every missing link. Temporal forgets what has ended, after
+    /// `retention`: a workflow missing by then is none.
+    pub(super) fn judge(&mut self, retention: Duration) {
+        self.judge_user();
+        self.judge_row();
+        self.judge_workflow(retention);
+        self.judge_todo_service();
+        for letter in &self.dead_letters {
+            self.missing.push(format!(
+                "a dead letter of this event waits: {}",
+                letter.detail.as_deref().unwrap_or(&letter.reason)
+            ));
+        }
+        self.complete = self.missing.is_empty() && self.unreachable.is_empty();
+        self.advise();
+    }
+
+    fn judge_user(&mut self) {
+        if self.user.is_none() {
+            self.missing.push("no user: nobody in auth.users has the id of the row".to_owned());
+        }
+    }
+
+    fn judge_row(&mut self) {
+        let Some(row) = &self.outbox else {
+            self.missing.push(
+                "no outbox row: nothing will publish this event; was it published by hand, or \
+                 the row deleted?"
+                    .to_owned(),
+            );
+            return;
+        };
+        if row.quarantined_at.is_some() {
+            let why = row.last_error.as_deref().unwrap_or("no reason noted");
+            self.missing.push(format!("quarantined: the relay leaves the row alone ({why})"));
+        }
+        if !row.sent {
+            self.missing
+                .push("no SENT mark: the broker's confirm is not noted on the row".to_owned());
+        }
+        if row.acknowledged_at.is_none() {
+            self.missing.push(
+                "no acknowledgement on the row: the workflow has not recorded the todo".to_owned(),
+            );
+        }
+    }
+
+    fn judge_workflow(&mut self, retention: Duration) {
+        if self.unreachable.iter().any(|who| who.starts_with("Temporal")) {
+            return;
+        }
+        let Some(workflow) = &self.workflow else {
+            let row = self.outbox.as_ref();
+            let done_ms = row.and_then(|row| row.acknowledged_at);
+            let forgotten = done_ms.is_some_and(|done| done < clock::now_ms() - millis(retention));
+            if forgotten {
+                self.notes.push("Temporal no longer remembers the workflow".to_owned());
+            } else if row.is_some_and(|row| row.stage == Stage::Pending) {
+                self.missing.push("no workflow: the relay has not started it".to_owned());
+            } else {
+                self.missing.push("no workflow: Temporal does not know it".to_owned());
+            }
+            return;
+        };
+        match workflow.status {
+            "COMPLETED" => (),
+            "RUNNING" => self.missing.push(format!(
+                "no end of the workflow: it is {}",
+                match (&workflow.pending_activity, &workflow.last_failure) {
+                    (Some(activity), Some(failure)) => format!(
+                        "at try {} of {activity} ({failure})",
+                        workflow.attempt.unwrap_or_default()
+                    ),
+                    (Some(activity), None) => format!("in {activity}"),
+                    (None, _) => "waiting for the todo service".to_owned(),
+                }
+            )),
+            status => self.missing.push(format!(
+                "no success of the workflow: it has ended as {status}{}",
+                workflow.last_failure.as_ref().map(|f| format!(" ({f})")).unwrap_or_default()
+            )),
+        }
+        if self.confirm.as_ref().is_none_or(|confirm| confirm.publishes == 0) {
+            self.missing.push("no confirm: the broker has confirmed no publish".to_owned());
+        }
+    }
+
+    fn judge_todo_service(&mut self) {
+        let missing = match &self.inbox {
+            None => Some("no inbox record: the todo service has not committed it"),
+            Some(inbox) if inbox.acknowledged_at.is_none() => {
+                Some("no note in the inbox: the workflow has not been told")
+            }
+            Some(_) => None,
+        };
+        self.missing.extend(missing.map(str::to_owned));
+        if self.todo.is_none() {
+            self.missing.push("no welcome todo of this user".to_owned());
+        }
+    }
+
+    fn advise(&mut self) {
+        let id = self.registration_id.map_or_else(String::new, |id| id.to_string());
+        let redrive = format!("onboard redrive {id}");
+        let row = self.outbox.as_ref();
+        let status = self.workflow.as_ref().map(|workflow| workflow.status);
+        let next = if !self.unreachable.is_empty() {
+            "bring back the server that could not be asked, then look again".to_owned()
+        } else if self.complete {
+            "nothing".to_owned()
+        } else if !self.dead_letters.is_empty() {
+            format!("mend what the dead letter names, then {redrive}")
+        } else if row.is_none() {
+            "see what `onboard audit` says; without its row nothing publishes this event".to_owned()
+        } else if status == Some("COMPLETED") {
+            "it has completed, so a record was removed since: see what `onboard audit` says"
+                .to_owned()
+        } else if row.is_some_and(|row| row.quarantined_at.is_some() || row.last_error.is_some()) {
+            format!("mend what the row names, then {redrive}")
+        } else {
+            match row.map(|row| row.stage) {
+                Some(Stage::Pending) => "is the relay up? It starts the workflow".to_owned(),
+                Some(_) if status != Some("RUNNING") => redrive,
+                Some(Stage::Started) => "is RabbitMQ up? The workflow keeps trying".to_owned(),
+                Some(Stage::Stalled) => format!("is the todo service up? If it is: {redrive}"),
+                Some(Stage::Sent | Stage::Acknowledged) | None => {
+                    "wait a little, then look again".to_owned()
+                }
+            }
+        };
+        self.next.push(next);
+    }
+}

@@ -1,0 +1,200 @@
+//! Reads every store for one registration.
+
+use futures::TryStreamExt;
+use mongodb::bson::{Document, doc};
+use onboard_contract::{EventId, TodoId, UserId};
+use onboard_runtime::availability::chain;
+use onboard_temporal::{Account, Execution, TemporalError};
+
+use super::{Confirm, InboxRecord, Letter, Record, Redriven, Subject, Todo, User, Workflow};
+use crate::error::bounded;
+use crate::operator::id;
+use crate::redrive::REDRIVES;
+use crate::row::uuid;
+use crate::{Operator, OperatorError, letters};
+
+/// Redrives shown, the youngest.
+const REDRIVES_MAX: i64 = 20;
+
+impl Operator {
+    /// The whole record of a registration; `None` when no store knows it.
+    ///
+    /// # Errors
+    /// MongoDB failed. That another server is away is part of the record.
+    pub async fn show(&self, subject: &Subject) -> Result<Option<Record>, OperatorError> {
+        let mut record = Record::default();
+        let (event, user) = match subject {
+            Subject::Registration(event) => (Some(*event), None),
+            Subject::Email(email) => self.of_address(email, &mut record).await?,
+        };
+        if let Some(event) = event {
+            self.gather(event, &mut record).await?;
+        }
+        let user = user.or_else(|| record.outbox.as_ref()?.user_id);
+        if let Some(user) = user {
+            self.gather_user(user, &mut record).await?;
+        }
+        if record.knows_nothing() {
+            return Ok(None);
+        }
+        record.judge(self.retention);
+        Ok(Some(record))
+    }
+
+    async fn of_address(
+        &self,
+        canonical: &str,
+        record: &mut Record,
+    ) -> Result<(Option<EventId>, Option<UserId>), OperatorError> {
+        let users = self.mongo.users();
+        let find = users.find_one(doc! { "emailCanonical": canonical });
+        let Some(found) = bounded("look up the user", find).await? else { return Ok((None, None)) };
+        let Some(user) = found.get("_id").and_then(uuid) else { return Ok((None, None)) };
+        record.user = Some(read_user(user.into(), &found));
+        let outbox = self.mongo.outbox();
+        let find = outbox.find_one(doc! { "aggregateId": id(user) }).projection(doc! { "_id": 1 });
+        let row = bounded("look up the user's outbox row", find).await?;
+        let event = row.and_then(|row| row.get("_id").and_then(uuid));
+        Ok((event.map(EventId::from), Some(user.into())))
+    }
+
+    async fn gather(&self, event: EventId, record: &mut Record) -> Result<(), OperatorError> {
+        record.registration_id = Some(event);
+        record.outbox = self.find_row(event).await?;
+        record.inbox = self.find_inbox(event).await?.as_ref().map(read_inbox);
+        record.redrives = self.redrives(event).await?;
+        match self.ask_temporal(event).await {
+            Ok((execution, account, stage)) => {
+                record.confirm = account.as_ref().map(|account| confirm(account, stage.as_ref()));
+                record.workflow = execution.map(|e| workflow(e, account.as_ref(), stage.as_ref()));
+            }
+            Err(why) => record.unreachable.push(format!("Temporal: {why}")),
+        }
+        let mut found = Vec::new();
+        let looked = letters::look(&self.broker, |letter| {
+            if letter.event_id == Some(event) {
+                let (reason, detail) = (letter.reason.clone(), letter.detail.clone());
+                found.push(Letter { reason, detail });
+            }
+        });
+        if let Err(error) = looked.await {
+            record.unreachable.push(format!("RabbitMQ: {}", chain(&error)));
+        }
+        record.dead_letters = found;
+        Ok(())
+    }
+
+    async fn gather_user(&self, user: UserId, record: &mut Record) -> Result<(), OperatorError> {
+        if record.user.is_none() {
+            let users = self.mongo.users();
+            let found = bounded("load the user", users.find_one(doc! { "_id": id(user.uuid()) }));
+            record.user = found.await?.as_ref().map(|found| read_user(user, found));
+        }
+        let made = record.inbox.as_ref().and_then(|inbox| inbox.todo_id);
+        let expected = made.unwrap_or_else(|| TodoId::welcome(user));
+        let todos = self.mongo.todos();
+        let find = todos.find_one(doc! { "_id": id(expected.uuid()), "userId": id(user.uuid()) });
+        let todo = bounded("load the welcome todo", find).await?;
+        record.todo = todo.as_ref().map(|todo| Todo {
+            todo_id: expected,
+            title: todo.get_str("title").ok().map(str::to_owned),
+            created_at: time(todo, "createdAt"),
+        });
+        Ok(())
+    }
+
+    async fn ask_temporal(&self, event: EventId) -> Result<Asked, String> {
+        let ask = async |temporal: &onboard_temporal::Temporal| {
+            let Some(execution) = temporal.find_execution(event).await? else {
+                return Ok((None, None, None));
+            };
+            let account = temporal.account(event).await?;
+            // What has ended has said it in its history; what runs is asked,
+            // and without a worker nobody answers.
+            let progress = match account.as_ref().and_then(|account| account.result.clone()) {
+                Some(result) => Some(result),
+                None => temporal.progress(event).await.ok(),
+            };
+            Ok::<_, TemporalError>((Some(execution), account, progress))
+        };
+        let temporal = self.temporal().map_err(|error| chain(error))?;
+        ask(temporal).await.map_err(|error| chain(&error))
+    }
+
+    async fn redrives(&self, event: EventId) -> Result<Vec<Redriven>, OperatorError> {
+        const WHAT: &str = "read the redrives";
+        let redrives = self.mongo.auth().collection::<Document>(REDRIVES);
+        let find = redrives
+            .find(doc! { "eventId": id(event.uuid()) })
+            .sort(doc! { "_id": -1 })
+            .limit(REDRIVES_MAX);
+        let found: Vec<Document> = bounded(WHAT, bounded(WHAT, find).await?.try_collect()).await?;
+        Ok(found.iter().rev().map(redriven).collect())
+    }
+}
+
+type Asked = (Option<Execution>, Option<Account>, Option<onboard_contract::Progress>);
+
+fn workflow(
+    execution: Execution,
+    account: Option<&Account>,
+    progress: Option<&onboard_contract::Progress>,
+) -> Workflow {
+    let pending = execution.pending;
+    let failure = pending
+        .as_ref()
+        .and_then(|activity| activity.last_failure.clone())
+        .or_else(|| account.and_then(|account| account.failure.clone()));
+    Workflow {
+        workflow_id: execution.workflow_id,
+        run_id: execution.run_id,
+        status: execution.status.as_str(),
+        history_events: execution.history_events,
+        attempt: pending.as_ref().map(|activity| activity.attempt),
+        pending_activity: pending.map(|activity| activity.activity),
+        last_failure: failure.map(|(word, message)| format!("{word}: {message}")),
+        stage: progress.map(|progress| progress.stage.as_str()),
+        overdue_checks: progress.map(|progress| progress.overdue_checks),
+    }
+}
+
+/// The history is that of the last run; the workflow counts over all of them.
+fn confirm(account: &Account, progress: Option<&onboard_contract::Progress>) -> Confirm {
+    let told = progress.map_or(0, |progress| progress.publishes);
+    Confirm {
+        publishes: told.max(account.confirmed_publishes),
+        last_confirm_at: account.last_confirm_ms,
+        republish_requests: account.republish_requests,
+    }
+}
+
+fn read_user(user: UserId, found: &Document) -> User {
+    User {
+        user_id: user.to_string(),
+        email: found.get_str("email").ok().map(str::to_owned),
+        created_at: time(found, "createdAt"),
+    }
+}
+
+fn read_inbox(found: &Document) -> InboxRecord {
+    InboxRecord {
+        todo_id: found.get("todoId").and_then(uuid).map(TodoId::from),
+        processed_at: time(found, "processedAt"),
+        acknowledged_at: time(found, "acknowledgedAt"),
+    }
+}
+
+fn redriven(found: &Document) -> Redriven {
+    let text = |name: &str| found.get_str(name).unwrap_or_default().to_owned();
+    Redriven {
+        act: text("act"),
+        actor: text("actor"),
+        reason: text("reason"),
+        at: time(found, "at"),
+        done_at: time(found, "doneAt"),
+    }
+}
+
+fn time(found: &Document, name: &str) -> Option<i64> {
+    found.get_datetime(name).ok().map(|time| time.timestamp_millis())
+}

@@ -1,0 +1,85 @@
+//! Removes inbox records that nothing can ask for any more.
+//!
+//! A record goes only when its acknowledgement is noted, it is older than the
+//! horizon, and its outbox row is gone: as long as there is a row, a redrive may
+//! publish the event again, and only the record knows that it was applied.
+//! Should a message be older still than that, the welcome todo's id, which
+//! follows from the user's, keeps it from being made twice.
+
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Bson, DateTime, Document, doc};
+use onboard_fault::{Step, step};
+
+use super::Inbox;
+use crate::mongo::bounded;
+use crate::outbox::earlier;
+use crate::retention::{PAGE, note_horizon, page_full};
+use crate::{Outbox, StoreError};
+
+/// Where a removal goes on: records are looked at once each.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cursor(Option<ObjectId>);
+
+impl Inbox {
+    /// Looks at a page of records older than `kept`, from the cursor on, and
+    /// removes what may go; `None` at the end.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn purge(&self, kept: Duration, from: Cursor) -> Result<Option<Cursor>, StoreError> {
+        let horizon = earlier(kept);
+        let page = self.old(horizon, from).await?;
+        let Some(last) = page.last().and_then(|record| record.get_object_id("_id").ok()) else {
+            return Ok(None);
+        };
+        let events: Vec<Bson> = page.iter().filter_map(|r| r.get("eventId").cloned()).collect();
+        let rows = Outbox::new(&self.mongo).present(&events).await?;
+        let orphans: Vec<Bson> = events.into_iter().filter(|event| !rows.contains(event)).collect();
+        if !orphans.is_empty() {
+            self.remove(orphans, horizon).await?;
+        }
+        Ok(page_full(page.len()).then_some(Cursor(Some(last))))
+    }
+
+    async fn old(&self, horizon: DateTime, from: Cursor) -> Result<Vec<Document>, StoreError> {
+        let inbox = self.mongo.processed_events();
+        let find = inbox
+            .find(old_records(horizon, from))
+            .sort(doc! { "_id": 1 })
+            .limit(PAGE)
+            .projection(doc! { "eventId": 1 });
+        bounded("list old inbox records", async { find.await?.try_collect().await }).await
+    }
+
+    async fn remove(&self, events: Vec<Bson>, horizon: DateTime) -> Result<(), StoreError> {
+        note_horizon(self.mongo.todo(), "inbox", horizon).await?;
+        let inbox = self.mongo.processed_events();
+        let orphans = doc! {
+            "eventId": { "$in": events },
+            "processedAt": { "$lt": horizon },
+            "acknowledgedAt": { "$type": "date" },
+        };
+        let delete = step(Step::PurgeInbox, async { inbox.delete_many(orphans).await });
+        let removed = bounded("remove old inbox records", delete).await?.deleted_count;
+        tracing::info!(removed, %horizon, "inbox records that nothing can ask for removed");
+        Ok(())
+    }
+}
+
+/// Record ids begin with their time of birth, so the index over `_id` serves
+/// this.
+fn old_records(horizon: DateTime, Cursor(from): Cursor) -> Document {
+    let seconds = u32::try_from(horizon.timestamp_millis() / 1_000).unwrap_or_default();
+    let mut ids = doc! { "$lt": ObjectId::from_parts(seconds, [0; 5], [0; 3]) };
+    if let Some(from) = from {
+        ids.insert("$gt", from);
+    }
+    doc! {
+        "_id": ids,
+        "processedAt": { "$lt": horizon },
+        "acknowledgedAt": { "$type": "date" },
+    }
+}

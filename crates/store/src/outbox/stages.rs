@@ -1,0 +1,121 @@
+//! How many registrations are in each stage, and how long the oldest has been
+//! there: what an alarm is raised from.
+//!
+//! Every query is served by the index over unfinished rows, and counting stops
+//! at a limit: what is asked costs the same with a million rows.
+
+use std::time::Duration;
+
+use mongodb::bson::{DateTime, Document, doc};
+use onboard_contract::Stage;
+use onboard_runtime::clock;
+
+use super::{Outbox, PENDING, SENT, earlier};
+use crate::StoreError;
+use crate::mongo::bounded;
+
+/// Counting stops here: that many is bad enough.
+pub const COUNT_MAX: u64 = 10_000;
+
+/// The unfinished registrations of one stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InStage {
+    /// The stage.
+    pub stage: Stage,
+    /// How many; at most [`COUNT_MAX`].
+    pub count: u64,
+    /// How long the oldest has been in it.
+    pub oldest: Option<Duration>,
+}
+
+/// All unfinished registrations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stages {
+    /// PENDING, STARTED, SENT and STALLED, in this order.
+    pub stages: [InStage; 4],
+    /// How many rows the relay has quarantined; at most [`COUNT_MAX`].
+    pub quarantined: u64,
+}
+
+impl Outbox {
+    /// Looks at every stage. An acknowledgement is overdue `overdue` after the
+    /// row was marked SENT.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn stages(&self, overdue: Duration) -> Result<Stages, StoreError> {
+        let cutoff = earlier(overdue);
+        let (pending, started, sent, stalled) = tokio::try_join!(
+            self.in_stage(Stage::Pending, cutoff),
+            self.in_stage(Stage::Started, cutoff),
+            self.in_stage(Stage::Sent, cutoff),
+            self.in_stage(Stage::Stalled, cutoff),
+        )?;
+        let quarantined = self.count(doc! { "quarantinedAt": { "$exists": true } }).await?;
+        Ok(Stages { stages: [pending, started, sent, stalled], quarantined })
+    }
+
+    async fn in_stage(&self, stage: Stage, cutoff: DateTime) -> Result<InStage, StoreError> {
+        let filter = filter(stage, cutoff);
+        let (count, oldest) =
+            tokio::try_join!(self.count(filter.clone()), self.oldest(filter, entered(stage)))?;
+        Ok(InStage { stage, count, oldest })
+    }
+
+    async fn count(&self, filter: Document) -> Result<u64, StoreError> {
+        let outbox = self.mongo.outbox();
+        let count = outbox.count_documents(filter).limit(COUNT_MAX);
+        bounded("count the rows of a stage", async { count.await }).await
+    }
+
+    async fn oldest(
+        &self,
+        filter: Document,
+        entered: &'static str,
+    ) -> Result<Option<Duration>, StoreError> {
+        let outbox = self.mongo.outbox();
+        let find = outbox.find_one(filter).sort(order()).projection(doc! { entered: 1 });
+        let row = bounded("find the oldest row of a stage", async { find.await }).await?;
+        let since = row.and_then(|row| row.get_datetime(entered).ok().copied());
+        Ok(since.map(|since| {
+            let age_ms = clock::now_ms().saturating_sub(since.timestamp_millis());
+            Duration::from_millis(u64::try_from(age_ms).unwrap_or_default())
+        }))
+    }
+}
+
+/// The rows of a stage, in terms of the index over unfinished rows.
+#[must_use]
+pub fn filter(stage: Stage, cutoff: DateTime) -> Document {
+    match stage {
+        Stage::Pending => unfinished(PENDING, doc! { "sentAt": null, "startedAt": null }),
+        Stage::Started => {
+            unfinished(PENDING, doc! { "sentAt": null, "startedAt": { "$gt": DateTime::MIN } })
+        }
+        Stage::Sent => unfinished(SENT, doc! { "sentAt": { "$gte": cutoff } }),
+        Stage::Stalled => unfinished(SENT, doc! { "sentAt": { "$lt": cutoff } }),
+        Stage::Acknowledged => doc! { "acknowledgedAt": { "$type": "date" } },
+    }
+}
+
+/// The order of the index over unfinished rows: within a stage, oldest first.
+#[must_use]
+pub fn order() -> Document {
+    doc! { "status": 1, "sentAt": 1, "startedAt": 1, "_id": 1 }
+}
+
+fn unfinished(status: &str, more: Document) -> Document {
+    let mut filter = doc! { "acknowledgedAt": null, "status": status };
+    filter.extend(more);
+    filter
+}
+
+/// The field that says when a row entered the stage.
+const fn entered(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Pending => "createdAt",
+        Stage::Started => "startedAt",
+        Stage::Sent | Stage::Stalled => "sentAt",
+        Stage::Acknowledged => "acknowledgedAt",
+    }
+}

@@ -1,0 +1,32 @@
+//! What both removals share: the page, and the horizon that is noted before
+//! anything older than it is removed.
+
+use mongodb::Database;
+use mongodb::bson::{DateTime, Document, doc};
+use onboard_fault::{Step, step};
+
+use crate::StoreError;
+use crate::mongo::bounded;
+
+/// The collection of the horizons, one in each database.
+pub const HORIZONS: &str = "retention";
+/// Documents removed at once.
+pub(crate) const PAGE: i64 = 500;
+
+pub(crate) fn page_full(found: usize) -> bool {
+    i64::try_from(found).is_ok_and(|found| found >= PAGE)
+}
+
+/// Notes that documents older than `horizon` may be gone. It never moves back.
+pub(crate) async fn note_horizon(
+    database: &Database,
+    of: &str,
+    horizon: DateTime,
+) -> Result<(), StoreError> {
+    let horizons = database.collection::<Document>(HORIZONS);
+    let update = horizons
+        .update_one(doc! { "_id": of }, doc! { "$max": { "removedBefore": horizon } })
+        .upsert(true);
+    let note = step(Step::PurgeHorizon, async { update.await });
+    bounded("note the horizon", note).await.map(drop)
+}

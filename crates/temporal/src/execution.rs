@@ -1,0 +1,171 @@
+//! What Temporal says about a registration's workflow right now.
+
+use onboard_contract::names::{QUERY_PROGRESS, workflow_id};
+use onboard_contract::{EventId, Progress};
+use temporalio_client::errors::{WorkflowInteractionError, WorkflowQueryError};
+use temporalio_client::{
+    UntypedQuery, UntypedWorkflow, WorkflowDescribeOptions, WorkflowExecutionDescription,
+    WorkflowExecutionStatus, WorkflowQueryOptions,
+};
+use temporalio_common::data_converters::RawValue;
+use temporalio_common::protos::temporal::api::failure::v1::Failure;
+use temporalio_common::protos::temporal::api::failure::v1::failure::FailureInfo;
+use temporalio_common::protos::temporal::api::workflow::v1::PendingActivityInfo;
+
+use crate::connection::{CALL_DEADLINE, one_try};
+use crate::registration::no_workflow;
+use crate::{Temporal, TemporalError};
+
+/// How a workflow's latest run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExecutionStatus {
+    /// It runs.
+    Running,
+    /// It has completed: the welcome todo exists.
+    Completed,
+    /// It ended with a failure.
+    Failed,
+    /// Somebody cancelled it.
+    Cancelled,
+    /// Somebody terminated it.
+    Terminated,
+    /// It ran out of time.
+    TimedOut,
+}
+
+/// A workflow's latest run.
+#[derive(Debug, Clone)]
+pub struct Execution {
+    /// The workflow's id.
+    pub workflow_id: String,
+    /// The run's id.
+    pub run_id: String,
+    /// How it stands.
+    pub status: ExecutionStatus,
+    /// Events in its history.
+    pub history_events: usize,
+    /// The activity it waits in.
+    pub pending: Option<PendingActivity>,
+}
+
+/// An activity that is being tried.
+#[derive(Debug, Clone)]
+pub struct PendingActivity {
+    /// Its type.
+    pub activity: String,
+    /// The current try, from 1.
+    pub attempt: u32,
+    /// Type and message of the last failure.
+    pub last_failure: Option<(String, String)>,
+}
+
+impl ExecutionStatus {
+    /// The word for people and for JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "RUNNING",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+            Self::Cancelled => "CANCELLED",
+            Self::Terminated => "TERMINATED",
+            Self::TimedOut => "TIMED_OUT",
+        }
+    }
+
+    /// Whether it has ended without success.
+    #[must_use]
+    pub const fn ended_without_success(self) -> bool {
+        match self {
+            Self::Running | Self::Completed => false,
+            Self::Failed | Self::Cancelled | Self::Terminated | Self::TimedOut => true,
+        }
+    }
+}
+
+impl Temporal {
+    /// Looks a registration's workflow up; `None` when Temporal knows none.
+    ///
+    /// # Errors
+    /// See [`TemporalError`].
+    pub async fn find_execution(&self, event: EventId) -> Result<Option<Execution>, TemporalError> {
+        const WHAT: &str = "describe the workflow";
+        let handle = self.client()?.get_workflow_handle::<UntypedWorkflow>(workflow_id(event));
+        let options = WorkflowDescribeOptions::builder().rpc_options(one_try()).build();
+        let answer = tokio::time::timeout(CALL_DEADLINE, handle.describe(options)).await;
+        self.seen(match answer {
+            Ok(Ok(description)) => Ok(Some(execution(&description))),
+            Ok(Err(WorkflowInteractionError::NotFound(status))) if no_workflow(&status) => Ok(None),
+            Ok(Err(error)) => Err(TemporalError::from_interaction(WHAT, error)),
+            Err(_) => Err(TemporalError::away(WHAT)),
+        })
+    }
+
+    /// Asks the workflow itself how far it is; a worker must run to answer.
+    ///
+    /// # Errors
+    /// No worker answers, Temporal is away, or there is no such workflow.
+    pub async fn progress(&self, event: EventId) -> Result<Progress, TemporalError> {
+        const WHAT: &str = "ask the workflow for its progress";
+        let handle = self.client()?.get_workflow_handle::<UntypedWorkflow>(workflow_id(event));
+        let query = UntypedQuery::new(QUERY_PROGRESS);
+        let options = WorkflowQueryOptions::builder().rpc_options(one_try()).build();
+        let asking = handle.query(query, RawValue::new(Vec::new()), options);
+        let answer = match tokio::time::timeout(CALL_DEADLINE, asking).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(WorkflowQueryError::Rpc(status))) => {
+                return Err(TemporalError::from_status(WHAT, status));
+            }
+            Ok(Err(error)) => {
+                return Err(TemporalError::Refused { what: WHAT, source: Box::new(error) });
+            }
+            Err(_) => return Err(TemporalError::away(WHAT)),
+        };
+        let data = answer.payloads.first().map_or(&[][..], |payload| payload.data.as_slice());
+        serde_json::from_slice(data)
+            .map_err(|error| TemporalError::Refused { what: WHAT, source: Box::new(error) })
+    }
+}
+
+fn execution(description: &WorkflowExecutionDescription) -> Execution {
+    Execution {
+        workflow_id: description.id().to_owned(),
+        run_id: description.run_id().to_owned(),
+        status: status(description.status()),
+        history_events: description.history_length(),
+        pending: description.raw().pending_activities.first().map(pending),
+    }
+}
+
+/// What is not known to have ended is taken for running: a signal to it does
+/// no harm, a second run might.
+fn status(status: WorkflowExecutionStatus) -> ExecutionStatus {
+    match status {
+        WorkflowExecutionStatus::Completed => ExecutionStatus::Completed,
+        WorkflowExecutionStatus::Failed => ExecutionStatus::Failed,
+        WorkflowExecutionStatus::Canceled => ExecutionStatus::Cancelled,
+        WorkflowExecutionStatus::Terminated => ExecutionStatus::Terminated,
+        WorkflowExecutionStatus::TimedOut => ExecutionStatus::TimedOut,
+        _ => ExecutionStatus::Running,
+    }
+}
+
+fn pending(activity: &PendingActivityInfo) -> PendingActivity {
+    PendingActivity {
+        activity: activity.activity_type.as_ref().map_or_else(String::new, |t| t.name.clone()),
+        attempt: u32::try_from(activity.attempt).unwrap_or_default(),
+        last_failure: activity.last_failure.as_ref().map(failure),
+    }
+}
+
+/// Type and message. An activity's failure is inside the one of the workflow.
+pub(crate) fn failure(failure: &Failure) -> (String, String) {
+    let word = match &failure.failure_info {
+        Some(FailureInfo::ApplicationFailureInfo(info)) => info.r#type.clone(),
+        Some(FailureInfo::TimeoutFailureInfo(_)) => "TimedOut".to_owned(),
+        Some(FailureInfo::CanceledFailureInfo(_)) => "Cancelled".to_owned(),
+        Some(FailureInfo::TerminatedFailureInfo(_)) => "Terminated".to_owned(),
+        _ => "Failure".to_owned(),
+    };
+    (word, failure.message.clone())
+}

@@ -1,0 +1,117 @@
+//! The report for people, 80 columns wide.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use onboard_audit::{Class, Kind, Report, Violation};
+
+/// Violations of one kind that a terminal shows.
+const SHOWN: usize = 20;
+const COLUMNS: usize = 80;
+
+/// The whole report. On a terminal only the first of each kind are named.
+pub(super) fn of(report: &Report, terminal: bool) -> String {
+    let mut text = counts(report);
+    let mut named: BTreeMap<Kind, Vec<&Violation>> = BTreeMap::new();
+    for violation in &report.violations {
+        named.entry(violation.kind).or_default().push(violation);
+    }
+    for (kind, count) in &report.kinds {
+        let named = named.get(kind).map_or(&[][..], Vec::as_slice);
+        let shown = if terminal { named.len().min(SHOWN) } else { named.len() };
+        text.push_str(&group(*kind, *count, named.get(..shown).unwrap_or_default()));
+    }
+    text.push_str(&conclusion(report));
+    text
+}
+
+fn counts(report: &Report) -> String {
+    let grace = humantime::format_duration(Duration::from_millis(report.grace_ms));
+    let young = format!("  younger than {grace}, not judged");
+    let lines = [
+        ("attempted", report.attempted, ""),
+        ("acknowledged", report.acknowledged, ""),
+        ("lost", report.lost, ""),
+        ("duplicated", report.duplicated, ""),
+        ("unexpected", report.unexpected, ""),
+        ("unfinished", report.unfinished, ""),
+        ("in flight", report.in_flight, young.as_str()),
+        ("histories", report.histories, "  read to their end"),
+    ];
+    lines.iter().fold(String::new(), |mut text, (word, count, note)| {
+        writeln!(text, "{word:<14}{count:>10}{note}").ok();
+        text
+    })
+}
+
+fn group(kind: Kind, count: u64, shown: &[&Violation]) -> String {
+    let class = match kind.class() {
+        Class::Lost => "lost",
+        Class::Duplicated => "duplicated",
+        Class::Unexpected => "unexpected",
+        Class::Unfinished => "unfinished",
+    };
+    let mut text = format!("\n{kind}: {count} ({class})\n");
+    for violation in shown {
+        let line = format!("  {}  {}", violation.id, violation.detail);
+        if line.chars().count() <= COLUMNS {
+            text.push_str(&line);
+        } else {
+            text.push_str("  ");
+            text.push_str(&violation.id);
+            text.push_str(&folded(&violation.detail));
+        }
+        text.push('\n');
+    }
+    let more = count.saturating_sub(shown.len() as u64);
+    if more > 0 {
+        writeln!(text, "  and {more} more").ok();
+    }
+    text
+}
+
+/// On lines of their own, each indented.
+fn folded(detail: &str) -> String {
+    const INDENT: &str = "\n    ";
+    let mut text = String::new();
+    let mut column = COLUMNS;
+    for word in detail.split(' ') {
+        let width = word.chars().count() + 1;
+        if column + width > COLUMNS {
+            text.push_str(INDENT);
+            column = INDENT.len() - 1;
+        } else {
+            text.push(' ');
+        }
+        text.push_str(word);
+        column += width;
+    }
+    text
+}
+
+fn conclusion(report: &Report) -> String {
+    if report.clean() {
+        return "\nNothing is lost, nothing is there twice, nothing is left over.\n".to_owned();
+    }
+    "\nNext:\n  onboard show <id>         the whole record of one registration\n  \
+     onboard audit --json      every named id (of each kind at most 1,000)\n  \
+     onboard redrive --help    dead letters and stalled registrations\n"
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_detail_is_folded_at_the_edge() {
+        let detail = "word ".repeat(60);
+        let violation =
+            Violation { kind: Kind::TodoMissing, id: "i".repeat(36), detail: detail.trim().into() };
+        let text = group(Kind::TodoMissing, 3, &[&violation]);
+        assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
+        assert_eq!(text.matches("word").count(), 60, "{text}");
+        assert!(text.ends_with("  and 2 more\n"), "{text}");
+    }
+}

@@ -1,0 +1,75 @@
+//! What `list`, `show` and `redrive` share: reaching the servers, durations
+//! and ages in words, and the exit codes of their failures.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use onboard_operator::{Operator, OperatorError};
+use onboard_runtime::availability::chain;
+use onboard_runtime::exit;
+
+use super::target::{Target, TargetArgs};
+
+/// Which servers, and what counts as overdue.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OperateArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// How long after a publish its acknowledgement is overdue.
+    #[arg(long, env = "REGISTRATION_OVERDUE", default_value = "30s", value_name = "DURATION",
+        value_parser = duration)]
+    registration_overdue: Duration,
+}
+
+/// A duration as it is written on the command line.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write 90s, 5m or 2h"))
+}
+
+/// Connects and works. A server that is away is said, and is exit code 69.
+pub(crate) fn run(
+    args: OperateArgs,
+    work: impl AsyncFnOnce(&Operator) -> Result<u8, OperatorError>,
+) -> anyhow::Result<ExitCode> {
+    let overdue = args.registration_overdue;
+    let Target { mongo, broker, temporal, .. } = args.target.connect()?;
+    let worked = tokio::runtime::Runtime::new()?.block_on(async {
+        let operator = Operator::connect(&mongo, &broker, &temporal, overdue).await?;
+        work(&operator).await
+    });
+    Ok(ExitCode::from(worked.unwrap_or_else(|error| {
+        complain(&chain(&error));
+        exit::UNAVAILABLE
+    })))
+}
+
+/// To standard output. A reader that went away needs no answer.
+pub(crate) fn print(text: &str) {
+    write!(std::io::stdout().lock(), "{text}").ok();
+}
+
+/// To standard error.
+pub(crate) fn complain(text: &str) {
+    writeln!(std::io::stderr().lock(), "onboard: {text}").ok();
+}
+
+/// An age in its largest unit.
+pub(crate) fn age(ms: i64) -> String {
+    let s = ms / 1_000;
+    match s {
+        0..=99 => format!("{s}s"),
+        100..=5_999 => format!("{}m", s / 60),
+        6_000..=172_799 => format!("{}h", s / 3_600),
+        _ => format!("{}d", s / 86_400),
+    }
+}
+
+/// At most so many characters.
+pub(crate) fn cut(text: &str, chars: usize) -> String {
+    if text.chars().count() <= chars {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(chars.saturating_sub(1)).collect();
+    format!("{kept}…")
+}

@@ -1,0 +1,198 @@
+//! `onboard redrive`: dead letters and registrations that stand still back to
+//! work, through their workflow. Safe to interrupt and to run again.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use onboard_operator::redrive::Told;
+use onboard_operator::{Item, Order, Outcome, Report, Selection};
+use onboard_runtime::exit;
+
+use super::operate::{OperateArgs, complain, duration, print, run as operate};
+
+/// Where the kernel says what this machine is called.
+const HOSTNAME: &str = "/proc/sys/kernel/hostname";
+
+/// Arguments of `onboard redrive`.
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+pub(crate) struct RedriveArgs {
+    /// Registrations or dead letters (by message id).
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    /// All dead letters.
+    #[arg(long)]
+    dead_letters: bool,
+    /// Registrations whose acknowledgement is overdue.
+    #[arg(long)]
+    stalled: bool,
+    /// Registrations whose workflow ended without success, or is lost.
+    #[arg(long)]
+    failed: bool,
+    /// Rows that the relay has put off or quarantined.
+    #[arg(long)]
+    quarantined: bool,
+    /// All of the four above.
+    #[arg(long)]
+    all: bool,
+    /// Only dead letters with this reason, as `onboard list` shows it; means
+    /// --dead-letters.
+    #[arg(long, value_name = "WORD", conflicts_with = "all")]
+    cause: Option<String>,
+    /// Only what is at least this old.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    older_than: Option<Duration>,
+    /// At most so many.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+    /// Also remove dead letters that are no events; wants a --reason.
+    #[arg(long, requires = "reason")]
+    discard: bool,
+    /// Why. Kept with every act.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Who. Kept with every act. Default: user@host.
+    #[arg(long, value_name = "NAME", env = "ONBOARD_ACTOR")]
+    actor: Option<String>,
+    #[arg(long, env = "USER", hide = true)]
+    user: Option<String>,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON document instead of text.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    operate: OperateArgs,
+}
+
+impl RedriveArgs {
+    fn order(&self) -> Order {
+        let all = self.all;
+        let said = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+        Order {
+            selection: Selection {
+                ids: self.ids.clone(),
+                dead_letters: all || self.dead_letters || self.cause.is_some(),
+                stalled: all || self.stalled,
+                failed: all || self.failed,
+                quarantined: all || self.quarantined,
+            },
+            cause: self.cause.clone(),
+            older_than: self.older_than,
+            limit: self.limit,
+            reason: said(&self.reason).unwrap_or_else(|| "not given".to_owned()),
+            actor: said(&self.actor).unwrap_or_else(|| somebody(self.user.as_deref())),
+            dry_run: self.dry_run,
+            discard: self.discard,
+        }
+    }
+}
+
+fn somebody(user: Option<&str>) -> String {
+    let host = std::fs::read_to_string(HOSTNAME).unwrap_or_default();
+    let host = if host.trim().is_empty() { "localhost" } else { host.trim() };
+    format!("{}@{host}", user.unwrap_or("unknown"))
+}
+
+/// Redrives; done only when nothing that was asked for is left.
+pub(crate) fn run(args: RedriveArgs) -> anyhow::Result<ExitCode> {
+    let order = args.order();
+    if order.selection.is_empty() {
+        complain(
+            "choose what to redrive: ids, --dead-letters (or --cause WORD), --stalled, --failed, \
+             --quarantined or --all; with --dry-run first. `onboard list --stuck` shows what \
+             there is",
+        );
+        return Ok(ExitCode::from(exit::USAGE));
+    }
+    let json = args.json;
+    operate(args.operate, async |operator| {
+        let bar = bar(json);
+        let mut items = Vec::new();
+        let mut told = |told: Told<'_>| match told {
+            Told::Letters(total) => bar.set_length(total.into()),
+            Told::Looked => bar.inc(1),
+            Told::Item(item) if json && order.dry_run => items.push(json_item(item)),
+            Told::Item(item) if !json => bar.suspend(|| say(item)),
+            Told::Item(_) => (),
+        };
+        let report = operator.redrive(&order, &mut told).await;
+        bar.finish_and_clear();
+        let report = report?;
+        print(&if json { document(&report, items) } else { summary(&report) });
+        Ok(if report.left_total == 0 { exit::DONE } else { exit::NO })
+    })
+}
+
+/// On a terminal only: indicatif draws nothing elsewhere.
+fn bar(json: bool) -> ProgressBar {
+    if json {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(0);
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:30} {pos} of {len} dead letters looked at")
+    {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// What is done is counted at the end; what is left, or would be done, is
+/// named at once.
+fn say(item: &Item) {
+    let Item { id, cause, outcome } = item;
+    match outcome {
+        Outcome::Would(act) => print(&format!("would {:<14} {id} ({cause})\n", act.as_str())),
+        Outcome::Left(why) => print(&format!("left {id}: {why}\n")),
+        Outcome::Done(_) | Outcome::Finished => (),
+    }
+}
+
+fn json_item(item: &Item) -> serde_json::Value {
+    let (act, outcome) = match &item.outcome {
+        Outcome::Done(act) => (Some(act.as_str()), "done"),
+        Outcome::Would(act) => (Some(act.as_str()), "would"),
+        Outcome::Finished => (None, "finished"),
+        Outcome::Left(_) => (None, "left"),
+    };
+    serde_json::json!({ "id": item.id, "cause": item.cause, "act": act, "outcome": outcome })
+}
+
+fn document(report: &Report, items: Vec<serde_json::Value>) -> String {
+    let mut document = serde_json::to_value(report).unwrap_or_default();
+    if report.dry_run
+        && let Some(fields) = document.as_object_mut()
+    {
+        fields.insert("items".to_owned(), items.into());
+    }
+    format!("{document:#}\n")
+}
+
+fn summary(report: &Report) -> String {
+    let mut lines = Vec::new();
+    for (act, count) in &report.acts {
+        lines.push(format!("{count:>8} {}", act.as_str()));
+    }
+    if report.finished > 0 {
+        lines.push(format!("{:>8} were at their end before", report.finished));
+    }
+    if report.left_total > 0 {
+        lines.push(format!("{:>8} could not be redriven, see above", report.left_total));
+    }
+    let idle = lines.is_empty();
+    if idle {
+        lines.push("nothing to redrive".to_owned());
+    }
+    if let Some(letters) = report.dead_letters_left {
+        lines.push(format!("{letters:>8} left among the dead letters"));
+    }
+    if report.dry_run {
+        lines.push("nothing was done (--dry-run)".to_owned());
+    } else if !idle {
+        lines.push(format!("recorded as redrive {} by {}", report.redrive_id, report.actor));
+    }
+    lines.join("\n") + "\n"
+}

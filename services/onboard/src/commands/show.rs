@@ -1,0 +1,125 @@
+//! `onboard show`: one registration's whole record, with every missing link
+//! named and what to do next.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use onboard_auth::email::Email;
+use onboard_contract::EventId;
+use onboard_operator::{Record, Subject};
+use onboard_runtime::exit;
+
+use super::operate::{OperateArgs, complain, print, run as operate};
+
+/// Arguments of `onboard show`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShowArgs {
+    /// A registration's id, or the user's e-mail address.
+    #[arg(value_name = "ID or E-MAIL", value_parser = subject)]
+    subject: Subject,
+    /// Print one JSON document instead of text.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    operate: OperateArgs,
+}
+
+fn subject(text: &str) -> Result<Subject, String> {
+    if let Ok(event) = text.parse::<EventId>() {
+        return Ok(Subject::Registration(event));
+    }
+    match Email::parse(text.to_owned()) {
+        Ok(email) => Ok(Subject::Email(email.canonical().to_owned())),
+        Err(_) => Err("neither a registration's id (a UUID) nor an e-mail address".to_owned()),
+    }
+}
+
+/// Shows; done only when nothing is missing.
+pub(crate) fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
+    let ShowArgs { subject, json, operate: target } = args;
+    operate(target, async |operator| {
+        let Some(record) = operator.show(&subject).await? else {
+            complain("nothing is known about it: no user, no row, no workflow, no message");
+            return Ok(exit::NO);
+        };
+        if json {
+            print(&format!("{}\n", serde_json::to_string_pretty(&record).unwrap_or_default()));
+        } else {
+            print(&text(&record));
+        }
+        Ok(match (record.complete, record.unreachable.is_empty()) {
+            (true, _) => exit::DONE,
+            (false, true) => exit::NO,
+            (false, false) => exit::UNAVAILABLE,
+        })
+    })
+}
+
+/// A value of the record as JSON has it, so that both say the same.
+fn text(record: &Record) -> String {
+    let value = serde_json::to_value(record).unwrap_or_default();
+    let mut text = String::new();
+    let id = record.registration_id.map_or_else(|| "-".to_owned(), |id| id.to_string());
+    writeln!(text, "registration  {id}").ok();
+    for (name, part) in [
+        ("user", "user"),
+        ("outbox", "outbox"),
+        ("workflow", "workflow"),
+        ("confirm", "confirm"),
+        ("inbox", "inbox"),
+        ("todo", "todo"),
+    ] {
+        section(&mut text, name, value.get(part));
+    }
+    for name in ["deadLetters", "redrives"] {
+        for entry in value.get(name).and_then(|list| list.as_array()).into_iter().flatten() {
+            section(&mut text, name.trim_end_matches('s'), Some(entry));
+        }
+    }
+    for (heading, lines) in [
+        ("missing", &record.missing),
+        ("note", &record.notes),
+        ("not asked", &record.unreachable),
+        ("next", &record.next),
+    ] {
+        for line in lines {
+            writeln!(text, "{}", wrapped(heading, line)).ok();
+        }
+    }
+    writeln!(text, "{}", if record.complete { "complete" } else { "not complete" }).ok();
+    text
+}
+
+fn section(text: &mut String, name: &str, part: Option<&serde_json::Value>) {
+    let Some(fields) = part.and_then(|part| part.as_object()) else {
+        writeln!(text, "{name:<13} -").ok();
+        return;
+    };
+    let mut name = name;
+    for (field, value) in fields {
+        let value = match value {
+            serde_json::Value::Null => continue,
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        writeln!(text, "{}", wrapped(name, &format!("{field} {value}"))).ok();
+        name = "";
+    }
+}
+
+/// A heading of 13 columns and words that fill the rest of 80.
+fn wrapped(heading: &str, words: &str) -> String {
+    const ROOM: usize = 80 - 14;
+    let mut lines = vec![String::new()];
+    for word in words.split_whitespace() {
+        let long = lines.last().map_or(0, |line| line.chars().count());
+        if long > 0 && long + 1 + word.chars().count() > ROOM {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push_str(if line.is_empty() { "" } else { " " });
+            line.push_str(word);
+        }
+    }
+    format!("{heading:<13} {}", lines.join(&format!("\n{:14}", "")))
+}

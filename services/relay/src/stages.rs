@@ -1,0 +1,93 @@
+//! Says how many registrations are in each stage and how long the oldest has
+//! been there, as metrics; and raises the alarm in the log.
+//!
+//! An acknowledgement counts as overdue after `REGISTRATION_OVERDUE`; the alarm
+//! comes at most [`EVERY`] later.
+
+use std::time::Duration;
+
+use onboard_contract::Stage;
+use onboard_runtime::availability::chain;
+use onboard_runtime::{Availability, Shutdown};
+use onboard_store::{InStage, Outbox, Stages};
+
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Looks until the shutdown.
+pub(crate) async fn run(outbox: Outbox, overdue: Duration, shutdown: Shutdown) {
+    let mongo = Availability::new("mongo (stages)");
+    let mut alarm = Alarm::default();
+    loop {
+        match shutdown.or(Box::pin(outbox.stages(overdue))).await {
+            Some(Ok(stages)) => {
+                mongo.up();
+                publish(&stages);
+                alarm.judge(&stages);
+            }
+            Some(Err(error)) => drop(mongo.down(&chain(&error))),
+            None => return,
+        }
+        if !shutdown.sleep(EVERY).await {
+            return;
+        }
+    }
+}
+
+fn publish(stages: &Stages) {
+    for InStage { stage, count, oldest } in &stages.stages {
+        let oldest_seconds = oldest.unwrap_or_default().as_secs_f64();
+        let stage = stage.as_str();
+        metrics::gauge!("registrations_in_stage", "stage" => stage).set(precise(*count));
+        metrics::gauge!("registrations_oldest_age_seconds", "stage" => stage).set(oldest_seconds);
+    }
+    metrics::gauge!("registrations_quarantined").set(precise(stages.quarantined));
+}
+
+/// Counts stop far below what a float holds exactly.
+fn precise(count: u64) -> f64 {
+    u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
+}
+
+/// Says once when it begins and once when it is over.
+#[derive(Debug, Default)]
+struct Alarm {
+    stalled: bool,
+    quarantined: bool,
+}
+
+impl Alarm {
+    fn judge(&mut self, stages: &Stages) {
+        let stalled = stages.stages.iter().find(|of| of.stage == Stage::Stalled);
+        let stalled = stalled.map_or(0, |of| of.count);
+        if turned(&mut self.stalled, stalled > 0) {
+            if stalled > 0 {
+                tracing::error!(stalled, "acknowledgements are overdue; `onboard list --stuck`");
+            } else {
+                tracing::info!("no acknowledgement is overdue any more");
+            }
+        }
+        let quarantined = stages.quarantined;
+        if turned(&mut self.quarantined, quarantined > 0) && quarantined > 0 {
+            tracing::error!(quarantined, "rows are quarantined; `onboard list --stuck` says why");
+        }
+    }
+}
+
+/// Whether the state changed.
+fn turned(state: &mut bool, now: bool) -> bool {
+    std::mem::replace(state, now) != now
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_is_said_once() {
+        let mut state = false;
+        assert!(!turned(&mut state, false));
+        assert!(turned(&mut state, true));
+        assert!(!turned(&mut state, true));
+        assert!(turned(&mut state, false));
+    }
+}

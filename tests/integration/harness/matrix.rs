@@ -1,0 +1,43 @@
+//! What the matrix of kill points asks and sees beside what every test does.
+
+use mongodb::bson::{self, doc};
+use onboard_contract::EventId;
+use serde_json::json;
+
+use super::App;
+use super::eventually::eventually;
+
+impl App {
+    /// Registers an address; the status and the body, or why there is none.
+    pub(crate) async fn register_as(&self, email: &str) -> Result<(u16, String), String> {
+        let answer = self
+            .http
+            .post(format!("{}/api/v1/auth/register", self.url("auth")))
+            .json(&json!({ "email": email, "password": "correct horse battery" }))
+            .send()
+            .await
+            .map_err(|error| error.to_string())?;
+        let status = answer.status().as_u16();
+        answer.text().await.map(|body| (status, body)).map_err(|error| error.to_string())
+    }
+
+    /// The one registration of an address.
+    pub(crate) async fn event_of(&self, email: &str) -> EventId {
+        let users = self.users().await;
+        assert_eq!(users.count_documents(doc! { "email": email }).await.unwrap(), 1, "{email}");
+        let row = self.outbox().await.find_one(doc! { "payload.email": email }).await.unwrap();
+        let id = row.expect("the row is there").get("_id").cloned().unwrap();
+        let id: bson::Uuid = bson::deserialize_from_bson(id).unwrap();
+        uuid::Uuid::from_bytes(id.bytes()).into()
+    }
+
+    /// As many workflows as outbox rows.
+    pub(crate) async fn every_registration_has_one_workflow(&self) {
+        let rows = self.outbox().await.count_documents(doc! {}).await.unwrap();
+        eventually("visibility has caught up", async || {
+            let workflows = self.all_workflows().await as u64;
+            if workflows == rows { Ok(()) } else { Err(format!("{workflows} of {rows}")) }
+        })
+        .await;
+    }
+}

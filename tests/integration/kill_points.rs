@@ -1,0 +1,126 @@
+//! The matrix: at every step of every process, a crash before and after it, an
+//! answer that never comes, and a slow one. Whatever happens there, nobody is
+//! lost and nobody is served twice.
+//!
+//! One application per service and act; each point has a token, and the test
+//! goes on until every token is used, so a point that is never reached fails.
+
+mod special;
+pub(crate) mod tokens;
+
+use futures::future::join_all;
+use onboard_fault::{Side, Step};
+
+use self::tokens::Tokens;
+use crate::harness::{App, Options, eventually};
+
+/// Where a step is driven. Exhaustive: a new step does not compile until
+/// somebody says how it is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Driven {
+    /// By registrations, while this service has its fail points armed.
+    Plainly(&'static str),
+    /// By a test in `special`, since it needs a situation of its own.
+    Specially,
+    /// By the tests of `retention`.
+    ByRetention,
+    /// By the tests of `redrive`.
+    ByRedrive,
+}
+
+const fn driven(step: Step) -> Driven {
+    match step {
+        Step::RegisterCommit => Driven::Plainly("auth"),
+        Step::RelayClaim | Step::RelayStart | Step::RelayNote => Driven::Plainly("relay"),
+        Step::PublishSend | Step::PublishConfirm | Step::SentMark | Step::TerminalRecord => {
+            Driven::Plainly("worker")
+        }
+        Step::InboxCommit | Step::AcknowledgeSignal | Step::AcknowledgeNote | Step::DeliveryAck => {
+            Driven::Plainly("todo")
+        }
+        Step::RelayRelease | Step::RelayPutOff | Step::DeliveryRequeue => Driven::Specially,
+        Step::PurgeHorizon | Step::PurgeOutbox | Step::PurgeInbox => Driven::ByRetention,
+        Step::RedriveRecord
+        | Step::RedriveSignal
+        | Step::RedriveRestart
+        | Step::RedriveRelease
+        | Step::RedrivePutBack
+        | Step::RedriveSettle => Driven::ByRedrive,
+    }
+}
+
+/// What happens at the points.
+#[derive(Debug, Clone, Copy)]
+struct Act {
+    side: Side,
+    word: &'static str,
+}
+
+const ACTS: [Act; 4] = [
+    Act { side: Side::Before, word: "crash" },
+    Act { side: Side::After, word: "crash" },
+    Act { side: Side::After, word: "lost" },
+    Act { side: Side::Before, word: "slow:2000" },
+];
+
+#[tokio::test]
+async fn auth_may_die_stall_or_go_unheard_at_every_step() {
+    matrix("auth").await;
+}
+
+#[tokio::test]
+async fn the_relay_may_die_stall_or_go_unheard_at_every_step() {
+    matrix("relay").await;
+}
+
+#[tokio::test]
+async fn the_worker_may_die_stall_or_go_unheard_at_every_step() {
+    matrix("worker").await;
+}
+
+#[tokio::test]
+async fn the_todo_service_may_die_stall_or_go_unheard_at_every_step() {
+    matrix("todo").await;
+}
+
+async fn matrix(service: &'static str) {
+    let steps: Vec<Step> =
+        Step::ALL.into_iter().filter(|step| driven(*step) == Driven::Plainly(service)).collect();
+    assert!(!steps.is_empty(), "{service} has steps");
+    join_all(ACTS.map(|act| drive(service, &steps, act))).await;
+}
+
+/// Registers people until the service has been hit at every point, then lets
+/// everything settle.
+async fn drive(service: &'static str, steps: &[Step], act: Act) {
+    let tokens = Tokens::new(steps.iter().map(|step| step.point(act.side)));
+    let options = Options::default()
+        .with("RELAY_CLAIM_LEASE", "10s")
+        .with("TODO_SWEEP_AGE", "1s")
+        .with("AMQP_CONFIRM_TIMEOUT", "2s")
+        .with("REGISTRATION_OVERDUE", "5s")
+        .with_for(service, "FAILPOINTS", &tokens.armed(act.word));
+    let app = App::start_with(options).await;
+    let registered = eventually(&format!("{service}: {act:?} at every point"), async || {
+        let registered = insist(&app).await;
+        let left = tokens.left();
+        if left.is_empty() { Ok(registered) } else { Err(left) }
+    })
+    .await;
+    app.reaches(registered, "ACKNOWLEDGED").await;
+    app.nothing_is_left().await;
+    app.every_registration_has_one_workflow().await;
+    app.finish().await;
+}
+
+/// Registers one person as a client would that gets no answer: again, until it
+/// is told that the address is there. Returns a registration that was made.
+async fn insist(app: &App) -> onboard_contract::EventId {
+    let email = app.address();
+    eventually("somebody is registered", async || match app.register_as(&email).await {
+        Ok((201 | 409, _)) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    app.event_of(&email).await
+}
