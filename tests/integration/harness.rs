@@ -1,22 +1,30 @@
 //! What every test needs: servers, an application on them, and patience.
 
+mod accounts;
 mod app;
 mod audit;
 mod broker;
+mod canary;
 mod eventually;
 mod faults;
 mod library;
 mod matrix;
+mod messages;
 mod operator;
 mod proxy;
+mod registering;
 mod servers;
 mod store;
 mod temporal;
+mod todos;
 
-pub(crate) use app::{App, Options, Places, text};
+pub(crate) use accounts::{Account, Tokens, claims, header};
+pub(crate) use app::{App, Options, PASSWORD, Places, text};
 pub(crate) use audit::{Finished, uuid_of};
 pub(crate) use eventually::eventually;
 pub(crate) use faults::{Load, with_own};
 pub(crate) use proxy::{Act, Proxy, Way};
+pub(crate) use registering::Heard;
 pub(crate) use servers::{ONBOARD, Own, own_servers, shared_servers};
 pub(crate) use store::{FailPoint, binary};
+pub(crate) use todos::{Desk, Issuer, Person, Reply, reply};

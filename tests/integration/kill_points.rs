@@ -26,11 +26,18 @@ enum Driven {
     ByRetention,
     /// By the tests of `redrive`.
     ByRedrive,
+    /// By the tests of `idempotency`.
+    ByIdempotency,
+    /// By the tests of `todos`.
+    ByTodos,
+    /// By the tests of `accounts`.
+    ByAccounts,
 }
 
 const fn driven(step: Step) -> Driven {
     match step {
         Step::RegisterCommit => Driven::Plainly("auth"),
+        Step::RefusalKeep => Driven::ByIdempotency,
         Step::RelayClaim | Step::RelayStart | Step::RelayNote => Driven::Plainly("relay"),
         Step::PublishSend | Step::PublishConfirm | Step::SentMark | Step::TerminalRecord => {
             Driven::Plainly("worker")
@@ -40,12 +47,23 @@ const fn driven(step: Step) -> Driven {
         }
         Step::RelayRelease | Step::RelayPutOff | Step::DeliveryRequeue => Driven::Specially,
         Step::PurgeHorizon | Step::PurgeOutbox | Step::PurgeInbox => Driven::ByRetention,
+        Step::TodoCreate | Step::TodoChange | Step::TodoRemove | Step::TodoRemoveCommit => {
+            Driven::ByTodos
+        }
         Step::RedriveRecord
         | Step::RedriveSignal
         | Step::RedriveRestart
         | Step::RedriveRelease
         | Step::RedrivePutBack
         | Step::RedriveSettle => Driven::ByRedrive,
+        Step::LoginCommit
+        | Step::LoginRehash
+        | Step::RefreshCommit
+        | Step::SessionRevoke
+        | Step::RoleCommit
+        | Step::KeyFirst
+        | Step::KeyRotate
+        | Step::KeyRemove => Driven::ByAccounts,
     }
 }
 

@@ -15,22 +15,34 @@
     reason = "a test fails by panicking"
 )]
 
+mod abuse;
+mod accounts;
+mod api;
 mod audit;
+mod canary;
 mod chaos;
 mod duplicates;
+mod enumeration;
 mod faults;
 mod harness;
 mod house;
 mod http;
+mod idempotency;
+mod jwt;
 mod kill_points;
 mod launcher;
+mod limits;
 mod operator;
 mod outages;
+mod passwords;
 mod poison;
 mod redrive;
 mod registration;
 mod relay;
 mod retention;
+mod schemas;
+mod secrets;
 mod setup;
 mod stuck;
+mod todos;
 mod worker;

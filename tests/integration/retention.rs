@@ -119,16 +119,19 @@ async fn inbox_records_outlive_their_rows() {
     let gone: Vec<EventId> = (0..20).map(|_| event_of(200)).collect();
     let records = gone.iter().map(|event| record(*event, user(), 200, Some(200)));
     inbox.insert_many(records).await.unwrap();
+    let mut deletion = record(event_of(200), user(), 200, Some(200));
+    deletion.insert("todoDeletedAt", ago(199));
     let kept = [
         record(with_row, user(), 200, Some(200)),
         record(unnoted, user(), 200, None),
         record(young, user(), 170, Some(170)),
+        deletion,
     ];
     inbox.insert_many(&kept).await.unwrap();
     app.component("todo").request_start().await.unwrap();
     eventually("what nothing can ask for is gone", async || {
         match inbox.count_documents(doc! {}).await.unwrap() {
-            603 if tokens.left().is_empty() => Ok(()),
+            604 if tokens.left().is_empty() => Ok(()),
             records => Err((records, tokens.left())),
         }
     })

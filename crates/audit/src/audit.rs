@@ -6,7 +6,7 @@ use crate::progress::{Pass, Progress};
 use crate::sample::Sample;
 use crate::scope::Scope;
 use crate::{
-    AuditError, Options, Report, Sources, addresses, histories, inbox, outbox, queues, todos,
+    AuditError, Options, Report, Sources, addresses, histories, inbox, keys, outbox, queues, todos,
     users, visibility, workflows,
 };
 
@@ -46,6 +46,7 @@ pub async fn audit(
     };
     users::judge(&mut audit).await?;
     addresses::judge(&mut audit).await?;
+    keys::judge(&mut audit).await?;
     outbox::judge(&mut audit).await?;
     inbox::judge(&mut audit).await?;
     todos::judge(&mut audit).await?;

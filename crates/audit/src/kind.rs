@@ -53,6 +53,8 @@ kinds! {
     UserDuplicated = "user_duplicated", Duplicated;
     /// A user's fields cannot be what registration wrote. Id: the user's.
     UserAltered = "user_altered", Unexpected;
+    /// What an idempotency key promises does not exist. Id: the event's.
+    KeyWithoutRegistration = "key_without_registration", Lost;
     /// An outbox row's user does not exist. Id: the event's.
     RowWithoutUser = "row_without_user", Lost;
     /// A user has more than one row. Id: the later event's.
@@ -73,13 +75,17 @@ kinds! {
     InboxAltered = "inbox_altered", Unexpected;
     /// An inbox record has no row. Id: the event's.
     InboxUnexpected = "inbox_unexpected", Unexpected;
-    /// A user who was acknowledged has no welcome todo. Id: the todo's.
+    /// A user who was acknowledged has no welcome todo, and has not deleted it.
+    /// Id: the todo's.
     TodoMissing = "todo_missing", Lost;
     /// A user has another welcome todo. Id: that todo's.
     TodoDuplicated = "todo_duplicated", Duplicated;
-    /// A welcome todo has another owner or title. Id: the todo's.
+    /// A welcome todo has another owner, or another title that its user did not
+    /// give it. Id: the todo's.
     TodoAltered = "todo_altered", Unexpected;
-    /// A todo's user does not exist. Id: the todo's.
+    /// A welcome todo is there whose deletion is noted. Id: the todo's.
+    TodoReturned = "todo_returned", Unexpected;
+    /// A todo's user does not exist, or nobody made it. Id: the todo's.
     TodoUnexpected = "todo_unexpected", Unexpected;
     /// A row that was started has no workflow. Id: the event's.
     WorkflowMissing = "workflow_missing", Lost;

@@ -24,6 +24,7 @@ mod histories;
 mod history;
 mod horizon;
 mod inbox;
+mod keys;
 mod kind;
 mod options;
 mod outbox;
@@ -39,6 +40,7 @@ mod todos;
 mod user;
 mod users;
 mod visibility;
+mod welcome;
 mod workflow;
 mod workflows;
 

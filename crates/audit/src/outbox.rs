@@ -8,7 +8,7 @@ use onboard_contract::{EventId, OutboxStatus, TodoId, UserId};
 use uuid::Uuid;
 
 use crate::audit::Audit;
-use crate::document::{id, name, stored, time};
+use crate::document::{Time, id, name, stored, time};
 use crate::horizon::Horizon;
 use crate::page::{Pages, lookup};
 use crate::progress::Pass;
@@ -94,7 +94,8 @@ fn unfinished(row: &Row) -> Option<(Kind, &'static str)> {
 async fn judge_inbox(audit: &mut Audit<'_>, rows: &[Row]) -> Result<(), AuditError> {
     let keys = rows.iter().map(|row| stored(row.event.uuid())).collect();
     let inbox = audit.sources.mongo.processed_events();
-    let fields = doc! { "eventId": 1, "userId": 1, "todoId": 1, "processedAt": 1 };
+    let fields =
+        doc! { "eventId": 1, "userId": 1, "todoId": 1, "processedAt": 1, "todoDeletedAt": 1 };
     let found = lookup("find the inbox records", &inbox, "eventId", keys, fields).await?;
     // After the records: it covers every gap among them.
     let removed = Horizon::of_inbox(audit.sources).await?;
@@ -135,6 +136,9 @@ fn altered(record: &Document, user: UserId) -> Option<&'static str> {
     }
     if id(record, "todoId") != Some(TodoId::welcome(user).uuid()) {
         return Some("todoId is not the user's welcome todo");
+    }
+    if time(record, "todoDeletedAt") == Time::Damaged {
+        return Some("todoDeletedAt is not a date");
     }
     time(record, "processedAt").ms().is_none().then_some("processedAt is not a date")
 }

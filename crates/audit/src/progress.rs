@@ -5,11 +5,13 @@
 pub enum Pass {
     /// Every user has a row and a welcome todo.
     Users,
+    /// Every idempotency key has its user and row.
+    Keys,
     /// Every row has a user, a workflow and an inbox record.
     Outbox,
     /// Every inbox record has a row.
     Inbox,
-    /// Every todo has a user.
+    /// Every todo has a user and an origin.
     Todos,
     /// Every workflow has a row.
     Workflows,
@@ -25,6 +27,7 @@ impl Pass {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Users => "users",
+            Self::Keys => "idempotency keys",
             Self::Outbox => "outbox rows",
             Self::Inbox => "inbox records",
             Self::Todos => "todos",

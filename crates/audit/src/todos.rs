@@ -1,10 +1,14 @@
-//! Every todo has its user. How many welcome todos a user has is the users
-//! pass's; todos under other titles are the user's own.
+//! Every todo has its user, and is the welcome todo or one of the user's own.
+//! Whether the welcome todo is there is the users pass's.
 
 use mongodb::bson::{Document, doc};
+use onboard_contract::names::WELCOME_TITLE;
+use onboard_contract::{TodoId, UserId};
+use onboard_store::CREATED_BY_USER;
+use uuid::Uuid;
 
 use crate::audit::Audit;
-use crate::document::{id, name, stored, time};
+use crate::document::{id, name, stored, text, time};
 use crate::outbox::find_users;
 use crate::page::Pages;
 use crate::progress::Pass;
@@ -13,7 +17,7 @@ use crate::{AuditError, Kind};
 /// Judges all todos.
 pub(crate) async fn judge(audit: &mut Audit<'_>) -> Result<(), AuditError> {
     let todos = audit.sources.mongo.todos();
-    let fields = doc! { "userId": 1, "createdAt": 1 };
+    let fields = doc! { "userId": 1, "title": 1, "createdAt": 1, "createdBy": 1 };
     let mut pages = Pages::of("read the todos", todos, fields).await?;
     loop {
         let page = pages.next().await?;
@@ -31,12 +35,30 @@ async fn judge_page(audit: &mut Audit<'_>, todos: &[&Document]) -> Result<(), Au
     let owners = todos.iter().filter_map(|todo| id(todo, "userId")).map(stored).collect();
     let owners = find_users(audit, owners).await?;
     for todo in todos {
-        let owner = id(todo, "userId");
-        if owner.is_none_or(|owner| !owners.contains_key(&owner)) {
-            let owner = owner.map_or_else(|| "that it names".to_owned(), |id| id.to_string());
-            let detail = format!("there is no user {owner}");
-            audit.report.violation(Kind::TodoUnexpected, name(todo), detail);
+        match id(todo, "userId") {
+            Some(owner) if owners.contains_key(&owner) => judge_origin(audit, todo, owner),
+            owner => {
+                let owner = owner.map_or_else(|| "that it names".to_owned(), |id| id.to_string());
+                let detail = format!("there is no user {owner}");
+                audit.report.violation(Kind::TodoUnexpected, name(todo), detail);
+            }
         }
     }
     Ok(())
+}
+
+/// The todo service makes the welcome todo, and what the user asks for, which
+/// may have any title.
+fn judge_origin(audit: &mut Audit<'_>, todo: &Document, owner: Uuid) {
+    let is_welcome = id(todo, "_id") == Some(TodoId::welcome(UserId::from(owner)).uuid());
+    if is_welcome || text(todo, "createdBy") == Some(CREATED_BY_USER) {
+        return;
+    }
+    if text(todo, "title") == Some(WELCOME_TITLE) {
+        let detail = format!("user {owner} has another welcome todo");
+        audit.report.violation(Kind::TodoDuplicated, name(todo), detail);
+    } else {
+        let detail = format!("it is not the welcome todo of user {owner}, who did not make it");
+        audit.report.violation(Kind::TodoUnexpected, name(todo), detail);
+    }
 }

@@ -3,17 +3,16 @@
 use std::collections::HashMap;
 
 use mongodb::bson::{Bson, Document, doc};
-use onboard_contract::names::WELCOME_TITLE;
-use onboard_contract::{TodoId, UserId};
 use uuid::Uuid;
 
 use crate::audit::Audit;
-use crate::document::{id, name, stored, text, time};
+use crate::document::{id, name, stored, time};
 use crate::horizon::Horizon;
-use crate::page::{Pages, lookup, read};
+use crate::page::{Pages, lookup};
 use crate::progress::Pass;
 use crate::scope::Age;
 use crate::user::User;
+use crate::welcome::{Welcome, judge_missing};
 use crate::{AuditError, Kind};
 
 /// Judges all users.
@@ -57,26 +56,21 @@ async fn judge_page(audit: &mut Audit<'_>, users: &[User]) -> Result<(), AuditEr
     let ids: Vec<Bson> = users.iter().map(|user| stored(user.id)).collect();
     let outbox = audit.sources.mongo.outbox();
     let fields = doc! { "aggregateId": 1, "createdAt": 1, "acknowledgedAt": 1 };
-    let rows = lookup("find the users' rows", &outbox, "aggregateId", ids.clone(), fields).await?;
+    let rows = lookup("find the users' rows", &outbox, "aggregateId", ids, fields).await?;
     let rows = by(rows, "aggregateId");
     // After the rows: it covers every gap among them.
     let removed = Horizon::of_outbox(audit.sources).await?;
     // After the rows: who is acknowledged has the todo by then.
-    let welcome = welcome_todos(audit, users).await?;
-    let titled = by(titled_welcome(audit, ids).await?, "userId");
+    let welcome = Welcome::of(audit, users).await?;
+    let mut missing = Vec::new();
     for user in users {
         let rows = rows.get(&user.id).map_or(&[][..], Vec::as_slice);
         let owed = judge_rows(audit, user, rows, removed);
-        let todo = TodoId::welcome(UserId::from(user.id)).uuid();
-        judge_todo(audit, user, todo, welcome.get(&todo), owed);
-        for other in titled.get(&user.id).into_iter().flatten() {
-            if id(other, "_id") != Some(todo) {
-                let detail = format!("user {} has another welcome todo", user.id);
-                audit.report.violation(Kind::TodoDuplicated, name(other), detail);
-            }
+        if welcome.judge(audit, user, owed) {
+            missing.push(user);
         }
     }
-    Ok(())
+    judge_missing(audit, &missing).await
 }
 
 /// Judges a user's rows; whether a welcome todo is owed.
@@ -97,62 +91,6 @@ fn judge_rows(audit: &mut Audit<'_>, user: &User, rows: &[Document], removed: Ho
     let owed = gone || rows.iter().any(|row| time(row, "acknowledgedAt").ms().is_some());
     report.acknowledged += u64::from(owed);
     owed
-}
-
-fn judge_todo(
-    audit: &mut Audit<'_>,
-    user: &User,
-    todo: Uuid,
-    found: Option<&Document>,
-    owed: bool,
-) {
-    let report = &mut audit.report;
-    match found {
-        Some(found) => {
-            if let Some(why) = altered(found, user.id) {
-                report.violation(Kind::TodoAltered, todo, why);
-            }
-        }
-        None if owed => {
-            let detail = format!("user {} was acknowledged and has no welcome todo", user.id);
-            report.violation(Kind::TodoMissing, todo, detail);
-        }
-        None => (),
-    }
-}
-
-/// The user may complete it; owner, title and birth are ours.
-fn altered(todo: &Document, user: Uuid) -> Option<String> {
-    if id(todo, "userId") != Some(user) {
-        return Some(format!("it is the welcome todo of user {user} and belongs to another"));
-    }
-    if text(todo, "title") != Some(WELCOME_TITLE) {
-        return Some("the title is another".to_owned());
-    }
-    if time(todo, "createdAt").ms().is_none() || todo.get_bool("completed").is_err() {
-        return Some("a field is missing or of another type".to_owned());
-    }
-    None
-}
-
-async fn welcome_todos(
-    audit: &Audit<'_>,
-    users: &[User],
-) -> Result<HashMap<Uuid, Document>, AuditError> {
-    let ids = users.iter().map(|user| stored(TodoId::welcome(UserId::from(user.id)).uuid()));
-    let fields = doc! { "userId": 1, "title": 1, "completed": 1, "createdAt": 1 };
-    let todos = audit.sources.mongo.todos();
-    let found = lookup("find the welcome todos", &todos, "_id", ids.collect(), fields).await?;
-    Ok(found.into_iter().filter_map(|todo| Some((id(&todo, "_id")?, todo))).collect())
-}
-
-async fn titled_welcome(audit: &Audit<'_>, users: Vec<Bson>) -> Result<Vec<Document>, AuditError> {
-    let todos = audit.sources.mongo.todos();
-    let find = todos
-        .find(doc! { "userId": { "$in": users }, "title": WELCOME_TITLE })
-        .projection(doc! { "userId": 1 });
-    read("find the users' todos", async { futures::TryStreamExt::try_collect(find.await?).await })
-        .await
 }
 
 fn by(documents: Vec<Document>, field: &str) -> HashMap<Uuid, Vec<Document>> {

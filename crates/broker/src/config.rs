@@ -81,6 +81,17 @@ impl BrokerArgs {
     }
 }
 
+impl BrokerConfig {
+    /// Says what may not be used in production.
+    pub fn refuse_in_production(&self, problems: &mut Problems) {
+        let user = &self.uri.authority.userinfo;
+        if user.username == "guest" || user.password == "guest" {
+            let why = "guest is refused in production, also when no user is named";
+            problems.push("AMQP_URL", why);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +123,24 @@ mod tests {
         assert!(text.contains("AMQP_CONFIRM_TIMEOUT: must lie"), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
         assert!(check(None, None).unwrap_err().contains("AMQP_URL: is not set"));
+    }
+
+    #[test]
+    fn guest_is_refused_in_production() {
+        let refused = |url| {
+            let mut problems = Problems::default();
+            check(Some(url), None).unwrap().refuse_in_production(&mut problems);
+            problems.finish(Some(())).is_err()
+        };
+        assert!(!refused("amqps://onboard:hunter2@rabbit/v"));
+        for url in [
+            "amqp://guest:guest@rabbit/%2f",
+            "amqp://rabbit/%2f",
+            "amqp://onboard:gues%74@rabbit/%2f",
+            "amqp://guest:hunter2@rabbit/%2f",
+        ] {
+            assert!(refused(url), "{url}");
+        }
     }
 
     #[test]

@@ -55,6 +55,10 @@ id! {
     /// A todo.
     TodoId
 }
+id! {
+    /// A login and everything that was refreshed from it.
+    SessionId
+}
 
 /// The namespace of the welcome todos' ids (UUIDv5, RFC 9562 section 5.5).
 const WELCOME_NAMESPACE: Uuid = Uuid::from_u128(0x0b7f_6a52_5f0e_4d8e_9a4e_6f6e_626f_6172);

@@ -7,12 +7,13 @@
 pub mod event;
 pub mod ids;
 pub mod names;
+pub mod schemas;
 pub mod stage;
 pub mod trace;
 pub mod workflow;
 
 pub use event::{EventError, UserRegistered};
-pub use ids::{EventId, TodoId, UserId};
+pub use ids::{EventId, SessionId, TodoId, UserId};
 pub use stage::{OutboxStatus, Stage, StageFacts};
 pub use trace::TraceParent;
 pub use workflow::{Acknowledgement, Progress, RegistrationInput};

@@ -7,8 +7,10 @@
 /// A step that is visible outside the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// auth commits user and outbox row.
+    /// auth commits user, outbox row and idempotency key.
     RegisterCommit,
+    /// auth remembers, silently, that a key's request met a taken address.
+    RefusalKeep,
     /// The relay claims a row by compare-and-set.
     RelayClaim,
     /// The relay starts the workflow.
@@ -43,6 +45,14 @@ pub enum Step {
     PurgeOutbox,
     /// The todo service removes inbox records that nothing can ask for.
     PurgeInbox,
+    /// The todo service creates a todo that its user asked for.
+    TodoCreate,
+    /// The todo service changes a todo.
+    TodoChange,
+    /// The todo service removes a todo of the user's own.
+    TodoRemove,
+    /// The todo service commits the removal of a welcome todo, and the note.
+    TodoRemoveCommit,
     /// `redrive` records who does what and why.
     RedriveRecord,
     /// `redrive` asks a running workflow to publish again.
@@ -55,6 +65,22 @@ pub enum Step {
     RedrivePutBack,
     /// `redrive` removes a dead letter that is done with.
     RedriveSettle,
+    /// auth commits a session and its first refresh token.
+    LoginCommit,
+    /// auth replaces a weaker hash after a login.
+    LoginRehash,
+    /// auth commits the use of a refresh token and its successor.
+    RefreshCommit,
+    /// auth revokes a session.
+    SessionRevoke,
+    /// `users` commits a role and the record of who gave or took it.
+    RoleCommit,
+    /// `setup` writes the first signing key.
+    KeyFirst,
+    /// `keys` commits a new signing key and the end of the others.
+    KeyRotate,
+    /// `keys` commits the removal of a signing key.
+    KeyRemove,
 }
 
 /// Where at a step.
@@ -68,8 +94,9 @@ pub enum Side {
 
 impl Step {
     /// Every step, in the order of a registration's way.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 37] = [
         Self::RegisterCommit,
+        Self::RefusalKeep,
         Self::RelayClaim,
         Self::RelayStart,
         Self::RelayNote,
@@ -87,12 +114,24 @@ impl Step {
         Self::PurgeHorizon,
         Self::PurgeOutbox,
         Self::PurgeInbox,
+        Self::TodoCreate,
+        Self::TodoChange,
+        Self::TodoRemove,
+        Self::TodoRemoveCommit,
         Self::RedriveRecord,
         Self::RedriveSignal,
         Self::RedriveRestart,
         Self::RedriveRelease,
         Self::RedrivePutBack,
         Self::RedriveSettle,
+        Self::LoginCommit,
+        Self::LoginRehash,
+        Self::RefreshCommit,
+        Self::SessionRevoke,
+        Self::RoleCommit,
+        Self::KeyFirst,
+        Self::KeyRotate,
+        Self::KeyRemove,
     ];
 
     /// The name of its fail point on that side.
@@ -110,6 +149,7 @@ impl Step {
     pub const fn name(self) -> &'static str {
         match self {
             Self::RegisterCommit => "register.commit",
+            Self::RefusalKeep => "refusal.keep",
             Self::RelayClaim => "relay.claim",
             Self::RelayStart => "relay.start",
             Self::RelayNote => "relay.note",
@@ -127,12 +167,24 @@ impl Step {
             Self::PurgeHorizon => "purge.horizon",
             Self::PurgeOutbox => "purge.outbox",
             Self::PurgeInbox => "purge.inbox",
+            Self::TodoCreate => "todo.create",
+            Self::TodoChange => "todo.change",
+            Self::TodoRemove => "todo.remove",
+            Self::TodoRemoveCommit => "todo.remove_commit",
             Self::RedriveRecord => "redrive.record",
             Self::RedriveSignal => "redrive.signal",
             Self::RedriveRestart => "redrive.restart",
             Self::RedriveRelease => "redrive.release",
             Self::RedrivePutBack => "redrive.put_back",
             Self::RedriveSettle => "redrive.settle",
+            Self::LoginCommit => "login.commit",
+            Self::LoginRehash => "login.rehash",
+            Self::RefreshCommit => "refresh.commit",
+            Self::SessionRevoke => "session.revoke",
+            Self::RoleCommit => "role.commit",
+            Self::KeyFirst => "key.first",
+            Self::KeyRotate => "key.rotate",
+            Self::KeyRemove => "key.remove",
         }
     }
 }

@@ -15,6 +15,8 @@ use crate::{FieldError, Kind, Problem};
 
 /// The largest body, unless the handler asks for another limit, in bytes.
 pub const BYTES_MAX: usize = 16 * 1024;
+const JSON: &str = "application/json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
 /// How much of a refused body is read and thrown away, in bytes, and for how
 /// long at most.
 const DISCARD_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -28,14 +30,35 @@ impl<S: Sync, const MAX: usize> FromRequest<S> for JsonObject<MAX> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        let mut incoming = Incoming { body, expects: parts.headers.contains_key(header::EXPECT) };
-        if let Err(problem) = check_head(&parts.headers, MAX) {
-            incoming.discard().await;
-            return Err(problem);
-        }
-        parse(&incoming.read(MAX).await?).map(Self)
+        object(request, MAX, &[JSON]).await.map(Self)
     }
+}
+
+/// A JSON merge patch (RFC 7396) of at most `MAX` bytes: as [`JsonObject`], and
+/// `application/merge-patch+json` is as good.
+#[derive(Clone)]
+pub struct MergePatch<const MAX: usize = BYTES_MAX>(pub Map<String, Value>);
+
+impl<S: Sync, const MAX: usize> FromRequest<S> for MergePatch<MAX> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        object(request, MAX, &[JSON, MERGE_PATCH]).await.map(Self)
+    }
+}
+
+async fn object(
+    request: Request,
+    max: usize,
+    media_types: &[&str],
+) -> Result<Map<String, Value>, Problem> {
+    let (parts, body) = request.into_parts();
+    let mut incoming = Incoming { body, expects: parts.headers.contains_key(header::EXPECT) };
+    if let Err(problem) = check_head(&parts.headers, max, media_types) {
+        incoming.discard().await;
+        return Err(problem);
+    }
+    parse(&incoming.read(max).await?)
 }
 
 /// Bodies hold passwords: never print one.
@@ -45,7 +68,13 @@ impl<const MAX: usize> std::fmt::Debug for JsonObject<MAX> {
     }
 }
 
-fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+impl<const MAX: usize> std::fmt::Debug for MergePatch<MAX> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MergePatch(..)")
+    }
+}
+
+fn check_media_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
     let plain = match headers.get(header::CONTENT_ENCODING) {
         None => true,
         Some(encoding) => encoding.as_bytes().eq_ignore_ascii_case(b"identity"),
@@ -55,14 +84,15 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     }
     let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = declared.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") {
+    if accepted.iter().any(|media_type| essence.eq_ignore_ascii_case(media_type)) {
         return Ok(());
     }
-    Err(Problem::new(Kind::UnsupportedMediaType))
+    let detail = format!("Send the body as {}.", accepted.join(" or "));
+    Err(Problem::new(Kind::UnsupportedMediaType).detail(detail))
 }
 
-fn check_head(headers: &HeaderMap, max: usize) -> Result<(), Problem> {
-    check_media_type(headers)?;
+fn check_head(headers: &HeaderMap, max: usize, accepted: &[&str]) -> Result<(), Problem> {
+    check_media_type(headers, accepted)?;
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     match declared.and_then(|length| length.parse::<usize>().ok()) {
         Some(length) if length > max => Err(too_large(max)),
@@ -128,10 +158,7 @@ fn too_large(max: usize) -> Problem {
 fn parse(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(Problem::validation(vec![FieldError {
-            detail: "must be a JSON object".into(),
-            pointer: "#".into(),
-        }])),
+        Ok(_) => Err(Problem::validation(vec![FieldError::at("#", "must be a JSON object")])),
         // The position helps; the parser's own words could repeat the body.
         Err(error) => Err(Problem::new(Kind::MalformedJson).detail(format!(
             "The body is not JSON: see line {}, column {}.",
@@ -183,6 +210,24 @@ mod tests {
         for (content_type, body, expected) in table {
             let found = kind(*content_type, body.to_vec()).await;
             assert_eq!(found, *expected, "{content_type:?} {}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_patch_may_be_declared_as_a_merge_patch() {
+        let read = async |content_type: &str| {
+            let request = Request::builder()
+                .header(header::CONTENT_TYPE, content_type)
+                .body(Body::from("{}"))
+                .unwrap();
+            MergePatch::<64>::from_request(request, &()).await.map_err(|problem| problem.kind())
+        };
+        for declared in ["application/json", "application/merge-patch+json; charset=utf-8"] {
+            assert!(read(declared).await.is_ok(), "{declared}");
+        }
+        for declared in ["application/json-patch+json", "text/plain", ""] {
+            let refused = read(declared).await.map(drop);
+            assert_eq!(refused, Err(Kind::UnsupportedMediaType), "{declared}");
         }
     }
 

@@ -1,7 +1,12 @@
-//! The open connections of a server.
+//! The open connections of a server: how many there may be, and how long a
+//! client may take for what is its turn.
 //!
 //! axum's own loop has no time limit for the head of a request, so a client
-//! that sends it byte by byte would hold a connection for ever.
+//! that sends it byte by byte would hold a connection for ever. A body has the
+//! time limit of its request (`guard`), an answer that of [`stream`].
+
+mod places;
+mod stream;
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -9,32 +14,80 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use onboard_runtime::Shutdown;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::Drain;
+use self::places::{Place, Places};
+use self::stream::Impatient;
+use crate::client::Peer;
+use crate::network::{ClientNetwork, Networks};
+use crate::{Drain, Edge};
 
-/// How long a client may take to send the head of a request, and how long a
-/// connection may stay idle.
-const HEAD_MAX: Duration = Duration::from_secs(30);
-/// Open connections beyond which no further one is taken; the kernel queues.
-const OPEN_MAX: usize = 8192;
 /// The pause when the process has run out of descriptors or memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(200);
+
+/// What bounds the connections of a server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Of one client network; more are closed at once.
+    pub(crate) per_address: u32,
+    /// In all; more wait in the kernel.
+    pub(crate) in_all: u32,
+    /// For the head of a request, and between two requests.
+    pub(crate) head: Duration,
+    /// Between two requests of a proxy of ours: longer than proxies keep an
+    /// idle connection (60 s, mostly), or they would send into a closed one.
+    pub(crate) proxy_idle: Duration,
+    /// For reading an answer.
+    pub(crate) answer: Duration,
+    /// Bytes and lines of a head; more are answered with 431.
+    pub(crate) head_bytes: usize,
+    pub(crate) head_lines: usize,
+}
+
+impl Bounds {
+    pub(crate) const fn new(per_address: u32, in_all: u32) -> Self {
+        Self {
+            per_address,
+            in_all,
+            head: Duration::from_secs(30),
+            proxy_idle: Duration::from_secs(75),
+            answer: Duration::from_secs(30),
+            head_bytes: 16 * 1024,
+            head_lines: 64,
+        }
+    }
+}
 
 pub(crate) struct Connections {
     router: Router,
     shutdown: Shutdown,
+    bounds: Bounds,
+    proxies: Networks,
+    exempt: Networks,
+    places: Places,
     open: JoinSet<()>,
 }
 
 impl Connections {
-    pub(crate) fn new(router: Router, shutdown: Shutdown) -> Self {
-        Self { router, shutdown, open: JoinSet::new() }
+    pub(crate) fn new(router: Router, shutdown: Shutdown, edge: &Edge) -> Self {
+        Self {
+            router,
+            shutdown,
+            bounds: edge.bounds,
+            proxies: edge.proxies.clone(),
+            exempt: edge.exempt.clone(),
+            places: Places::default(),
+            open: JoinSet::new(),
+        }
     }
 
     pub(crate) fn open(&self) -> usize {
@@ -42,7 +95,7 @@ impl Connections {
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.open.len() < OPEN_MAX
+        self.open.len() < self.bounds.in_all as usize
     }
 
     /// Serves a connection, if there is one. Only a socket that will never
@@ -52,9 +105,7 @@ impl Connections {
         accepted: io::Result<(TcpStream, SocketAddr)>,
     ) -> io::Result<()> {
         match accepted {
-            Ok((stream, _)) => {
-                self.open.spawn(serve(stream, self.router.clone(), self.shutdown.clone()));
-            }
+            Ok((stream, peer)) => self.admit(stream, peer),
             Err(error) if error.kind() == ErrorKind::InvalidInput => return Err(error),
             Err(error) if is_of_the_client(&error) => {}
             Err(error) => {
@@ -63,6 +114,22 @@ impl Connections {
             }
         }
         Ok(())
+    }
+
+    /// Serves the connection, or closes it when its address has too many.
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let (address, mut bounds) = (peer.ip(), self.bounds);
+        if self.proxies.contains(address) {
+            bounds.head = bounds.proxy_idle;
+        }
+        let exempt = self.proxies.contains(address) || self.exempt.contains(address);
+        let place = self.places.take(ClientNetwork::of(address));
+        if place.number() > bounds.per_address && !exempt {
+            metrics::counter!("connections_refused_total").increment(1);
+            return;
+        }
+        let visit = Visit { stream, peer, bounds, _place: place };
+        self.open.spawn(visit.serve(self.router.clone(), self.shutdown.clone()));
     }
 
     /// Waits until a connection has ended; for ever when none is open.
@@ -90,54 +157,46 @@ fn is_of_the_client(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn serve(stream: TcpStream, router: Router, shutdown: Shutdown) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
-    }
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.begun() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+/// One connection.
+struct Visit {
+    stream: TcpStream,
+    peer: SocketAddr,
+    bounds: Bounds,
+    _place: Place,
+}
+
+impl Visit {
+    async fn serve(self, router: Router, shutdown: Shutdown) {
+        if let Err(error) = self.stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
+        let (bounds, peer) = (self.bounds, Peer(self.peer));
+        let router = TowerToHyperService::new(router);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            router.call(request)
+        });
+        let stream = TokioIo::new(Impatient::new(self.stream, bounds.answer));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(bounds.head)
+            .max_headers(bounds.head_lines)
+            .max_buf_size(bounds.head_bytes)
+            .serve_connection(stream, service);
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = shutdown.begun() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::routing::get;
-    use tokio::io::AsyncWriteExt;
-    use tokio::net::TcpListener;
-    use tokio::sync::Notify;
-
-    #[tokio::test]
-    async fn a_request_that_never_ends_is_cut_off() {
-        let reached = std::sync::Arc::new(Notify::new());
-        let handler = {
-            let reached = reached.clone();
-            async move || {
-                reached.notify_one();
-                std::future::pending::<()>().await;
-            }
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        let shutdown = Shutdown::new();
-        let router = Router::new().route("/", get(handler));
-        let mut connections = Connections::new(router, shutdown.clone());
-        connections.take(listener.accept().await).await.unwrap();
-        reached.notified().await;
-        shutdown.begin();
-        assert_eq!(connections.drain(Duration::from_millis(20)).await, Drain::Forced);
-    }
-}
+mod tests;

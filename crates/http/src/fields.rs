@@ -32,6 +32,34 @@ impl Fields {
         None
     }
 
+    /// Takes a string that may be left out, and says whether it is there: no
+    /// field is no change.
+    pub fn optional_string(&mut self, name: &str) -> Option<String> {
+        if self.object.contains_key(name) { self.string(name) } else { None }
+    }
+
+    /// Takes a truth value that may be left out.
+    pub fn optional_bool(&mut self, name: &str) -> Option<bool> {
+        match self.object.remove(name) {
+            Some(Value::Bool(value)) => return Some(value),
+            None => (),
+            Some(Value::Null) => self.reject(name, "must not be null"),
+            Some(_) => self.reject(name, "must be true or false"),
+        }
+        None
+    }
+
+    /// Notes what is wrong with the body as a whole.
+    pub fn reject_whole(&mut self, detail: impl Into<Cow<'static, str>>) {
+        self.errors.push(FieldError::at("#", detail));
+    }
+
+    /// Whether anything was wrong so far.
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        self.errors.is_empty()
+    }
+
     /// Keeps the value; or notes what is wrong with the field.
     pub fn accept<T, E: std::fmt::Display>(
         &mut self,
@@ -52,7 +80,7 @@ impl Fields {
     pub fn reject(&mut self, name: &str, detail: impl Into<Cow<'static, str>>) {
         // RFC 6901, section 3.
         let name = name.replace('~', "~0").replace('/', "~1");
-        self.errors.push(FieldError { detail: detail.into(), pointer: format!("#/{name}") });
+        self.errors.push(FieldError::at(format!("#/{name}"), detail));
     }
 
     /// The value, if nothing was wrong.
@@ -87,12 +115,39 @@ mod tests {
         assert_eq!(e.and_then(|parsed| fields.accept("e", parsed)), None);
         let problem = fields.finish(c).unwrap_err();
         let found: Vec<_> =
-            problem.errors().iter().map(|e| (e.pointer.as_str(), &*e.detail)).collect();
+            problem.errors().iter().map(|e| (e.pointer.as_deref().unwrap(), &*e.detail)).collect();
         let expected = [
             ("#/a", "must not be null"),
             ("#/b", "must be a string"),
             ("#/d", "is missing"),
             ("#/e", "invalid digit found in string"),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_may_be_left_out_must_be_right_when_it_is_there() {
+        let Value::Object(object) = json!({"a": null, "b": "true", "c": true, "d": "x", "e": {}})
+        else {
+            unreachable!("an object")
+        };
+        let mut fields = Fields::new(object);
+        assert_eq!((fields.optional_bool("none"), fields.optional_string("none")), (None, None));
+        assert_eq!(fields.optional_bool("c"), Some(true));
+        assert_eq!(fields.optional_string("d").as_deref(), Some("x"));
+        assert!(fields.is_sound());
+        assert_eq!((fields.optional_bool("a"), fields.optional_bool("b")), (None, None));
+        assert_eq!(fields.optional_string("e"), None);
+        fields.reject_whole("is wrong");
+        assert!(!fields.is_sound());
+        let problem = fields.finish(Some(())).unwrap_err();
+        let found: Vec<_> =
+            problem.errors().iter().map(|e| (e.pointer.as_deref(), &*e.detail)).collect();
+        let expected = [
+            (Some("#/a"), "must not be null"),
+            (Some("#/b"), "must be true or false"),
+            (Some("#/e"), "must be a string"),
+            (Some("#"), "is wrong"),
         ];
         assert_eq!(found, expected);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use onboard_runtime::Readiness;
 use serde_json::json;
 
-use crate::{Kind, Problem, metrics};
+use crate::{IdPath, Kind, Problem, metrics};
 
 /// The paths every service answers.
 pub(crate) fn routes(readiness: Readiness) -> Router {
@@ -47,8 +47,8 @@ async fn ready(State(readiness): State<Readiness>) -> Response {
 }
 
 /// What a problem type means.
-async fn problem(Path(slug): Path<String>) -> Result<Response, Problem> {
-    let kind = Kind::find(&slug).ok_or(Problem::new(Kind::NotFound))?;
+async fn problem(IdPath(slug): IdPath<String>) -> Result<Response, Problem> {
+    let kind = slug.as_deref().and_then(Kind::find).ok_or(Problem::new(Kind::NotFound))?;
     Ok(Json(json!({
         "type": format!("/problems/{}", kind.slug()),
         "title": kind.title(),

@@ -5,22 +5,36 @@
 //! A service builds its [`axum::Router`] and hands it to [`Server::bind`].
 
 pub mod body;
+pub mod client;
+pub mod cors;
+pub mod edge;
 pub mod fields;
 pub mod kind;
+pub mod limit;
 pub mod metrics;
+pub mod network;
+pub mod openapi;
+pub mod path;
 pub mod problem;
+pub mod query;
 pub mod server;
 pub mod timestamp;
 pub mod trace;
 
 mod connections;
 mod guard;
+mod head;
 mod health;
 mod observe;
 
-pub use body::JsonObject;
+pub use body::{JsonObject, MergePatch};
+pub use client::Client;
+pub use edge::{Edge, EdgeArgs};
 pub use fields::Fields;
 pub use kind::Kind;
-pub use problem::{FieldError, Problem};
+pub use network::ClientNetwork;
+pub use path::IdPath;
+pub use problem::{FieldError, Problem, ProblemBody};
+pub use query::Query;
 pub use server::{Drain, Server, ServerError};
 pub use trace::RequestTrace;

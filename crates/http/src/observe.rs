@@ -15,11 +15,17 @@ use crate::problem::Occurrence;
 use crate::{Problem, RequestTrace, health, trace};
 
 /// Headers of every answer that does not set them itself.
-const HEADERS: [(HeaderName, &str); 4] = [
+///
+/// No Strict-Transport-Security: it belongs to whoever ends TLS
+/// (docs/adr/0023).
+const HEADERS: [(HeaderName, &str); 7] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::CACHE_CONTROL, "no-store"),
     (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
     (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
 /// The outermost layer of every router.

@@ -9,19 +9,42 @@ use std::borrow::Cow;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::Kind;
+use crate::limit::Standing;
 
 /// The media type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// What is wrong with one field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// What is wrong with one field of the body, or one parameter of the query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// What is wrong, for people. Never repeats the value.
+    #[schema(value_type = String)]
     pub detail: Cow<'static, str>,
-    /// Where: a JSON pointer as a URI fragment, `#/email` or `#`.
-    pub pointer: String,
+    /// Where in the body: a JSON pointer as a URI fragment, `#/email` or `#`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    pub pointer: Option<String>,
+    /// Which parameter of the query, when it is not the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    pub parameter: Option<&'static str>,
+}
+
+impl FieldError {
+    /// About a place in the body.
+    #[must_use]
+    pub fn at(pointer: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { detail: detail.into(), pointer: Some(pointer.into()), parameter: None }
+    }
+
+    /// About a parameter of the query.
+    #[must_use]
+    pub fn parameter(name: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { detail: detail.into(), pointer: None, parameter: Some(name) }
+    }
 }
 
 /// An answer that says what went wrong.
@@ -31,6 +54,7 @@ pub struct Problem {
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     retry_after_s: Option<u32>,
+    standing: Option<Standing>,
 }
 
 impl Problem {
@@ -42,7 +66,16 @@ impl Problem {
             detail: Cow::Borrowed(kind.detail()),
             errors: Vec::new(),
             retry_after_s: kind.retry_after_s(),
+            standing: None,
         }
+    }
+
+    /// 429: this limit is used up. Counted here, under the policy's name.
+    #[must_use]
+    pub fn rate_limited(standing: Standing) -> Self {
+        metrics::counter!("rate_limited_total", "policy" => standing.policy()).increment(1);
+        let problem = Self::new(Kind::RateLimited).retry_after_s(standing.retry_after_s());
+        Self { standing: Some(standing), ..problem }
     }
 
     /// 422 that lists what is wrong with which field.
@@ -79,7 +112,7 @@ impl Problem {
 
     /// The body, for one occurrence.
     pub(crate) fn to_json(&self, occurrence: Occurrence<'_>) -> Vec<u8> {
-        let wire = Wire {
+        let body = ProblemBody {
             r#type: format!("/problems/{}", self.kind.slug()),
             title: self.kind.title(),
             status: self.kind.status().as_u16(),
@@ -89,7 +122,7 @@ impl Problem {
             errors: &self.errors,
         };
         // Strings and numbers only: serialising them cannot fail.
-        serde_json::to_vec(&wire).unwrap_or_default()
+        serde_json::to_vec(&body).unwrap_or_default()
     }
 }
 
@@ -100,18 +133,29 @@ pub(crate) struct Occurrence<'a> {
     pub(crate) trace_id: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+/// A problem as it is sent (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
 #[serde(rename_all = "camelCase")]
-struct Wire<'a> {
+pub struct ProblemBody<'a> {
+    /// `/problems/<slug>`: what kind of problem it is, and where that is
+    /// explained.
     r#type: String,
+    /// The same for every problem of the kind.
     title: &'static str,
+    /// The HTTP status.
     status: u16,
+    /// What helps the client.
     detail: &'a str,
+    /// The path of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<&'a str>,
+    /// The trace of the request, to be found in the logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<&'a str>,
+    /// What is wrong with which field; only where the request was not valid.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
     errors: &'a [FieldError],
 }
 
@@ -123,6 +167,9 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(standing) = self.standing {
+            standing.add_to(headers);
         }
         // The server writes the body again when it knows the request.
         response.extensions_mut().insert(self);
@@ -141,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_validation_problem_points_at_the_fields() {
-        let error = FieldError { detail: "is missing".into(), pointer: "#/email".into() };
+        let error = FieldError::at("#/email", "is missing");
         insta::assert_json_snapshot!(json(&Problem::validation(vec![error])), @r##"
         {
           "detail": "Correct the fields listed in errors and send it again.",

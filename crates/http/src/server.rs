@@ -5,15 +5,17 @@
 //! to repeat.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use onboard_runtime::{Readiness, Shutdown};
 use tokio::net::TcpListener;
 
 use crate::connections::Connections;
-use crate::{guard, health, metrics, observe};
+use crate::limit::addresses;
+use crate::{Edge, client, guard, head, health, metrics, observe};
 
 /// How long requests in flight may take to end once the shutdown has begun.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -44,6 +46,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     router: Router,
+    edge: Edge,
 }
 
 impl Server {
@@ -61,7 +64,16 @@ impl Server {
         let bound = TcpListener::bind(address).await.and_then(|l| Ok((l.local_addr()?, l)));
         let (local, listener) = bound.map_err(|error| ServerError::Bind(address, error))?;
         tracing::info!(address = %local, "listening for HTTP");
-        Ok(Self { listener, address: local, router: complete(router, readiness) })
+        let router = router.merge(health::routes(readiness));
+        Ok(Self { listener, address: local, router, edge: Edge::default() })
+    }
+
+    /// With the settings of a side to the Internet; by default there is no
+    /// limit but that on connections.
+    #[must_use]
+    pub fn with_edge(mut self, edge: Edge) -> Self {
+        self.edge = edge;
+        self
     }
 
     /// The address it listens on.
@@ -75,7 +87,8 @@ impl Server {
     /// # Errors
     /// The listening socket is broken.
     pub async fn serve(self, shutdown: Shutdown) -> Result<Drain, ServerError> {
-        let mut connections = Connections::new(self.router, shutdown.clone());
+        let router = complete(self.router, &self.edge);
+        let mut connections = Connections::new(router, shutdown.clone(), &self.edge);
         let mut upkeep = tokio::time::interval(metrics::UPKEEP_EVERY);
         loop {
             tokio::select! {
@@ -93,9 +106,15 @@ impl Server {
     }
 }
 
-/// What every service answers and keeps, around its own routes.
-fn complete(router: Router, readiness: Readiness) -> Router {
-    guard::guard(router.merge(health::routes(readiness))).layer(from_fn(observe::observe))
+/// What every service keeps around its routes, from the inside out.
+fn complete(router: Router, edge: &Edge) -> Router {
+    let limits = Arc::new(edge.address_limits());
+    let proxies = Arc::new(edge.proxies.clone());
+    let limited = guard::guard(router)
+        .layer(from_fn_with_state(limits, addresses::limit))
+        .layer(from_fn_with_state(proxies, client::resolve));
+    let shared = edge.origins.clone().around(limited);
+    shared.layer(from_fn(head::check)).layer(from_fn(observe::observe))
 }
 
 async fn drain(connections: Connections, address: SocketAddr) -> Drain {

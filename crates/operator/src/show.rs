@@ -116,6 +116,9 @@ pub struct InboxRecord {
     /// When the workflow had been told.
     #[serde(serialize_with = "times::maybe")]
     pub acknowledged_at: Option<i64>,
+    /// When the user deleted the todo.
+    #[serde(serialize_with = "times::maybe")]
+    pub todo_deleted_at: Option<i64>,
 }
 
 /// A todo.

@@ -2,11 +2,12 @@
 //! every problem at once and the process exits with 64.
 
 use std::fmt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 /// Everything that is wrong with the settings, in words.
 #[derive(Debug)]
@@ -26,12 +27,26 @@ impl std::error::Error for ConfigError {}
 
 /// Collects problems while a configuration is read.
 #[derive(Debug, Default)]
-pub struct Problems(Vec<String>);
+pub struct Problems {
+    problems: Vec<String>,
+    warnings: Vec<String>,
+}
 
 impl Problems {
     /// Notes a problem with a setting.
     pub fn push(&mut self, setting: &str, problem: impl fmt::Display) {
-        self.0.push(format!("{setting}: {problem}"));
+        self.problems.push(format!("{setting}: {problem}"));
+    }
+
+    /// Notes what somebody should look at although it is usable.
+    pub fn warn(&mut self, setting: &str, warning: impl fmt::Display) {
+        self.warnings.push(format!("{setting}: {warning}"));
+    }
+
+    /// What was warned of. The settings are read before there are logs, so
+    /// whoever installs those says it.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// The value, or a problem that says it is missing.
@@ -111,7 +126,7 @@ impl Problems {
                 self.push(setting, format!("is set beside {setting}_FILE; keep one"));
                 None
             }
-            (Some(value), None) => Some(value),
+            (Some(value), None) => self.not_blank(setting, value),
             (None, Some(path)) => self.secret_file(setting, path),
             (None, None) => {
                 self.push(setting, format!("is not set (nor is {setting}_FILE)"));
@@ -121,12 +136,32 @@ impl Problems {
     }
 
     fn secret_file(&mut self, setting: &str, path: &Path) -> Option<SecretString> {
+        let setting = format!("{setting}_FILE");
         match std::fs::read_to_string(path) {
-            Ok(text) => Some(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())),
+            Ok(text) => {
+                self.warn_if_readable_by_others(&setting, path);
+                let line = text.trim_end_matches(['\r', '\n']).to_owned();
+                self.not_blank(&setting, SecretString::from(line))
+            }
             Err(error) => {
-                self.push(&format!("{setting}_FILE"), format!("{}: {error}", path.display()));
+                self.push(&setting, format!("{}: {error}", path.display()));
                 None
             }
+        }
+    }
+
+    fn not_blank(&mut self, setting: &str, secret: SecretString) -> Option<SecretString> {
+        if secret.expose_secret().trim().is_empty() {
+            self.push(setting, "is empty");
+            return None;
+        }
+        Some(secret)
+    }
+
+    fn warn_if_readable_by_others(&mut self, setting: &str, path: &Path) {
+        let mode = std::fs::metadata(path).map(|file| file.permissions().mode());
+        if mode.is_ok_and(|mode| mode & 0o004 != 0) {
+            self.warn(setting, format!("every user of this machine can read {}", path.display()));
         }
     }
 
@@ -136,8 +171,8 @@ impl Problems {
     /// There was a problem.
     pub fn finish<T>(self, config: Option<T>) -> Result<T, ConfigError> {
         match config {
-            Some(config) if self.0.is_empty() => Ok(config),
-            _ => Err(ConfigError(self.0)),
+            Some(config) if self.problems.is_empty() => Ok(config),
+            _ => Err(ConfigError(self.problems)),
         }
     }
 }
@@ -173,5 +208,46 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         let text = problems.finish(Some(())).unwrap_err().to_string();
         assert!(text.contains("keep one") && text.contains("L: is not set"), "{text}");
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_one_is_a_problem() {
+        let path = |name: &str| std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        let (blank, binary, missing) = (path("blank"), path("binary"), path("missing"));
+        std::fs::write(&blank, " \t\r\n\n").unwrap();
+        std::fs::write(&binary, [0xff, 0xfe]).unwrap();
+        let mut problems = Problems::default();
+        assert!(problems.secret("VALUE", Some("  ".into()), None).is_none());
+        assert!(problems.secret("BLANK", None, Some(&blank)).is_none());
+        assert!(problems.secret("BINARY", None, Some(&binary)).is_none());
+        assert!(problems.secret("MISSING", None, Some(&missing)).is_none());
+        assert!(problems.secret("FOLDER", None, Some(&std::env::temp_dir())).is_none());
+        for file in [blank, binary] {
+            std::fs::remove_file(file).unwrap();
+        }
+        let text = problems.finish(Some(())).unwrap_err().to_string();
+        for said in ["VALUE: is empty", "BLANK_FILE: is empty", "BINARY_FILE: ", "UTF-8"] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        for said in ["MISSING_FILE: ", "No such file", "FOLDER_FILE: "] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_everybody_can_read_is_warned_of() {
+        let file = std::env::temp_dir().join(format!("mode-{}", crate::clock::random_id()));
+        std::fs::write(&file, "s3cret").unwrap();
+        let warned = |mode| {
+            std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+            let mut problems = Problems::default();
+            assert!(problems.secret("K", None, Some(&file)).is_some());
+            problems.take_warnings()
+        };
+        assert_eq!(warned(0o600), Vec::<String>::new());
+        assert_eq!(warned(0o640), Vec::<String>::new());
+        let open = warned(0o644);
+        assert!(open[0].starts_with("K_FILE: every user") && !open[0].contains("s3cret"));
+        std::fs::remove_file(&file).unwrap();
     }
 }

@@ -5,13 +5,17 @@ pub mod availability;
 pub mod backoff;
 pub mod clock;
 pub mod config;
+pub mod environment;
 pub mod exit;
 pub mod health;
 pub mod lifecycle;
+pub mod secret;
 pub mod telemetry;
 
 pub use availability::Availability;
 pub use backoff::Backoff;
 pub use config::{ConfigError, Problems};
+pub use environment::{Environment, EnvironmentArgs};
 pub use health::{Check, Readiness};
 pub use lifecycle::{Shutdown, Tasks};
+pub use secret::{Secret, SecretArgs};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -17,6 +17,9 @@ use crate::probe::Probe;
 use crate::process::{Launch, tail};
 use crate::state::{Row, State, Status};
 use crate::supervisor::{Act, Supervisor};
+
+/// How soon a killed process must be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a component is.
 #[derive(Debug, Clone)]
@@ -133,12 +136,23 @@ impl Component {
         self.act(Act::Stop).await
     }
 
-    /// Sends SIGKILL; it is restarted, unless it was being stopped.
+    /// Sends SIGKILL and waits until the process is gone; it is restarted,
+    /// unless it was being stopped.
     ///
     /// # Errors
-    /// When it is not running.
+    /// When it is not running, or does not go.
     pub async fn kill(&self) -> anyhow::Result<()> {
-        self.act(|reply| Act::Signal(Signal::SIGKILL, reply)).await
+        let killed = self.status().pid;
+        self.act(|reply| Act::Signal(Signal::SIGKILL, reply)).await?;
+        // Until it is gone it still counts as ready, and who waits for
+        // readiness next wants that of the process that follows.
+        let mut status = self.status.clone();
+        let gone = status.wait_for(|now| now.pid != killed);
+        tokio::time::timeout(GONE_WITHIN, gone)
+            .await
+            .with_context(|| format!("{} survives SIGKILL", self.name()))?
+            .with_context(|| format!("nobody supervises {} any more", self.name()))?;
+        Ok(())
     }
 
     /// Suspends it (SIGSTOP): it keeps its connections and answers nothing.

@@ -6,13 +6,16 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use uuid::Uuid;
 
 use crate::ports::Ports;
 
 const PORTS: &str = "ports.json";
+const SECRET: &str = "secret";
 const MARK: &str = ".onboard-home";
 const MARK_TEXT: &str =
     "Made by `onboard up`; `onboard up --fresh` empties data/ beside this file.\n";
@@ -37,6 +40,7 @@ impl Home {
         write(&dir.join(MARK), MARK_TEXT)?;
         write(&dir.join(".gitignore"), "*\n")?;
         make(&dir.join("logs"))?;
+        make_secret(&dir.join(SECRET))?;
         Ok(Self { dir, _lock: lock })
     }
 
@@ -60,6 +64,18 @@ impl Home {
     #[must_use]
     pub fn ports_file(&self) -> PathBuf {
         self.dir.join(PORTS)
+    }
+
+    /// The file of the stack's own secret, random and for its owner only.
+    #[must_use]
+    pub fn secret_file(&self) -> PathBuf {
+        Self::secret_of(&self.dir)
+    }
+
+    /// The file of the secret of the stack on `dir`.
+    #[must_use]
+    pub fn secret_of(dir: &Path) -> PathBuf {
+        dir.join(SECRET)
     }
 
     /// The ports of the stack that runs on `dir`, if one does.
@@ -130,6 +146,21 @@ fn read_pid(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
+}
+
+/// Made once: what was signed or wrapped before a restart stays good after it.
+fn make_secret(path: &Path) -> anyhow::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let text = format!("{}{}\n", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    let mut file = OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("{} cannot be made", path.display()))?;
+    file.write_all(text.as_bytes()).with_context(|| format!("{} cannot be written", path.display()))
 }
 
 fn make(dir: &Path) -> anyhow::Result<()> {

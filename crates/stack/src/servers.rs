@@ -226,6 +226,10 @@ impl Servers {
             ("TEMPORAL_ADDRESS", self.temporal_address()),
             ("TEMPORAL_NAMESPACE", "default".to_owned()),
             ("ONBOARD_HOME", self.home.dir().display().to_string()),
+            ("ONBOARD_ENVIRONMENT", "local".to_owned()),
+            ("AUTH_SECRET_FILE", self.home.secret_file().display().to_string()),
+            ("JWKS_URL", format!("http://127.0.0.1:{}/.well-known/jwks.json", self.ports.auth)),
+            ("RATE_LIMIT_EXEMPT", "127.0.0.0/8,::1/128".to_owned()),
             ("ONBOARD_LOG_FORMAT", "json".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))

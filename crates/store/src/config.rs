@@ -1,5 +1,6 @@
 //! Where MongoDB is and what the databases are called.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use onboard_runtime::Problems;
 use secrecy::{ExposeSecret, SecretString};
 
 /// Settings of the MongoDB connection.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Clone, Default, clap::Args)]
 #[command(next_help_heading = "MongoDB")]
 pub struct MongoArgs {
     /// Connection string of a replica set, with credentials if it needs any.
@@ -23,6 +24,13 @@ pub struct MongoArgs {
     /// Database of todos and inbox. Default: `todo`.
     #[arg(long, env = "MONGODB_TODO_DATABASE")]
     pub mongodb_todo_database: Option<String>,
+}
+
+/// The connection string holds a password: never print it.
+impl fmt::Debug for MongoArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MongoArgs").finish_non_exhaustive()
+    }
 }
 
 /// Checked settings of the MongoDB connection.
@@ -52,6 +60,34 @@ impl MongoArgs {
             database(problems, "MONGODB_TODO_DATABASE", self.mongodb_todo_database, "todo");
         Some(MongoConfig { uri: uri?, auth_database, todo_database })
     }
+}
+
+impl MongoConfig {
+    /// Says what may not be used in production. The write concern is majority
+    /// whatever the connection string says; one that asks for less was written
+    /// by somebody who believes otherwise.
+    pub fn refuse_in_production(&self, problems: &mut Problems) {
+        for (name, value) in options(self.uri.expose_secret()) {
+            let refused = match name.as_str() {
+                "w" if value != "majority" => "w must be majority in production",
+                "journal" | "j" if value != "true" => "journal must be true in production",
+                "tlsinsecure" | "tlsallowinvalidcertificates" | "tlsallowinvalidhostnames"
+                    if value != "false" =>
+                {
+                    "certificates must be verified in production"
+                }
+                _ => continue,
+            };
+            problems.push("MONGODB_URI", refused);
+        }
+    }
+}
+
+/// The options of a connection string; their names know no case.
+fn options(uri: &str) -> impl Iterator<Item = (String, &str)> {
+    let query = uri.split_once('?').map_or("", |(_, query)| query);
+    let pairs = query.split(['&', ';']).filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (name.to_ascii_lowercase(), value))
 }
 
 fn is_mongodb_uri(uri: &str) -> bool {
@@ -88,4 +124,50 @@ pub fn inbox_retention(problems: &mut Problems, value: Option<&str>, outbox: Dur
         problems.push("INBOX_RETENTION", "must be at least 7 d longer than OUTBOX_RETENTION");
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(uri: &str) -> MongoConfig {
+        let args = MongoArgs { mongodb_uri: Some(uri.to_owned()), ..MongoArgs::default() };
+        args.check(&mut Problems::default()).unwrap()
+    }
+
+    fn refused(uri: &str) -> String {
+        let mut problems = Problems::default();
+        config(uri).refuse_in_production(&mut problems);
+        problems.finish(Some(())).map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn production_wants_a_majority_a_journal_and_real_certificates() {
+        for good in [
+            "mongodb://u:p@a,b,c/?replicaSet=rs0",
+            "mongodb://a/?w=majority&journal=true&tls=true",
+            "mongodb+srv://a/auth?W=majority",
+            "mongodb://a",
+        ] {
+            assert_eq!(refused(good), "", "{good}");
+        }
+        for (bad, said) in [
+            ("mongodb://a/?w=1", "w must be majority"),
+            ("mongodb://a/?w=0", "w must be majority"),
+            ("mongodb://a/?replicaSet=rs0&W=2", "w must be majority"),
+            ("mongodb://a/?journal=false", "journal must be true"),
+            ("mongodb://a/?tlsInsecure=true", "certificates must be verified"),
+            ("mongodb://a/?tls=true&tlsAllowInvalidCertificates=true", "certificates"),
+        ] {
+            assert!(refused(bad).contains(&format!("MONGODB_URI: {said}")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_debug_output_and_no_refusal_shows_the_password() {
+        let uri = "mongodb://u:hunter2@a/?w=1";
+        let args = MongoArgs { mongodb_uri: Some(uri.to_owned()), ..MongoArgs::default() };
+        let shown = format!("{args:?} {:?} {}", config(uri), refused(uri));
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
 }

@@ -91,15 +91,20 @@ impl Inbox {
             "createdAt": now,
             "updatedAt": now,
         } };
+        // Another event of a user who has deleted the welcome todo.
+        let deletion = doc! { "todoId": id(todo.uuid()), "todoDeletedAt": { "$exists": true } };
         let mut session = self.mongo.client().start_session().await?;
         transaction(&mut session)
             .and_run2(async move |session| {
                 inbox.insert_one(&record).session(&mut *session).await?;
-                todos
-                    .update_one(doc! { "_id": id(todo.uuid()) }, welcome.clone())
-                    .upsert(true)
-                    .session(&mut *session)
-                    .await?;
+                let deleted = inbox.find_one(deletion.clone()).session(&mut *session).await?;
+                if deleted.is_none() {
+                    todos
+                        .update_one(doc! { "_id": id(todo.uuid()) }, welcome.clone())
+                        .upsert(true)
+                        .session(&mut *session)
+                        .await?;
+                }
                 fault::before(Step::InboxCommit).await;
                 Ok(())
             })

@@ -11,7 +11,11 @@ mod mongo;
 pub mod outbox;
 mod registrations;
 pub mod retention;
+mod sessions;
 pub mod setup;
+mod signing_keys;
+mod todos;
+mod users;
 mod wake;
 
 pub use config::{MongoArgs, MongoConfig, inbox_retention, outbox_retention};
@@ -20,6 +24,13 @@ pub use inbox::{Applied, Cursor, Inbox, Seen, Unacknowledged};
 pub use mongo::Mongo;
 pub use outbox::{Due, InStage, MarkedSent, Outbox, OutboxRow, Recorded, Stages};
 pub use registrations::{
-    NewRegistration, RegisterError, Registered, RegistrationRow, Registrations,
+    Committed, KeyRecord, NewKey, NewRegistration, RegisterError, Registered, RegistrationRow,
+    Registrations,
 };
+pub use sessions::{NewSession, NewToken, Opened, Rotated, Sessions, TokenHash};
+pub use signing_keys::{KeyRow, Removal, SigningKeys};
+pub use todos::{
+    CREATED_BY_USER, Change, Changed, Created, Expected, Position, Removed, Todo, TodoPage, Todos,
+};
+pub use users::{RoleChange, RoleChanged, User, Users};
 pub use wake::watch_outbox;

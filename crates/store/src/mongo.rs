@@ -9,6 +9,7 @@ use mongodb::{Client, ClientSession, Collection, Database};
 use onboard_runtime::Check;
 use secrecy::ExposeSecret;
 
+use crate::registrations::KeyDocument;
 use crate::{MongoConfig, StoreError};
 
 /// How long one operation may take before it counts as unanswered.
@@ -84,6 +85,35 @@ impl Mongo {
     #[must_use]
     pub fn outbox(&self) -> Collection<Document> {
         self.auth.collection("outbox")
+    }
+
+    /// `idempotency_keys`.
+    pub(crate) fn idempotency_keys(&self) -> Collection<KeyDocument> {
+        self.auth.collection("idempotency_keys")
+    }
+
+    /// `sessions`.
+    #[must_use]
+    pub fn sessions(&self) -> Collection<Document> {
+        self.auth.collection("sessions")
+    }
+
+    /// `refresh_tokens`.
+    #[must_use]
+    pub fn refresh_tokens(&self) -> Collection<Document> {
+        self.auth.collection("refresh_tokens")
+    }
+
+    /// `signing_keys`.
+    #[must_use]
+    pub fn signing_keys(&self) -> Collection<Document> {
+        self.auth.collection("signing_keys")
+    }
+
+    /// `role_changes`.
+    #[must_use]
+    pub fn role_changes(&self) -> Collection<Document> {
+        self.auth.collection("role_changes")
     }
 
     /// `processed_events`.

@@ -1,7 +1,10 @@
-//! Stop 1 of a registration: user and outbox row in one transaction.
+//! Stop 1 of a registration: user, outbox row and the client's idempotency key
+//! in one transaction.
 //!
 //! A crash before the commit leaves nothing; a crash after it leaves a row
-//! that the relay will find.
+//! that the relay will find, and a key that tells the client's repeat.
+
+mod keys;
 
 use mongodb::bson::{self, DateTime, Document, doc};
 use onboard_contract::names::{AGGREGATE_USER, SCHEMA_VERSION, USER_REGISTERED};
@@ -14,6 +17,8 @@ use crate::StoreError;
 use crate::bson_time::{date, id, ms, uuid};
 use crate::error::is_duplicate_key;
 use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded, transaction};
+pub(crate) use keys::KeyDocument;
+pub use keys::{KeyRecord, NewKey};
 
 /// A user to be registered. The password is hashed by now.
 #[derive(Debug, Clone)]
@@ -29,7 +34,7 @@ pub struct NewRegistration {
 }
 
 /// What was committed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Registered {
     /// The user.
     pub user_id: UserId,
@@ -37,6 +42,15 @@ pub struct Registered {
     pub event_id: EventId,
     /// When, in ms.
     pub created_at_ms: i64,
+}
+
+/// A registration came to a good end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    /// This one was committed.
+    Now(Registered),
+    /// Nothing was written: an earlier request had the same idempotency key.
+    Before(KeyRecord),
 }
 
 /// A registration was not committed.
@@ -95,29 +109,36 @@ impl Registrations {
         Self { mongo: mongo.clone() }
     }
 
-    /// Commits user and outbox row, or neither. Answers within 5 s.
+    /// Commits user, outbox row and key, or nothing. Answers within 5 s.
     ///
     /// # Errors
     /// See [`RegisterError`]. After a time-out the commit may have happened:
-    /// then the address is taken at the next try.
-    pub async fn register(&self, new: NewRegistration) -> Result<Registered, RegisterError> {
+    /// then the key's record tells it at the next try, or the address is taken.
+    pub async fn register(
+        &self,
+        new: NewRegistration,
+        key: Option<&NewKey>,
+    ) -> Result<Committed, RegisterError> {
         let registered = Registered {
             user_id: clock::random_id().into(),
             event_id: clock::ordered_id().into(),
             created_at_ms: clock::now_ms(),
         };
-        let user = user_document(&new, registered);
-        let row = outbox_document(&new, registered);
         let commit = async {
-            match self.commit(user, row).await {
+            match self.commit(&new, registered, key).await {
                 Err(error) if is_duplicate_key(&error) && self.is_there(registered).await? => {
-                    Ok(())
+                    Ok(None)
                 }
                 done => done,
             }
         };
         match tokio::time::timeout(OPERATION_DEADLINE, commit).await {
-            Ok(Ok(())) => Ok(registered),
+            Ok(Ok(None)) => Ok(Committed::Now(registered)),
+            // The driver's own repeat may find what its first try has written.
+            Ok(Ok(Some(found))) if found.registered == Some(registered) => {
+                Ok(Committed::Now(registered))
+            }
+            Ok(Ok(Some(found))) => Ok(Committed::Before(found)),
             Ok(Err(error)) if is_duplicate_key(&error) => Err(RegisterError::EmailTaken),
             Ok(Err(error)) => Err(RegisterError::Store(StoreError::from_driver(WHAT, error))),
             Err(_) => Err(RegisterError::Store(StoreError::TimedOut { what: WHAT })),
@@ -129,19 +150,36 @@ impl Registrations {
     /// `UnknownTransactionCommitResult`; the ids are drawn before, so a
     /// repeat writes the same documents. When the first try had been committed
     /// after all, it finds its own and calls them duplicates.
-    async fn commit(&self, user: Document, row: Document) -> mongodb::error::Result<()> {
-        let (users, outbox) = (self.mongo.users(), self.mongo.outbox());
+    ///
+    /// The key comes first: of two requests with one key, the later one meets
+    /// the key and not the address. Returns the key's earlier record, if there
+    /// is one; then nothing is written.
+    async fn commit(
+        &self,
+        new: &NewRegistration,
+        registered: Registered,
+        key: Option<&NewKey>,
+    ) -> mongodb::error::Result<Option<KeyRecord>> {
+        let (user, row) = (user_document(new, registered), outbox_document(new, registered));
+        let (this, key) = (self.clone(), key.copied());
         let mut session = self.mongo.client().start_session().await?;
-        transaction(&mut session)
+        let earlier = transaction(&mut session)
             .and_run2(async move |session| {
-                users.insert_one(&user).session(&mut *session).await?;
-                outbox.insert_one(&row).session(&mut *session).await?;
+                if let Some(key) = &key
+                    && let Some(earlier) = this.claim_key(session, key, registered).await?
+                {
+                    return Ok(Some(earlier));
+                }
+                this.mongo.users().insert_one(&user).session(&mut *session).await?;
+                this.mongo.outbox().insert_one(&row).session(&mut *session).await?;
                 fault::before(Step::RegisterCommit).await;
-                Ok(())
+                Ok(None)
             })
             .await?;
-        fault::after(Step::RegisterCommit).await;
-        Ok(())
+        if earlier.is_none() {
+            fault::after(Step::RegisterCommit).await;
+        }
+        Ok(earlier)
     }
 
     /// Whether a duplicate key is this registration's own.

@@ -1,10 +1,15 @@
 //! Where Temporal is. Its official variables are read by Temporal's own
 //! loader: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_API_KEY`,
-//! `TEMPORAL_TLS_*`, `TEMPORAL_PROFILE`, `TEMPORAL_CONFIG_FILE`.
+//! `TEMPORAL_TLS_*` (keys and certificates as `*_PATH`), `TEMPORAL_PROFILE`,
+//! `TEMPORAL_CONFIG_FILE`. Only `TEMPORAL_API_KEY_FILE` is ours.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use onboard_runtime::Problems;
+use secrecy::{ExposeSecret, SecretString};
 use temporalio_client::envconfig::LoadClientConfigProfileOptions;
-use temporalio_client::{ClientOptions, ConnectionOptions, GrpcCompression};
+use temporalio_client::{ClientOptions, ConnectionOptions, GrpcCompression, TlsOptions};
 
 /// Settings of the Temporal connection.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -13,6 +18,10 @@ pub struct TemporalArgs {
     /// Address of the frontend, `host:port`. Default: `localhost:7233`.
     #[arg(long, env = "TEMPORAL_ADDRESS")]
     pub temporal_address: Option<String>,
+    /// File that holds the API key, instead of `TEMPORAL_API_KEY`; with it the
+    /// connection uses TLS.
+    #[arg(long, env = "TEMPORAL_API_KEY_FILE")]
+    pub temporal_api_key_file: Option<PathBuf>,
     /// Namespace. Default: `default`.
     #[arg(long, env = "TEMPORAL_NAMESPACE")]
     pub temporal_namespace: Option<String>,
@@ -28,13 +37,24 @@ pub struct TemporalArgs {
 }
 
 /// Checked settings of the Temporal connection.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TemporalConfig {
     pub(crate) connection: ConnectionOptions,
     pub(crate) client: ClientOptions,
     pub(crate) retention: std::time::Duration,
     /// The task queue of the registration workflow.
     pub task_queue: String,
+}
+
+/// The connection's options hold the API key: never print them.
+impl fmt::Debug for TemporalConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TemporalConfig")
+            .field("target", &self.connection.target.as_str())
+            .field("namespace", &self.client.namespace)
+            .field("task_queue", &self.task_queue)
+            .finish_non_exhaustive()
+    }
 }
 
 const TASK_QUEUE: &str = "registration";
@@ -69,6 +89,9 @@ impl TemporalArgs {
                 return None;
             }
         };
+        if let Some(path) = &self.temporal_api_key_file {
+            use_key(problems, path, &mut connection);
+        }
         if let Some(address) = &self.temporal_address {
             match target(address, &connection) {
                 Some(url) => connection.target = url,
@@ -84,10 +107,47 @@ impl TemporalArgs {
     }
 }
 
+/// A key is sent over TLS only.
+fn use_key(problems: &mut Problems, path: &Path, connection: &mut ConnectionOptions) {
+    let given = connection.api_key.take().map(SecretString::from);
+    let key = problems.secret("TEMPORAL_API_KEY", given, Some(path));
+    connection.api_key = key.map(|key| key.expose_secret().to_owned());
+    connection.tls_options.get_or_insert_with(TlsOptions::default);
+    // The schemes of HTTP may be changed into each other.
+    connection.target.set_scheme("https").ok();
+}
+
 fn target(address: &str, loaded: &ConnectionOptions) -> Option<temporalio_client::Url> {
     let scheme = loaded.target.scheme();
     let text =
         if address.contains("://") { address.to_owned() } else { format!("{scheme}://{address}") };
     let url: temporalio_client::Url = text.parse().ok()?;
     (url.has_host() && url.port_or_known_default().is_some()).then_some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_from_a_file_is_used_over_tls_and_is_not_shown() {
+        let file = std::env::temp_dir().join(format!("api-key-{}", std::process::id()));
+        std::fs::write(&file, "hunter2\n").unwrap();
+        let args = TemporalArgs {
+            temporal_address: Some("temporal.example:7233".into()),
+            temporal_api_key_file: Some(file.clone()),
+            ..TemporalArgs::default()
+        };
+        let mut problems = Problems::default();
+        let shown = format!("{args:?}");
+        let config = args.clone().check(&mut problems).unwrap();
+        assert_eq!(config.connection.api_key.as_deref(), Some("hunter2"));
+        assert!(config.connection.tls_options.is_some());
+        assert_eq!(config.connection.target.as_str(), "https://temporal.example:7233/");
+        assert!(!format!("{shown} {config:?}").contains("hunter2"));
+        std::fs::remove_file(&file).unwrap();
+        args.check(&mut problems);
+        let text = problems.finish(Some(())).unwrap_err().to_string();
+        assert!(text.contains("TEMPORAL_API_KEY_FILE"), "{text}");
+    }
 }

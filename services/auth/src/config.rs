@@ -4,10 +4,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
-use onboard_runtime::Problems;
+use onboard_http::{Edge, EdgeArgs};
+use onboard_runtime::{EnvironmentArgs, Problems, Secret, SecretArgs};
 use onboard_store::{MongoArgs, MongoConfig};
+use onboard_token::{TokenArgs, TokenConfig};
 
 use crate::hash::{HashArgs, HashConfig};
+use crate::register::{RegisterArgs, RegisterConfig};
+use crate::session::{SessionArgs, SessionConfig};
+use crate::throttle::ThrottleArgs;
 
 /// The port of the contract.
 const PORT: u16 = 4001;
@@ -22,9 +27,30 @@ pub struct AuthArgs {
     /// shown as STALLED: `1s` to `1h`. Default: `30s`.
     #[arg(long, env = "REGISTRATION_OVERDUE", hide_env_values = true)]
     pub registration_overdue: Option<String>,
+    /// Where it runs.
+    #[command(flatten)]
+    pub environment: EnvironmentArgs,
+    /// The side to the Internet.
+    #[command(flatten)]
+    pub edge: EdgeArgs,
+    /// How often one address may register and log in.
+    #[command(flatten)]
+    pub throttle: ThrottleArgs,
+    /// How a registration is answered.
+    #[command(flatten)]
+    pub register: RegisterArgs,
     /// How passwords are hashed.
     #[command(flatten)]
     pub hash: HashArgs,
+    /// How long sessions live.
+    #[command(flatten)]
+    pub session: SessionArgs,
+    /// What tokens say.
+    #[command(flatten)]
+    pub token: TokenArgs,
+    /// What keys are derived from.
+    #[command(flatten)]
+    pub secret: SecretArgs,
     /// Where the users are.
     #[command(flatten)]
     pub mongo: MongoArgs,
@@ -35,7 +61,12 @@ pub struct AuthArgs {
 pub struct Config {
     pub(crate) address: SocketAddr,
     pub(crate) overdue: Duration,
+    pub(crate) edge: Edge,
+    pub(crate) register: RegisterConfig,
     pub(crate) hash: HashConfig,
+    pub(crate) session: SessionConfig,
+    pub(crate) token: TokenConfig,
+    pub(crate) secret: Secret,
     pub(crate) mongo: MongoConfig,
 }
 
@@ -50,8 +81,44 @@ impl AuthArgs {
             Duration::from_millis(OVERDUE_MS_DEFAULT),
             Duration::from_secs(1)..=Duration::from_hours(1),
         );
-        let (hash, mongo) = (self.hash.check(problems), self.mongo.check(problems));
-        Some(Config { address, overdue, hash: hash?, mongo: mongo? })
+        let register = self.register.check(problems);
+        let session = self.session.check(problems);
+        let token = self.token.check(problems);
+        let environment = self.environment.check(problems);
+        let edge = self.edge.check(environment, problems);
+        let edge = self.throttle.check(edge, problems);
+        let secret = self.secret.check(problems);
+        let mongo = self.mongo.check(problems);
+        if environment.is_production() {
+            self.hash.refuse_in_production(problems);
+            refuse_in_production(secret.as_ref(), mongo.as_ref(), problems);
+        }
+        let hash = self.hash.check(problems);
+        Some(Config {
+            address,
+            overdue,
+            edge,
+            register,
+            hash: hash?,
+            session,
+            token,
+            secret: secret?,
+            mongo: mongo?,
+        })
+    }
+}
+
+/// Looks at both, so that all problems are told at once.
+fn refuse_in_production(
+    secret: Option<&Secret>,
+    mongo: Option<&MongoConfig>,
+    problems: &mut Problems,
+) {
+    if let Some(secret) = secret {
+        secret.refuse_in_production(problems);
+    }
+    if let Some(mongo) = mongo {
+        mongo.refuse_in_production(problems);
     }
 }
 
@@ -67,13 +134,17 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_need_only_a_database() {
-        let cli = Cli::parse_from(["auth", "--mongodb-uri", "mongodb://localhost"]);
+    fn the_defaults_need_only_a_database_and_a_secret() {
+        let secret = "s".repeat(32);
+        let args = ["auth", "--mongodb-uri", "mongodb://localhost", "--auth-secret", &secret];
+        let cli = Cli::parse_from(args);
         let mut problems = Problems::default();
         let config = cli.auth.check(&mut problems);
         let config = problems.finish(config).unwrap();
         assert_eq!(config.address, "0.0.0.0:4001".parse().unwrap());
         assert_eq!(config.overdue, Duration::from_secs(30));
+        assert_eq!(config.session.access_token, Duration::from_mins(15));
+        assert_eq!(config.session.lifetimes.session, Duration::from_hours(24) * 30);
     }
 
     #[test]
@@ -81,14 +152,35 @@ mod tests {
         let args = AuthArgs {
             http_address: Some("here".into()),
             registration_overdue: Some("0s".into()),
+            register: RegisterArgs {
+                registration_mode: Some("quiet".into()),
+                ..RegisterArgs::default()
+            },
             hash: HashArgs { hash_queue: Some("many".into()), ..HashArgs::default() },
-            mongo: MongoArgs::default(),
+            session: SessionArgs {
+                access_token_lifetime: Some("1h".into()),
+                refresh_token_lifetime: Some("1m".into()),
+                session_lifetime: Some("400d".into()),
+                signing_keys_refresh: Some("2m".into()),
+            },
+            ..AuthArgs::default()
         };
         let mut problems = Problems::default();
         let config = args.check(&mut problems);
         let text = problems.finish(config).unwrap_err().to_string();
-        for name in ["ONBOARD_HTTP_ADDRESS", "REGISTRATION_OVERDUE", "HASH_QUEUE", "MONGODB_URI"] {
-            assert!(text.contains(name), "{text}");
+        for name in [
+            "ONBOARD_HTTP_ADDRESS",
+            "REGISTRATION_OVERDUE",
+            "REGISTRATION_MODE",
+            "HASH_QUEUE",
+            "ACCESS_TOKEN_LIFETIME",
+            "REFRESH_TOKEN_LIFETIME",
+            "SESSION_LIFETIME",
+            "SIGNING_KEYS_REFRESH",
+            "AUTH_SECRET",
+            "MONGODB_URI",
+        ] {
+            assert!(text.contains(name), "{name}: {text}");
         }
     }
 }

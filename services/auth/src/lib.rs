@@ -1,28 +1,51 @@
 //! Accounts: the first stop of a registration's way.
 //!
-//! A registration is one `POST`: `routes` → `register` → `email` and
-//! `password` → `hash` → one MongoDB transaction in `onboard_store`. What
+//! A registration is one `POST`: `routes` → `register` → `email`, `password`
+//! and `idempotency` → `hash` → one MongoDB transaction in `onboard_store`. What
 //! happens afterwards is other processes' work; `registration` shows it.
 //!
+//! A login is another: `login` → `hash` → `session`; `refresh` and `logout` go
+//! on with it, `keys` has what signs its tokens, `account` shows who it is.
+//!
 //! The process keeps nothing: when it dies, a request in flight has either
-//! committed (user and outbox row) or left nothing.
+//! committed (user, outbox row, idempotency key) or left nothing.
 
 pub mod config;
 pub mod email;
 pub mod hash;
+pub mod keys;
 pub mod password;
+pub mod throttle;
 
+mod account;
+mod idempotency;
+mod jwks;
+mod login;
+mod logout;
+mod openapi;
+mod refresh;
 mod register;
 mod registration;
 mod routes;
+mod session;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use onboard_http::{Drain, Server, ServerError};
-use onboard_runtime::{Readiness, Shutdown};
+use onboard_runtime::{Readiness, Shutdown, Tasks};
 use onboard_store::{Mongo, StoreError};
 
 pub use config::{AuthArgs, Config};
+pub use openapi::description;
+pub use register::{RegisterArgs, RegisterConfig};
+pub use session::{SessionArgs, SessionConfig};
+
+use crate::hash::HashError;
+use crate::keys::Keys;
+
+/// How long the background work has to end at the shutdown.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +53,9 @@ pub enum RunError {
     /// The MongoDB client cannot be made.
     #[error("auth cannot use its MongoDB settings")]
     Store(#[source] StoreError),
+    /// There are no random numbers to start with.
+    #[error("auth cannot verify passwords")]
+    Hash(#[source] HashError),
     /// The HTTP server cannot run.
     #[error("auth cannot serve HTTP")]
     Http(#[source] ServerError),
@@ -48,6 +74,8 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
 #[derive(Debug)]
 pub struct Service {
     server: Server,
+    keys: Keys,
+    keys_refresh: Duration,
 }
 
 impl Service {
@@ -57,10 +85,14 @@ impl Service {
     /// See [`RunError`].
     pub async fn bind(config: Config) -> Result<Self, RunError> {
         let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
-        let readiness = Readiness::new(vec![mongo.check()]);
-        let router = routes::router(routes::App::new(&config, &mongo));
+        let keys = Keys::new(&mongo, &config.secret);
+        let readiness = Readiness::new(vec![mongo.check(), keys.check()]);
+        let router = routes::router(routes::App::new(&config, &mongo, keys.clone()));
+        let router = onboard_http::openapi::serve(router, &description());
         let server = Server::bind(config.address, router, readiness).await;
-        Ok(Self { server: server.map_err(RunError::Http)? })
+        let keys_refresh = config.session.keys_refresh;
+        let server = server.map_err(RunError::Http)?.with_edge(config.edge);
+        Ok(Self { server, keys, keys_refresh })
     }
 
     /// The address it listens on.
@@ -74,7 +106,14 @@ impl Service {
     /// # Errors
     /// The listening socket is broken.
     pub async fn serve(self, shutdown: Shutdown) -> Result<Drain, RunError> {
-        self.server.serve(shutdown).await.map_err(RunError::Http)
+        let tasks = Tasks::new(shutdown.clone());
+        tasks.spawn("signing keys", self.keys.run(self.keys_refresh, shutdown.clone()));
+        let served = self.server.serve(shutdown.clone()).await;
+        shutdown.begin();
+        if !tasks.drain(DRAIN_DEADLINE).await {
+            tracing::warn!("the signing keys were still being read");
+        }
+        served.map_err(RunError::Http)
     }
 }
 

@@ -3,66 +3,122 @@
 //! The password is hashed before the transaction, which the driver may repeat.
 //! When the process dies before the commit nothing has happened; when it dies
 //! after it the registration goes on and only the answer is lost. A client
-//! that tries again then hears that the address is taken.
+//! that tries again with the same `Idempotency-Key` then gets that answer;
+//! without one it hears that the address is taken.
+
+mod act;
+mod answer;
+mod mode;
+mod settings;
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use onboard_contract::{EventId, TraceParent, UserId};
-use onboard_http::timestamp::rfc3339;
-use onboard_http::{Fields, JsonObject, Kind, Problem, RequestTrace};
-use onboard_runtime::availability::chain;
-use onboard_store::{NewRegistration, RegisterError, Registered};
-use serde::Serialize;
+use onboard_http::{Fields, JsonObject, Problem, ProblemBody, RequestTrace};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::email::Email;
-use crate::hash::HashError;
+use crate::idempotency::{Attempt, IdempotencyKey};
 use crate::password::Password;
 use crate::routes::App;
+pub(crate) use answer::{Accepted, Account};
+pub(crate) use mode::Mode;
+pub use settings::{RegisterArgs, RegisterConfig};
 
-/// The answer to a registration.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer {
-    user_id: UserId,
+/// Who wants to register. Unknown fields are ignored.
+#[derive(Debug, ToSchema)]
+#[schema(as = NewUser)]
+#[expect(dead_code, reason = "only describes the body, whose fields are judged one by one")]
+pub(crate) struct Body {
+    /// At most 254 bytes; unique without regard to case.
+    #[schema(format = "email", min_length = 3, max_length = 254)]
     email: String,
-    created_at: String,
-    registration_id: EventId,
+    /// At most 1024 bytes, taken verbatim. Common passwords are refused, and
+    /// so are the address and its parts.
+    #[schema(format = "password", min_length = 8, max_length = 1024)]
+    password: String,
 }
 
+/// Register.
+///
+/// A client that does not know whether its request succeeded sends it again
+/// with the same `Idempotency-Key` and gets the same answer.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/register",
+    tag = "registration",
+    params((
+        "Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+        description = "Chosen by the client for one registration, for example a UUID. A string \
+            of structured fields (`\"…\"`), or the same characters bare.",
+    )),
+    request_body(content = Body, content_type = "application/json"),
+    responses(
+        (status = 201, description = "Registered, now or by an earlier request with this key.",
+            body = Account<'_>,
+            headers(
+                ("Location" = String, description = "Where to see how far the registration is."),
+                ("Idempotency-Replayed" = String,
+                    description = "`true` when an earlier request with this key was answered so."),
+            )),
+        (status = 202, description = "Received, in silent mode: if the address is free, it is \
+            registered.", body = Accepted<'_>,
+            headers(("Idempotency-Replayed" = String,
+                description = "`true` when an earlier request with this key was answered so."))),
+        (status = 400, description = "The body is not JSON, or the Idempotency-Key is malformed.",
+            body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 409, description = "The address is taken, or a request with this \
+            Idempotency-Key is in flight (then with Retry-After).",
+            body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 422, description = "A field is not acceptable, or the Idempotency-Key belongs \
+            to another request.",
+            body = ProblemBody<'_>, content_type = "application/problem+json"),
+    ),
+)]
 pub(crate) async fn register(
     State(app): State<Arc<App>>,
     RequestTrace(traceparent): RequestTrace,
+    headers: HeaderMap,
     body: Result<JsonObject, Problem>,
 ) -> Response {
-    let answered = answer(&app, traceparent, body).await;
-    let outcome = answered.as_ref().map_or_else(|problem| problem.kind().slug(), |_| "created");
-    metrics::counter!("registrations_total", "outcome" => outcome).increment(1);
-    answered.into_response()
+    let (label, response) = match Request::read(&app, &headers, body) {
+        // Nothing that depends on who is registered: told at once.
+        Err(problem) => (problem.kind().slug(), problem.into_response()),
+        // The key stays in flight while the answer is held: how soon it is free
+        // again must not tell either.
+        Ok((request, password)) => {
+            match app.mode.hold(request.act(&app, password, traceparent)).await {
+                Ok(outcome) => (outcome.label(), outcome.answer(app.mode, request.email.given())),
+                Err(problem) => (problem.kind().slug(), problem.into_response()),
+            }
+        }
+    };
+    metrics::counter!("registrations_total", "outcome" => label).increment(1);
+    response
 }
 
-async fn answer(
-    app: &App,
-    traceparent: TraceParent,
-    body: Result<JsonObject, Problem>,
-) -> Result<Answer, Problem> {
-    let (email, password) = parse(body?.0)?;
-    let password_hash = app.hasher.hash(password).await.map_err(|error| not_hashed(&error))?;
-    let new = NewRegistration {
-        email: email.given().to_owned(),
-        email_canonical: email.canonical().to_owned(),
-        password_hash,
-        traceparent,
-    };
-    let registered = app.registrations.register(new).await;
-    let registered = registered.map_err(|error| not_registered(app, &error))?;
-    app.store_answered();
-    tracing::info!(registration_id = %registered.event_id, user_id = %registered.user_id, "registered");
-    Ok(Answer::new(registered, &email))
+/// A request that may be acted on.
+#[derive(Debug)]
+struct Request {
+    email: Email,
+    key: Option<Attempt>,
+}
+
+impl Request {
+    fn read(
+        app: &App,
+        headers: &HeaderMap,
+        body: Result<JsonObject, Problem>,
+    ) -> Result<(Self, Password), Problem> {
+        let key = IdempotencyKey::read(headers)?;
+        let (email, password) = parse(body?.0)?;
+        app.throttle.admit_registration(email.canonical())?;
+        let key = key.map(|key| app.idempotency.begin(&key, &email, &password)).transpose()?;
+        Ok((Self { email, key }, password))
+    }
 }
 
 /// Looks at every field before it answers, so that all errors are told at once.
@@ -74,46 +130,4 @@ fn parse(body: Map<String, Value>) -> Result<(Email, Password), Problem> {
     let email = given.map(Email::parse).and_then(|parsed| fields.accept("email", parsed));
     let password = password.and_then(|parsed| fields.accept("password", parsed));
     fields.finish(email.zip(password))
-}
-
-fn not_hashed(error: &HashError) -> Problem {
-    match error {
-        HashError::Overloaded => Problem::new(Kind::Overloaded),
-        HashError::Failed(_) | HashError::Died(_) => {
-            tracing::error!(error = chain(error), "a password was not hashed");
-            Problem::new(Kind::Internal)
-        }
-    }
-}
-
-fn not_registered(app: &App, error: &RegisterError) -> Problem {
-    match error {
-        RegisterError::EmailTaken => {
-            app.store_answered();
-            Problem::new(Kind::EmailTaken)
-        }
-        RegisterError::Store(error) if error.is_retryable() => app.store_failed(error).detail(
-            "The registration could not be confirmed. Send it again after the time in \
-             Retry-After; if the address is taken by then, it had succeeded.",
-        ),
-        RegisterError::Store(error) => app.store_failed(error),
-    }
-}
-
-impl Answer {
-    fn new(registered: Registered, email: &Email) -> Self {
-        Self {
-            user_id: registered.user_id,
-            email: email.given().to_owned(),
-            created_at: rfc3339(registered.created_at_ms),
-            registration_id: registered.event_id,
-        }
-    }
-}
-
-impl IntoResponse for Answer {
-    fn into_response(self) -> Response {
-        let location = format!("/api/v1/registrations/{}", self.registration_id);
-        (StatusCode::CREATED, [(header::LOCATION, location)], Json(self)).into_response()
-    }
 }

@@ -5,19 +5,35 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 use onboard_http::{Kind, Problem};
-use onboard_runtime::{Availability, availability::chain};
-use onboard_store::{Mongo, Registrations, StoreError};
+use onboard_runtime::{Availability, availability::chain, clock};
+use onboard_store::{Mongo, Registrations, Sessions, StoreError, Users};
+use onboard_token::{Authority, Signer, SigningKey, Verifier};
 
 use crate::Config;
-use crate::hash::Hasher;
-use crate::register::register;
+use crate::account::{me, user};
+use crate::hash::{HashError, Hasher};
+use crate::idempotency::IdempotencyKeys;
+use crate::jwks::jwks;
+use crate::keys::Keys;
+use crate::login::login;
+use crate::logout::logout;
+use crate::refresh::refresh;
+use crate::register::{Mode, register};
 use crate::registration::registration;
+use crate::session::Lifetimes;
+use crate::throttle::Throttle;
 
 /// The API of the service.
 pub(crate) fn router(app: App) -> Router {
     Router::new()
         .route("/api/v1/auth/register", post(register))
         .route("/api/v1/registrations/{id}", get(registration))
+        .route("/api/v1/auth/login", post(login))
+        .route("/api/v1/auth/refresh", post(refresh))
+        .route("/api/v1/auth/logout", post(logout))
+        .route("/api/v1/users/me", get(me))
+        .route("/api/v1/users/{userId}", get(user))
+        .route("/.well-known/jwks.json", get(jwks))
         .with_state(Arc::new(app))
 }
 
@@ -25,19 +41,48 @@ pub(crate) fn router(app: App) -> Router {
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) hasher: Hasher,
+    pub(crate) throttle: Throttle,
     pub(crate) registrations: Registrations,
+    pub(crate) idempotency: IdempotencyKeys,
+    pub(crate) mode: Mode,
     pub(crate) overdue_ms: i64,
+    pub(crate) users: Users,
+    pub(crate) sessions: Sessions,
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) keys: Keys,
+    pub(crate) signer: Signer,
+    verifier: Verifier,
     store: Availability,
 }
 
+impl Authority for App {
+    fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+}
+
 impl App {
-    pub(crate) fn new(config: &Config, mongo: &Mongo) -> Self {
+    pub(crate) fn new(config: &Config, mongo: &Mongo, keys: Keys) -> Self {
         Self {
             hasher: Hasher::new(&config.hash),
             registrations: Registrations::new(mongo),
+            idempotency: IdempotencyKeys::new(&config.secret, config.register.key_lifetime),
+            mode: config.register.mode,
             overdue_ms: i64::try_from(config.overdue.as_millis()).unwrap_or(i64::MAX),
+            throttle: Throttle::new(),
+            users: Users::new(mongo),
+            sessions: Sessions::new(mongo),
+            lifetimes: config.session.lifetimes,
+            signer: Signer::new(config.token.clone(), config.session.access_token),
+            verifier: Verifier::new(config.token.clone(), keys.public().clone()),
+            keys,
             store: Availability::new("mongo"),
         }
+    }
+
+    /// The key that signs now. Without one nobody can be let in.
+    pub(crate) fn can_sign(&self) -> Result<Arc<SigningKey>, Problem> {
+        self.keys.signing(clock::now_ms()).ok_or(Problem::new(Kind::Unavailable))
     }
 
     /// Notes that the store answered.
@@ -54,5 +99,16 @@ impl App {
         }
         tracing::error!(error = chain(error), "the store refused what it should accept");
         Problem::new(Kind::Internal)
+    }
+
+    /// The answer when a password was neither hashed nor compared.
+    pub(crate) fn hash_failed(error: &HashError) -> Problem {
+        match error {
+            HashError::Overloaded => Problem::new(Kind::Overloaded),
+            HashError::Failed(_) | HashError::Died(_) => {
+                tracing::error!(error = chain(error), "a password was not hashed");
+                Problem::new(Kind::Internal)
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The service as it starts while MongoDB is down. What needs a database is
 //! tested with a real one in the workspace's `tests/`.
 
-use onboard_runtime::Problems;
+use onboard_runtime::{EnvironmentArgs, Problems, SecretArgs};
 use onboard_store::MongoArgs;
 use reqwest::header::{ALLOW, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
@@ -22,10 +22,15 @@ impl Running {
     async fn start() -> Self {
         let args = AuthArgs {
             http_address: Some("127.0.0.1:0".into()),
+            environment: EnvironmentArgs::local(),
             hash: HashArgs {
                 argon2_memory_kib: Some("64".into()),
                 insecure_hashing: Some("yes".into()),
                 ..HashArgs::default()
+            },
+            secret: SecretArgs {
+                auth_secret: Some("only for this test".repeat(2)),
+                ..SecretArgs::default()
             },
             mongo: MongoArgs {
                 mongodb_uri: Some("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100".into()),
@@ -106,7 +111,7 @@ async fn every_bad_field_is_named() {
         ),
         (
             json!({"email": "ada@lovelace.example", "password": "ADA@lovelace.example"}),
-            vec![("#/password", "must not be the e-mail address or its first part")],
+            vec![("#/password", "must not be the e-mail address or a part of it")],
         ),
         (json!([]), vec![("#", "must be a JSON object")]),
     ];

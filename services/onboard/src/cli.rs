@@ -16,7 +16,8 @@ use onboard_worker::WorkerArgs;
 
 use crate::commands::service::ServiceArgs;
 use crate::commands::{
-    audit, chaos, control, guard, list, probe, redrive, service, setup, show, up,
+    audit, calibrate, chaos, control, guard, keys, list, probe, redrive, service, setup, show, up,
+    users,
 };
 
 #[derive(Debug, Parser)]
@@ -52,13 +53,19 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Break everything at random on a stack of its own, then audit.
     Chaos(chaos::ChaosArgs),
-    /// Run the auth service: registration over HTTP.
+    /// List the keys that sign access tokens, rotate or remove them.
+    Keys(keys::KeysArgs),
+    /// Show users and grant or take away roles.
+    Users(users::UsersArgs),
+    /// Measure password hashing and propose its settings.
+    Calibrate(calibrate::CalibrateArgs),
+    /// Run the auth service: accounts over HTTP.
     Auth(ServiceArgs<AuthArgs>),
     /// Run the relay: starts one workflow per outbox row.
     Relay(ServiceArgs<RelayArgs>),
     /// Run the worker: the registration workflow and its activities.
     Worker(ServiceArgs<WorkerArgs>),
-    /// Run the todo service: creates the welcome task.
+    /// Run the todo service: todos, and the welcome task.
     Todo(ServiceArgs<TodoArgs>),
     /// Run a command that ends with the process that started it.
     #[command(hide = true)]
@@ -85,6 +92,9 @@ pub fn main() -> ExitCode {
         Command::Redrive(args) => redrive::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Chaos(args) => chaos::run(&args),
+        Command::Keys(args) => keys::run(args),
+        Command::Users(args) => users::run(args),
+        Command::Calibrate(args) => calibrate::run(&args),
         Command::Auth(args) => service::auth(args),
         Command::Relay(args) => service::relay(args),
         Command::Worker(args) => service::worker(args),

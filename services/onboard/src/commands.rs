@@ -1,9 +1,12 @@
 //! One file per subcommand.
 
+mod actor;
 pub(crate) mod audit;
+pub(crate) mod calibrate;
 pub(crate) mod chaos;
 pub(crate) mod control;
 pub(crate) mod guard;
+pub(crate) mod keys;
 pub(crate) mod list;
 mod operate;
 pub(crate) mod probe;
@@ -14,3 +17,4 @@ pub(crate) mod show;
 pub(crate) mod signals;
 pub(crate) mod target;
 pub(crate) mod up;
+pub(crate) mod users;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
-use onboard_runtime::Problems;
+use onboard_runtime::{EnvironmentArgs, Problems};
 use onboard_store::{MongoArgs, MongoConfig, outbox_retention};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 
@@ -33,6 +33,9 @@ pub struct RelayArgs {
     /// Default: 90d.
     #[arg(long, env = "OUTBOX_RETENTION")]
     pub outbox_retention: Option<String>,
+    #[command(flatten)]
+    /// Where it runs.
+    pub environment: EnvironmentArgs,
     #[command(flatten)]
     /// MongoDB.
     pub mongo: MongoArgs,
@@ -99,6 +102,10 @@ impl RelayArgs {
         let retention = outbox_retention(problems, self.outbox_retention.as_deref());
         let mongo = self.mongo.check(problems);
         let temporal = self.temporal.check(problems);
+        let environment = self.environment.check(problems);
+        if let Some(mongo) = mongo.as_ref().filter(|_| environment.is_production()) {
+            mongo.refuse_in_production(problems);
+        }
         mongo.zip(temporal).map(|(mongo, temporal)| RelayConfig {
             http_address,
             mongo,

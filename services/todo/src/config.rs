@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use onboard_broker::{BrokerArgs, BrokerConfig};
-use onboard_runtime::Problems;
+use onboard_http::{Edge, EdgeArgs};
+use onboard_runtime::{EnvironmentArgs, Problems};
 use onboard_store::{MongoArgs, MongoConfig, inbox_retention, outbox_retention};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
+use onboard_token::{JwksArgs, JwksConfig, TokenArgs, TokenConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
 const PREFETCH: u32 = 64;
+const PER_USER_MAX: u32 = 10_000;
 
 /// Settings of the todo service as text.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -35,6 +38,21 @@ pub struct TodoArgs {
     /// As the relay has it. Default: 90d.
     #[arg(long, env = "OUTBOX_RETENTION")]
     pub outbox_retention: Option<String>,
+    /// How many todos a user may have (1 to 1,000,000). Default: 10000.
+    #[arg(long, env = "TODOS_PER_USER_MAX")]
+    pub todos_per_user_max: Option<String>,
+    #[command(flatten)]
+    /// Whose tokens are good.
+    pub tokens: TokenArgs,
+    #[command(flatten)]
+    /// The keys that check them.
+    pub jwks: JwksArgs,
+    #[command(flatten)]
+    /// Where it runs.
+    pub environment: EnvironmentArgs,
+    #[command(flatten)]
+    /// The side to the Internet.
+    pub edge: EdgeArgs,
     #[command(flatten)]
     /// MongoDB.
     pub mongo: MongoArgs,
@@ -50,9 +68,13 @@ pub struct TodoArgs {
 #[derive(Debug, Clone)]
 pub struct TodoConfig {
     pub(crate) http_address: SocketAddr,
+    pub(crate) edge: Edge,
     pub(crate) prefetch: u16,
     pub(crate) sweep: SweepSettings,
     pub(crate) retention: Duration,
+    pub(crate) per_user_max: u32,
+    pub(crate) tokens: TokenConfig,
+    pub(crate) jwks: JwksConfig,
     pub(crate) mongo: MongoConfig,
     pub(crate) broker: BrokerConfig,
     pub(crate) temporal: TemporalConfig,
@@ -89,14 +111,36 @@ impl TodoArgs {
         );
         let outbox = outbox_retention(problems, self.outbox_retention.as_deref());
         let retention = inbox_retention(problems, self.inbox_retention.as_deref(), outbox);
+        let per_user_max = problems.number_or(
+            "TODOS_PER_USER_MAX",
+            self.todos_per_user_max.as_deref(),
+            PER_USER_MAX,
+            1..=1_000_000,
+        );
+        let tokens = self.tokens.check(problems);
+        let jwks = self.jwks.check(problems);
+        let environment = self.environment.check(problems);
+        let edge = self.edge.check(environment, problems);
         let mongo = self.mongo.check(problems);
         let broker = self.broker.check(problems);
         let temporal = self.temporal.check(problems);
+        if environment.is_production() {
+            if let Some(mongo) = &mongo {
+                mongo.refuse_in_production(problems);
+            }
+            if let Some(broker) = &broker {
+                broker.refuse_in_production(problems);
+            }
+        }
         Some(TodoConfig {
             http_address,
+            edge,
             prefetch: u16::try_from(prefetch).ok()?,
             sweep: SweepSettings { interval, age },
             retention,
+            per_user_max,
+            tokens,
+            jwks: jwks?,
             mongo: mongo?,
             broker: broker?,
             temporal: temporal?,
@@ -115,6 +159,7 @@ mod tests {
             todo_prefetch: Some("0".to_owned()),
             todo_sweep_interval: Some("soon".to_owned()),
             inbox_retention: Some("90d".to_owned()),
+            todos_per_user_max: Some("0".to_owned()),
             ..TodoArgs::default()
         };
         let mut problems = Problems::default();
@@ -125,6 +170,8 @@ mod tests {
             "TODO_PREFETCH",
             "TODO_SWEEP_INTERVAL",
             "INBOX_RETENTION: must be at least 7 d longer",
+            "TODOS_PER_USER_MAX",
+            "JWKS_URL",
             "MONGODB_URI",
             "AMQP_URL",
         ] {

@@ -1,5 +1,6 @@
 //! The todo service: turns `USER_REGISTERED` messages into welcome tasks, each
-//! exactly once, and tells the registration's workflow.
+//! exactly once, and tells the registration's workflow. Beside that it serves
+//! users their todos (`api`).
 //!
 //! It starts while MongoDB, RabbitMQ and Temporal are away and comes up when
 //! they do. It may die anywhere: before the commit the message comes again;
@@ -7,6 +8,7 @@
 //! acknowledged is found by the sweep. Several todo services may run.
 
 mod acknowledger;
+mod api;
 mod config;
 mod consumer;
 mod retention;
@@ -17,12 +19,15 @@ use std::time::Duration;
 use onboard_broker::{Consumer, Publisher};
 use onboard_http::Server;
 use onboard_runtime::{Readiness, Shutdown, Tasks};
-use onboard_store::{Inbox, Mongo};
+use onboard_store::{Inbox, Mongo, Todos};
 use onboard_temporal::Temporal;
+use onboard_token::{PublicKeys, Verifier};
 
+pub use api::openapi::description;
 pub use config::{TodoArgs, TodoConfig};
 
 use crate::acknowledger::Acknowledger;
+use crate::api::Api;
 use crate::consumer::Handler;
 
 /// How long messages in flight have to end at the shutdown.
@@ -34,6 +39,9 @@ pub enum RunError {
     /// The MongoDB settings are not usable.
     #[error("the todo service cannot use MongoDB")]
     Store(#[source] onboard_store::StoreError),
+    /// There can be no client for auth's keys.
+    #[error("the todo service cannot fetch the keys of tokens")]
+    Keys(#[source] reqwest::Error),
     /// The HTTP address cannot be served.
     #[error("the todo service cannot serve HTTP")]
     Http(#[source] onboard_http::ServerError),
@@ -52,10 +60,17 @@ pub async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError>
     let consumer =
         Consumer::new(&config.broker, "todo consumer", config.prefetch, dead_letters.clone());
 
+    let keys = PublicKeys::remote(&config.jwks).map_err(RunError::Keys)?;
+    tasks.spawn("keys of tokens", keys.clone().run(config.jwks.refresh(), shutdown.clone()));
+    let verifier = Verifier::new(config.tokens, keys);
+    let api = api::router(Api::new(Todos::new(&mongo), config.per_user_max, verifier));
+    let api = onboard_http::openapi::serve(api, &description());
+    // Not auth: what it published last is enough to go on with.
     let readiness = Readiness::new(vec![mongo.check(), consumer.check(), temporal.check()]);
-    let http = Server::bind(config.http_address, axum::Router::new(), readiness)
+    let http = Server::bind(config.http_address, api, readiness)
         .await
-        .map_err(RunError::Http)?;
+        .map_err(RunError::Http)?
+        .with_edge(config.edge);
 
     let inbox = Inbox::new(&mongo);
     let acknowledger =

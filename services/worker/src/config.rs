@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use onboard_broker::{BrokerArgs, BrokerConfig};
-use onboard_runtime::Problems;
+use onboard_runtime::{EnvironmentArgs, Problems};
 use onboard_store::{MongoArgs, MongoConfig};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 
@@ -13,6 +13,9 @@ pub struct WorkerArgs {
     /// Address of health and metrics. Default: `0.0.0.0:4004`.
     #[arg(long, env = "ONBOARD_HTTP_ADDRESS")]
     pub http_address: Option<String>,
+    #[command(flatten)]
+    /// Where it runs.
+    pub environment: EnvironmentArgs,
     #[command(flatten)]
     /// MongoDB.
     pub mongo: MongoArgs,
@@ -44,6 +47,14 @@ impl WorkerArgs {
         let mongo = self.mongo.check(problems);
         let broker = self.broker.check(problems);
         let temporal = self.temporal.check(problems);
+        if self.environment.check(problems).is_production() {
+            if let Some(mongo) = &mongo {
+                mongo.refuse_in_production(problems);
+            }
+            if let Some(broker) = &broker {
+                broker.refuse_in_production(problems);
+            }
+        }
         mongo.zip(broker).zip(temporal).map(|((mongo, broker), temporal)| WorkerConfig {
             http_address,
             mongo,

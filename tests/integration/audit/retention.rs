@@ -122,3 +122,29 @@ async fn a_workflow_that_temporal_has_forgotten_is_not_missed() {
     app.finds(&[("workflow_missing", young.event)]).await;
     app.remove().await;
 }
+
+/// A record that retention removed can note no deletion.
+#[tokio::test]
+async fn a_todo_deleted_after_its_record_was_removed_is_not_missed() {
+    let app = App::start().await;
+    let all = app.finished(2).await;
+    let (old, young) = (all[0], all[1]);
+    age(&app, old, 10).await;
+    let (inbox, todos) = (app.inbox().await, app.todos().await);
+    let record = app.take(&inbox, doc! { "eventId": binary(old.event.uuid()) }).await;
+    let todo = app.take(&todos, Finished::by_id(old.todo.uuid())).await;
+    horizon(&app, "inbox", days_ago(11)).await;
+    app.finds(&[("inbox_missing", old.event.to_string()), ("todo_missing", old.todo.to_string())])
+        .await;
+    horizon(&app, "inbox", days_ago(9)).await;
+    app.is_clean().await;
+    // A record that is there could have noted it.
+    app.put_back(&inbox, &record).await;
+    app.finds(&[("todo_missing", old.todo)]).await;
+    app.put_back(&todos, &todo).await;
+    // Nor is the young one's excused.
+    let todo = app.take(&todos, Finished::by_id(young.todo.uuid())).await;
+    app.finds(&[("todo_missing", young.todo)]).await;
+    app.put_back(&todos, &todo).await;
+    app.finish().await;
+}

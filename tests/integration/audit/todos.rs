@@ -81,8 +81,19 @@ async fn every_tampering_with_a_todo_is_named() {
     double.insert("_id", binary(second));
     app.insert(&todos, &double).await;
     app.finds(&[("todo_duplicated", second)]).await;
-    // Under another title it is the user's own; of nobody it is nothing.
+    // Under another title nobody made it, unless the user did; of nobody it is
+    // nothing.
     double.insert("title", "Buy milk");
+    app.put_back(&todos, &double).await;
+    app.finds(&[("todo_unexpected", second)]).await;
+    double.insert("createdBy", "somebody");
+    app.put_back(&todos, &double).await;
+    app.finds(&[("todo_unexpected", second)]).await;
+    double.insert("createdBy", "user");
+    app.put_back(&todos, &double).await;
+    app.is_clean().await;
+    // The user's own may be titled like the welcome todo.
+    double.insert("title", "Welcome to the App");
     app.put_back(&todos, &double).await;
     app.is_clean().await;
     double.insert("userId", binary(Uuid::new_v4()));
@@ -112,5 +123,56 @@ async fn every_tampering_with_a_todo_is_named() {
     app.is_clean().await;
     app.put_back(&todos, &before).await;
     assert_eq!(one.todo, TodoId::welcome(one.user));
+    app.finish().await;
+}
+
+/// What the todo service writes when a user deletes or renames the welcome
+/// todo excuses exactly that.
+#[tokio::test]
+async fn only_what_the_todo_service_noted_excuses_a_deleted_or_renamed_todo() {
+    let app = App::start().await;
+    let all = app.finished(2).await;
+    let (todos, inbox, one) = (app.todos().await, app.inbox().await, all[0]);
+    let by_id = || Finished::by_id(one.todo.uuid());
+    let of_event = || doc! { "eventId": binary(one.event.uuid()) };
+
+    // A note while the todo is there.
+    let note = || doc! { "todoDeletedAt": DateTime::now() };
+    let unnoted = app.set(&inbox, of_event(), note()).await;
+    app.finds(&[("todo_returned", one.todo)]).await;
+    // Without the todo it is what a deletion leaves.
+    let todo = app.take(&todos, by_id()).await;
+    app.is_clean().await;
+    // A note that is no time excuses nothing.
+    app.set(&inbox, of_event(), doc! { "todoDeletedAt": "today" }).await;
+    app.finds(&[("todo_missing", one.todo.to_string()), ("inbox_altered", one.event.to_string())])
+        .await;
+    app.put_back(&inbox, &unnoted).await;
+    app.finds(&[("todo_missing", one.todo)]).await;
+    // Nor does another user's.
+    let of_other = doc! { "eventId": binary(all[1].event.uuid()) };
+    let other = app.set(&inbox, of_other, note()).await;
+    app.finds(&[("todo_missing", one.todo), ("todo_returned", all[1].todo)]).await;
+    app.put_back(&inbox, &other).await;
+    app.put_back(&todos, &todo).await;
+    app.is_clean().await;
+
+    let born = todo.get_datetime("createdAt").unwrap();
+    let later = DateTime::from_millis(born.timestamp_millis() + 1);
+    for (fields, excused) in [
+        (doc! { "title": "Mine", "updatedAt": later, "version": 2_i64 }, true),
+        (doc! { "title": "Mine", "updatedAt": later }, false),
+        (doc! { "title": "Mine", "updatedAt": later, "version": 1_i64 }, false),
+        (doc! { "title": "Mine", "version": 2_i64 }, false),
+        (doc! { "createdBy": "user" }, false),
+    ] {
+        app.set(&todos, by_id(), fields.clone()).await;
+        if excused {
+            app.is_clean().await;
+        } else {
+            app.finds(&[("todo_altered", one.todo)]).await;
+        }
+        app.put_back(&todos, &todo).await;
+    }
     app.finish().await;
 }

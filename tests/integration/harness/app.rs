@@ -13,6 +13,9 @@ use uuid::Uuid;
 use super::eventually::{dwindles, eventually};
 use super::servers::{ONBOARD, shared_servers};
 
+/// The password of those whose password does not matter.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
 /// How an application differs from the plain one.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -144,7 +147,7 @@ impl App {
     pub(crate) async fn prepare(host: &Servers, places: Places, options: Options) -> Self {
         let id = Uuid::new_v4().simple().to_string()[..12].to_owned();
         let mut app = Self {
-            env: environment(&id, &places, &options),
+            env: environment(host, &id, &places, &options),
             id,
             places,
             http: reqwest::Client::new(),
@@ -177,6 +180,10 @@ impl App {
         if options.failing == Some(service) {
             env.push(("MONGODB_URI", &named));
         }
+        // The first of the four, so its port is known.
+        let auth = self.ports.get("auth").copied().unwrap_or(port);
+        let jwks = format!("http://127.0.0.1:{auth}/.well-known/jwks.json");
+        env.push(("JWKS_URL", &jwks));
         let its_own: Vec<(&str, String)> = options
             .env_for
             .iter()
@@ -223,7 +230,7 @@ impl App {
     pub(crate) async fn post_register(&self, email: &str) -> reqwest::Response {
         self.http
             .post(format!("{}/api/v1/auth/register", self.url("auth")))
-            .json(&json!({ "email": email, "password": "correct horse battery" }))
+            .json(&json!({ "email": email, "password": PASSWORD }))
             .send()
             .await
             .unwrap()
@@ -299,7 +306,12 @@ impl App {
     }
 }
 
-fn environment(id: &str, places: &Places, options: &Options) -> Vec<(String, String)> {
+fn environment(
+    host: &Servers,
+    id: &str,
+    places: &Places,
+    options: &Options,
+) -> Vec<(String, String)> {
     let Places { mongodb_uri, amqp_address, temporal_address, .. } = places;
     let mut env: Vec<(String, String)> = [
         ("MONGODB_URI", mongodb_uri.clone()),
@@ -313,6 +325,9 @@ fn environment(id: &str, places: &Places, options: &Options) -> Vec<(String, Str
         ("ARGON2_MEMORY_KIB", "8".to_owned()),
         ("ARGON2_ITERATIONS", "1".to_owned()),
         ("ONBOARD_LOG_FORMAT", "json".to_owned()),
+        ("ONBOARD_ENVIRONMENT", "local".to_owned()),
+        ("AUTH_SECRET_FILE", host.home().secret_file().display().to_string()),
+        ("RATE_LIMIT_EXEMPT", "127.0.0.0/8,::1/128".to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();

@@ -114,8 +114,14 @@ impl Record {
             Some(_) => None,
         };
         self.missing.extend(missing.map(str::to_owned));
-        if self.todo.is_none() {
-            self.missing.push("no welcome todo of this user".to_owned());
+        let deleted = self.inbox.as_ref().is_some_and(|inbox| inbox.todo_deleted_at.is_some());
+        match (&self.todo, deleted) {
+            (Some(_), false) => (),
+            (None, true) => self.notes.push("the user has deleted the welcome todo".to_owned()),
+            (None, false) => self.missing.push("no welcome todo of this user".to_owned()),
+            (Some(_), true) => self.missing.push(
+                "no end of the welcome todo: its deletion is noted, and it is there".to_owned(),
+            ),
         }
     }
 

@@ -181,6 +181,7 @@ fn read_inbox(found: &Document) -> InboxRecord {
         todo_id: found.get("todoId").and_then(uuid).map(TodoId::from),
         processed_at: time(found, "processedAt"),
         acknowledged_at: time(found, "acknowledgedAt"),
+        todo_deleted_at: time(found, "todoDeletedAt"),
     }
 }
 

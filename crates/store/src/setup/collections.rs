@@ -3,6 +3,8 @@
 //! The validators are the last line: no code path inserts a row that the
 //! system cannot read, or makes one of a row that it could.
 
+mod accounts;
+
 use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
@@ -28,6 +30,11 @@ pub async fn prepare_collections(mongo: &Mongo) -> Result<(), SetupError> {
     collection(auth, "users", users()).await?;
     collection(auth, "outbox", outbox()).await?;
     collection(auth, "redrives", redrives()).await?;
+    collection(auth, "idempotency_keys", accounts::idempotency_keys()).await?;
+    collection(auth, "sessions", accounts::sessions()).await?;
+    collection(auth, "refresh_tokens", accounts::refresh_tokens()).await?;
+    collection(auth, "signing_keys", accounts::signing_keys()).await?;
+    collection(auth, "role_changes", accounts::role_changes()).await?;
     collection(todo, "processed_events", processed_events()).await?;
     collection(todo, "todos", todos()).await?;
     let pending = doc! { "status": "PENDING" };
@@ -39,9 +46,17 @@ pub async fn prepare_collections(mongo: &Mongo) -> Result<(), SetupError> {
     index(auth, "outbox", doc! { "quarantinedAt": 1 }, partial(quarantined)).await?;
     index(auth, "outbox", doc! { "aggregateId": 1 }, IndexOptions::default()).await?;
     index(auth, "redrives", doc! { "eventId": 1 }, IndexOptions::default()).await?;
+    index(auth, "idempotency_keys", doc! { "expiresAt": 1 }, expired()).await?;
+    index(auth, "sessions", doc! { "expiresAt": 1 }, expired()).await?;
+    index(auth, "refresh_tokens", doc! { "expiresAt": 1 }, expired()).await?;
+    index(auth, "signing_keys", doc! { "goneFrom": 1 }, expired()).await?;
+    index(auth, "signing_keys", doc! { "first": 1 }, one(doc! { "first": true })).await?;
+    index(auth, "role_changes", doc! { "userId": 1 }, IndexOptions::default()).await?;
     index(todo, "processed_events", doc! { "eventId": 1 }, unique()).await?;
     index(todo, "processed_events", doc! { "processedAt": 1 }, partial(unnoted)).await?;
-    index(todo, "todos", doc! { "userId": 1, "_id": 1 }, IndexOptions::default()).await
+    index(todo, "processed_events", doc! { "todoId": 1 }, IndexOptions::default()).await?;
+    let listed = doc! { "userId": 1, "createdAt": -1, "_id": -1 };
+    index(todo, "todos", listed, IndexOptions::default()).await
 }
 
 async fn collection(
@@ -94,6 +109,17 @@ fn partial(filter: Document) -> IndexOptions {
     IndexOptions::builder().partial_filter_expression(filter).build()
 }
 
+/// At most one document of those in the filter.
+fn one(filter: Document) -> IndexOptions {
+    IndexOptions::builder().unique(true).partial_filter_expression(filter).build()
+}
+
+/// Removed by the server once the time in the field has come. What has expired
+/// counts for nothing before that, too.
+fn expired() -> IndexOptions {
+    IndexOptions::builder().expire_after(Duration::ZERO).build()
+}
+
 fn users() -> Document {
     doc! {
         "bsonType": "object",
@@ -104,6 +130,7 @@ fn users() -> Document {
             "emailCanonical": { "bsonType": "string", "minLength": 3, "maxLength": 512 },
             "passwordHash": { "bsonType": "string", "pattern": "^\\$argon2id\\$" },
             "createdAt": { "bsonType": "date" },
+            "roles": { "bsonType": "array", "items": { "enum": ["user", "admin"] } },
         },
     }
 }
@@ -175,6 +202,7 @@ fn processed_events() -> Document {
             "todoId": uuid(),
             "processedAt": { "bsonType": "date" },
             "acknowledgedAt": { "bsonType": ["date", "null"] },
+            "todoDeletedAt": { "bsonType": "date" },
         },
     }
 }
@@ -190,6 +218,8 @@ fn todos() -> Document {
             "completed": { "bsonType": "bool" },
             "createdAt": { "bsonType": "date" },
             "updatedAt": { "bsonType": "date" },
+            "version": { "bsonType": ["int", "long"], "minimum": 1 },
+            "createdBy": { "enum": ["user"] },
         },
     }
 }

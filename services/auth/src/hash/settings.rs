@@ -8,7 +8,15 @@ use onboard_runtime::Problems;
 
 /// Equally strong least pairs of memory (KiB) and iterations (OWASP Password
 /// Storage Cheat Sheet, argon2id).
-const FLOOR: [(u32, u32); 5] = [(47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5)];
+pub(super) const FLOOR: [(u32, u32); 5] =
+    [(47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5)];
+
+/// The most a hash may ask for, by settings or by a stored hash.
+pub(super) const MEMORY_KIB_MAX: u32 = 1_048_576;
+pub(super) const ITERATIONS_MAX: u32 = 64;
+pub(super) const LANES_MAX: u32 = 16;
+/// KiB times passes: some seconds of one CPU.
+pub(super) const WORK_MAX: u64 = 4 * 1_048_576;
 
 /// Settings of password hashing.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -54,22 +62,35 @@ impl HashArgs {
         Some(HashConfig { params: params?, threads: threads as usize, queue: queue as usize })
     }
 
+    /// Says what may not be used in production.
+    pub(crate) fn refuse_in_production(&self, problems: &mut Problems) {
+        if self.insecure_hashing.as_deref() == Some("yes") {
+            problems.push("ONBOARD_INSECURE_HASHING", "is refused in production");
+        }
+    }
+
     fn params(&self, problems: &mut Problems) -> Option<Params> {
         let memory = self.argon2_memory_kib.as_deref();
-        let memory = problems.number_or("ARGON2_MEMORY_KIB", memory, 19_456, 8..=1_048_576);
+        let memory = problems.number_or("ARGON2_MEMORY_KIB", memory, 19_456, 8..=MEMORY_KIB_MAX);
         let iterations = self.argon2_iterations.as_deref();
-        let iterations = problems.number_or("ARGON2_ITERATIONS", iterations, 2, 1..=64);
+        let iterations = problems.number_or("ARGON2_ITERATIONS", iterations, 2, 1..=ITERATIONS_MAX);
         let lanes = self.argon2_parallelism.as_deref();
-        let lanes = problems.number_or("ARGON2_PARALLELISM", lanes, 1, 1..=16);
+        let lanes = problems.number_or("ARGON2_PARALLELISM", lanes, 1, 1..=LANES_MAX);
         let insecure = self.insecure(problems);
         let enough = FLOOR.iter().any(|&(m, t)| memory >= m && iterations >= t);
         match (enough, insecure) {
             (true, _) => (),
-            (false, true) => tracing::warn!(memory, iterations, "passwords are hashed weakly"),
+            (false, true) => {
+                problems.warn("ONBOARD_INSECURE_HASHING", "passwords are hashed weakly");
+            }
             (false, false) => problems.push(
                 "ARGON2_MEMORY_KIB",
                 format!("{memory} KiB with {iterations} iterations is too weak to keep passwords"),
             ),
+        }
+        if u64::from(memory) * u64::from(iterations) > WORK_MAX {
+            let text = format!("{memory} KiB with {iterations} iterations takes too long");
+            problems.push("ARGON2_MEMORY_KIB", text);
         }
         Params::new(memory, iterations, lanes, None)
             .map_err(|error| problems.push("ARGON2_MEMORY_KIB", error))
@@ -119,6 +140,8 @@ mod tests {
         assert!(check("8", "1", "yes").is_ok());
         assert!(check("8", "1", "true").unwrap_err().contains("must be yes or no"));
         assert!(check("7", "1", "yes").unwrap_err().contains("must lie between"));
+        assert!(check("1048576", "4", "no").is_ok());
+        assert!(check("1048576", "5", "no").unwrap_err().contains("takes too long"));
     }
 
     #[test]

@@ -9,10 +9,8 @@ use onboard_operator::redrive::Told;
 use onboard_operator::{Item, Order, Outcome, Report, Selection};
 use onboard_runtime::exit;
 
+use super::actor::ActorArgs;
 use super::operate::{OperateArgs, complain, duration, print, run as operate};
-
-/// Where the kernel says what this machine is called.
-const HOSTNAME: &str = "/proc/sys/kernel/hostname";
 
 /// Arguments of `onboard redrive`.
 #[derive(Debug, clap::Args)]
@@ -52,11 +50,8 @@ pub(crate) struct RedriveArgs {
     /// Why. Kept with every act.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Who. Kept with every act. Default: user@host.
-    #[arg(long, value_name = "NAME", env = "ONBOARD_ACTOR")]
-    actor: Option<String>,
-    #[arg(long, env = "USER", hide = true)]
-    user: Option<String>,
+    #[command(flatten)]
+    actor: ActorArgs,
     /// Say what would be done, and do nothing.
     #[arg(long)]
     dry_run: bool,
@@ -83,17 +78,11 @@ impl RedriveArgs {
             older_than: self.older_than,
             limit: self.limit,
             reason: said(&self.reason).unwrap_or_else(|| "not given".to_owned()),
-            actor: said(&self.actor).unwrap_or_else(|| somebody(self.user.as_deref())),
+            actor: self.actor.name(),
             dry_run: self.dry_run,
             discard: self.discard,
         }
     }
-}
-
-fn somebody(user: Option<&str>) -> String {
-    let host = std::fs::read_to_string(HOSTNAME).unwrap_or_default();
-    let host = if host.trim().is_empty() { "localhost" } else { host.trim() };
-    format!("{}@{host}", user.unwrap_or("unknown"))
 }
 
 /// Redrives; done only when nothing that was asked for is left.

@@ -86,7 +86,11 @@ pub(crate) fn configure<C>(
     let mut problems = Problems::default();
     let format = log.check(&mut problems);
     let config = check(&mut problems);
+    let warnings = problems.take_warnings();
     let config = problems.finish(config)?;
     telemetry::install(format, log.log_filter.as_deref());
+    for warning in warnings {
+        tracing::warn!(warning, "a setting should be looked at");
+    }
     Ok(config)
 }

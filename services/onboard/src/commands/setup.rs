@@ -1,16 +1,18 @@
-//! `onboard setup`: prepares MongoDB, RabbitMQ and Temporal. Safe to repeat
-//! and to run twice at once.
+//! `onboard setup`: prepares MongoDB, RabbitMQ and Temporal, and makes the first
+//! signing key. Safe to repeat and to run twice at once.
 
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use onboard_auth::keys::manage::{ManageError, Manager};
 use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_runtime::availability::chain;
-use onboard_runtime::{Backoff, Problems, exit};
-use onboard_store::{MongoArgs, MongoConfig};
+use onboard_runtime::{Backoff, Problems, Secret, SecretArgs, exit};
+use onboard_store::{Mongo, MongoArgs, MongoConfig};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 
+use super::keys;
 use super::service::{LogArgs, configure};
 
 /// Where the servers are, and how long to wait for them.
@@ -27,11 +29,14 @@ pub(crate) struct SetupArgs {
     #[command(flatten)]
     temporal: TemporalArgs,
     #[command(flatten)]
+    secret: SecretArgs,
+    #[command(flatten)]
     log: LogArgs,
 }
 
 struct SetupConfig {
     wait: Duration,
+    secret: Secret,
     mongo: MongoConfig,
     broker: BrokerConfig,
     temporal: TemporalConfig,
@@ -48,22 +53,44 @@ impl SetupArgs {
         let mongo = self.mongo.check(problems);
         let broker = self.broker.check(problems);
         let temporal = self.temporal.check(problems);
-        mongo.zip(broker).zip(temporal).map(|((mongo, broker), temporal)| SetupConfig {
+        let secret = self.secret.check(problems);
+        Some(SetupConfig {
             wait,
-            mongo,
-            broker,
-            temporal,
+            secret: secret?,
+            mongo: mongo?,
+            broker: broker?,
+            temporal: temporal?,
         })
     }
 }
 
-/// Prepares the three servers, at the same time.
+/// Prepares the three servers, at the same time, then the signing key.
 pub(crate) fn run(args: SetupArgs) -> anyhow::Result<ExitCode> {
     let log = args.log.clone();
     let config = configure(&log, |problems| args.check(problems))?;
-    let prepared = tokio::runtime::Runtime::new()?.block_on(prepare(&config));
-    let code = if prepared { exit::DONE } else { exit::UNAVAILABLE };
+    let code = tokio::runtime::Runtime::new()?.block_on(async {
+        if prepare(&config).await { make_key(&config).await } else { exit::UNAVAILABLE }
+    });
     Ok(ExitCode::from(code))
+}
+
+/// The first key that signs access tokens, unless there is one.
+async fn make_key(config: &SetupConfig) -> u8 {
+    let made = match Mongo::new(&config.mongo).await {
+        Ok(mongo) => Manager::new(&mongo, config.secret.clone()).ensure().await,
+        Err(error) => Err(ManageError::Store(error)),
+    };
+    match made {
+        Ok(made) => {
+            let what = if made { "made" } else { "there" };
+            say(&format!("{:<10}ready: the signing key is {what}", "keys"));
+            exit::DONE
+        }
+        Err(error) => {
+            say(&format!("{:<10}not ready: {}", "keys", chain(&error)));
+            keys::code(&error)
+        }
+    }
 }
 
 async fn prepare(config: &SetupConfig) -> bool {

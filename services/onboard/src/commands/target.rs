@@ -1,6 +1,8 @@
 //! Which system a tool acts on: the servers that the settings name, else those
 //! of the `onboard up` that runs on the home.
 
+use std::path::PathBuf;
+
 use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_runtime::telemetry::{self, LogFormat};
 use onboard_runtime::{ConfigError, Problems};
@@ -70,6 +72,13 @@ impl TargetArgs {
         let filter = self.log_filter.as_deref().unwrap_or(LOG_FILTER);
         telemetry::install(LogFormat::Auto, Some(filter));
         Ok(target)
+    }
+
+    /// The file of the local stack's secret, where a tool acts on that stack.
+    pub(crate) fn local_secret(&self) -> Option<PathBuf> {
+        let home = &self.home.home;
+        let local = !self.names_a_server() && Home::running(home).is_some();
+        local.then(|| Home::secret_of(home))
     }
 
     fn names_a_server(&self) -> bool {

@@ -1,0 +1,16 @@
+//! The machine-readable side of the contract: JSON Schema (2020-12) of what
+//! crosses the broker, and the AsyncAPI 3.0 document that ties it together.
+//!
+//! They are documents, not code: nothing is validated with them at run time.
+//! The tests in `tests/integration/schemas` hold them against real messages,
+//! against the names in [`crate::names`], and against the released baseline.
+
+/// The body of `USER_REGISTERED`.
+pub const USER_REGISTERED: &str = include_str!("../schemas/user-registered.v1.json");
+/// Its headers.
+pub const USER_REGISTERED_HEADERS: &str =
+    include_str!("../schemas/user-registered-headers.v1.json");
+/// The headers of a dead letter.
+pub const DEAD_LETTER_HEADERS: &str = include_str!("../schemas/dead-letter-headers.v1.json");
+/// The AsyncAPI document.
+pub const ASYNCAPI: &str = include_str!("../asyncapi.json");

@@ -1,0 +1,192 @@
+//! The settings of a service's side to the Internet: proxies, limits by
+//! address, connections, origins.
+
+use onboard_runtime::{Environment, Problems};
+
+use crate::connections::Bounds;
+use crate::cors::Origins;
+use crate::limit::{AddressLimits, Limit};
+use crate::network::Networks;
+use std::time::Duration;
+
+/// Requests of one address to everything that has no limit of its own: bursts
+/// of 300, then 50 in a second.
+const API: Limit = Limit::at(300, Duration::from_secs(6));
+const PER_ADDRESS: u32 = 256;
+const IN_ALL: u32 = 8192;
+
+/// Settings of the side to the Internet.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Edge")]
+pub struct EdgeArgs {
+    /// Networks of our own proxies, such as `10.0.0.0/8,2001:db8::/32`. What
+    /// they say in X-Forwarded-For or Forwarded is believed. Default: none.
+    #[arg(long, env = "TRUSTED_PROXIES")]
+    pub trusted_proxies: Option<String>,
+    /// Requests of one client address to all that has no limit of its own,
+    /// as `300/6s`: 300 at once, and as many again within 6 seconds; `off`
+    /// for no limit. Default: 300/6s.
+    #[arg(long, env = "RATE_LIMIT_API")]
+    pub rate_limit_api: Option<String>,
+    /// Networks whose clients no limit by address holds for; limits by account
+    /// always do. Default: none.
+    #[arg(long, env = "RATE_LIMIT_EXEMPT")]
+    pub rate_limit_exempt: Option<String>,
+    /// Open connections of one address, 1 to 65536; more are closed at once.
+    /// Trusted proxies and exempt networks have no such limit. Default: 256.
+    #[arg(long, env = "CONNECTIONS_PER_ADDRESS")]
+    pub connections_per_address: Option<String>,
+    /// Open connections in all, 1 to 65536; more wait. Default: 8192.
+    #[arg(long, env = "CONNECTIONS_MAX")]
+    pub connections_max: Option<String>,
+    /// Origins whose pages may use the API in a browser, such as
+    /// `https://app.example.com`, with commas between them; `*` for all, which
+    /// production refuses. Default: none.
+    #[arg(long, env = "CORS_ORIGINS")]
+    pub cors_origins: Option<String>,
+}
+
+/// Checked settings of the side to the Internet.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    pub(crate) proxies: Networks,
+    pub(crate) exempt: Networks,
+    pub(crate) bounds: Bounds,
+    pub(crate) origins: Origins,
+    limits: Vec<(&'static str, &'static [&'static str], Limit)>,
+    api: Limit,
+}
+
+/// For what only machines of ours ask: health and metrics.
+impl Default for Edge {
+    fn default() -> Self {
+        Self {
+            proxies: Networks::default(),
+            exempt: Networks::default(),
+            bounds: Bounds::new(PER_ADDRESS, IN_ALL),
+            origins: Origins::None,
+            limits: Vec::new(),
+            api: Limit::Off,
+        }
+    }
+}
+
+impl EdgeArgs {
+    /// Checks the settings.
+    pub fn check(&self, environment: Environment, problems: &mut Problems) -> Edge {
+        let proxies = self.trusted_proxies.as_deref();
+        let exempt = self.rate_limit_exempt.as_deref();
+        let origins = self.cors_origins.as_deref();
+        let per_address = self.connections_per_address.as_deref();
+        let in_all = self.connections_max.as_deref();
+        let bounds = Bounds::new(
+            problems.number_or("CONNECTIONS_PER_ADDRESS", per_address, PER_ADDRESS, 1..=65_536),
+            problems.number_or("CONNECTIONS_MAX", in_all, IN_ALL, 1..=65_536),
+        );
+        let edge = Edge {
+            proxies: problems.parse_or("TRUSTED_PROXIES", proxies, Networks::default()),
+            exempt: problems.parse_or("RATE_LIMIT_EXEMPT", exempt, Networks::default()),
+            bounds,
+            origins: problems.parse_or("CORS_ORIGINS", origins, Origins::None),
+            limits: Vec::new(),
+            api: problems.parse_or("RATE_LIMIT_API", self.rate_limit_api.as_deref(), API),
+        };
+        if environment == Environment::Production {
+            edge.refuse_in_production(problems);
+        }
+        edge
+    }
+}
+
+impl Edge {
+    /// Limits requests of one address to these paths, instead of the general
+    /// limit.
+    #[must_use]
+    pub fn limit(
+        mut self,
+        policy: &'static str,
+        paths: &'static [&'static str],
+        limit: Limit,
+    ) -> Self {
+        self.limits.push((policy, paths, limit));
+        self
+    }
+
+    pub(crate) fn address_limits(&self) -> AddressLimits {
+        let limits = self
+            .limits
+            .iter()
+            .fold(AddressLimits::new(self.exempt.clone()), |limits, (policy, paths, limit)| {
+                limits.with(policy, paths, *limit)
+            });
+        limits.with("api-address", &[], self.api)
+    }
+
+    /// A limit that is off is the operator's word; these are slips.
+    fn refuse_in_production(&self, problems: &mut Problems) {
+        if self.origins == Origins::Any {
+            problems.push("CORS_ORIGINS", "* is refused in production: name the origins");
+        }
+        if self.proxies.has_everyone() {
+            let why = "the whole Internet is refused in production: anyone could say who they are";
+            problems.push("TRUSTED_PROXIES", why);
+        }
+        if self.exempt.has_everyone() {
+            let why = "the whole Internet is refused in production: turn limits off by name";
+            problems.push("RATE_LIMIT_EXEMPT", why);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(args: &EdgeArgs, environment: Environment) -> String {
+        let mut problems = Problems::default();
+        args.check(environment, &mut problems);
+        problems.finish(Some(())).map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn every_problem_is_said_at_once() {
+        let junk = || Some("junk".to_owned());
+        let args = EdgeArgs {
+            trusted_proxies: junk(),
+            rate_limit_api: junk(),
+            rate_limit_exempt: junk(),
+            connections_per_address: Some("0".into()),
+            connections_max: junk(),
+            cors_origins: junk(),
+        };
+        let text = problems(&args, Environment::Local);
+        for setting in [
+            "TRUSTED_PROXIES",
+            "RATE_LIMIT_API",
+            "RATE_LIMIT_EXEMPT",
+            "CONNECTIONS_PER_ADDRESS",
+            "CONNECTIONS_MAX",
+            "CORS_ORIGINS",
+        ] {
+            assert!(text.contains(setting), "{setting}: {text}");
+        }
+    }
+
+    #[test]
+    fn production_refuses_what_opens_everything_and_local_does_not() {
+        let args = EdgeArgs {
+            trusted_proxies: Some("0.0.0.0/0".into()),
+            rate_limit_exempt: Some("10.0.0.0/8,::/0".into()),
+            cors_origins: Some("*".into()),
+            rate_limit_api: Some("off".into()),
+            ..EdgeArgs::default()
+        };
+        let text = problems(&args, Environment::Production);
+        for setting in ["TRUSTED_PROXIES", "RATE_LIMIT_EXEMPT", "CORS_ORIGINS"] {
+            assert!(text.contains(setting), "{setting}: {text}");
+        }
+        assert!(!text.contains("RATE_LIMIT_API"), "{text}");
+        assert_eq!(problems(&args, Environment::Local), "");
+        assert_eq!(problems(&EdgeArgs::default(), Environment::Production), "");
+    }
+}

@@ -1,0 +1,81 @@
+//! Where a process runs: in production, unless it is told otherwise.
+
+use std::str::FromStr;
+
+use crate::Problems;
+
+/// Where a process runs. Production refuses what only the local stack may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Environment {
+    /// Anything but a developer's machine.
+    #[default]
+    Production,
+    /// The local stack, its containers and the tests.
+    Local,
+}
+
+/// Setting of the environment.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct EnvironmentArgs {
+    /// `production`, which refuses well-known secrets, guest/guest and a
+    /// write concern that can lose data, or `local`. Default: production.
+    #[arg(long = "environment", env = "ONBOARD_ENVIRONMENT")]
+    pub environment: Option<String>,
+}
+
+impl FromStr for Environment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "production" => Ok(Self::Production),
+            "local" => Ok(Self::Local),
+            other => Err(format!("{other:?} is neither production nor local")),
+        }
+    }
+}
+
+impl Environment {
+    /// Whether what only the local stack may use is refused.
+    #[must_use]
+    pub const fn is_production(self) -> bool {
+        match self {
+            Self::Production => true,
+            Self::Local => false,
+        }
+    }
+}
+
+impl EnvironmentArgs {
+    /// As the variable or the flag says it.
+    #[must_use]
+    pub fn local() -> Self {
+        Self { environment: Some("local".to_owned()) }
+    }
+
+    /// Checks the setting.
+    pub fn check(&self, problems: &mut Problems) -> Environment {
+        let text = self.environment.as_deref();
+        problems.parse_or("ONBOARD_ENVIRONMENT", text, Environment::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_production_unless_it_is_said_to_be_local() {
+        let check = |text: Option<&str>| {
+            let mut problems = Problems::default();
+            let args = EnvironmentArgs { environment: text.map(str::to_owned) };
+            let environment = args.check(&mut problems);
+            problems.finish(Some(environment)).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(None), Ok(Environment::Production));
+        assert_eq!(check(Some("production")), Ok(Environment::Production));
+        assert_eq!(check(Some("local")), Ok(Environment::Local));
+        assert!(check(Some("Local")).unwrap_err().contains("ONBOARD_ENVIRONMENT"));
+        assert!(check(Some("")).is_err());
+    }
+}

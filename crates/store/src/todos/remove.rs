@@ -1,0 +1,86 @@
+//! The removal of a todo, by its user.
+//!
+//! That of the welcome todo is noted on the inbox record in the same
+//! transaction: without the note its absence is a loss, and an event of the user
+//! that comes later would make it anew. Retention keeps a record that has a
+//! note. A record that retention removed before cannot be noted on; what that
+//! leaves open is said in ADR 0021.
+
+use mongodb::bson::{Document, doc};
+use onboard_contract::{TodoId, UserId};
+use onboard_fault::{self as fault, Step, step};
+use onboard_runtime::clock;
+
+use super::{Expected, Todos};
+use crate::StoreError;
+use crate::bson_time::{date, id};
+use crate::mongo::{bounded, transaction};
+
+/// What became of a removal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// The todo is gone.
+    Done,
+    /// The user has no such todo.
+    Unknown,
+    /// The todo is in another version than expected.
+    Stale,
+}
+
+const WHAT: &str = "remove the todo";
+
+impl Todos {
+    /// Removes a todo of the user that is in the expected version.
+    ///
+    /// # Errors
+    /// The store failed. After a time-out it may be gone.
+    pub async fn remove(
+        &self,
+        user: UserId,
+        todo: TodoId,
+        expected: &Expected,
+    ) -> Result<Removed, StoreError> {
+        let filter = expected.of(user, todo);
+        let gone = if todo == TodoId::welcome(user) {
+            bounded(WHAT, self.remove_welcome(user, todo, filter)).await?
+        } else {
+            bounded(WHAT, self.remove_own(filter)).await?
+        };
+        if gone {
+            return Ok(Removed::Done);
+        }
+        let stale = self.is_stale(user, todo, expected).await?;
+        Ok(if stale { Removed::Stale } else { Removed::Unknown })
+    }
+
+    async fn remove_own(&self, filter: Document) -> mongodb::error::Result<bool> {
+        let todos = self.mongo.todos();
+        let removed = step(Step::TodoRemove, async { todos.delete_one(filter).await }).await?;
+        Ok(removed.deleted_count > 0)
+    }
+
+    async fn remove_welcome(
+        &self,
+        user: UserId,
+        todo: TodoId,
+        filter: Document,
+    ) -> mongodb::error::Result<bool> {
+        let (inbox, todos) = (self.mongo.processed_events(), self.mongo.todos());
+        let records = doc! { "todoId": id(todo.uuid()), "userId": id(user.uuid()) };
+        let note = doc! { "$set": { "todoDeletedAt": date(clock::now_ms()) } };
+        let mut session = self.mongo.client().start_session().await?;
+        let gone = transaction(&mut session)
+            .and_run2(async move |session| {
+                let removed = todos.delete_one(filter.clone()).session(&mut *session).await?;
+                if removed.deleted_count == 0 {
+                    return Ok(false);
+                }
+                inbox.update_many(records.clone(), note.clone()).session(&mut *session).await?;
+                fault::before(Step::TodoRemoveCommit).await;
+                Ok(true)
+            })
+            .await?;
+        fault::after(Step::TodoRemoveCommit).await;
+        Ok(gone)
+    }
+}

@@ -1,0 +1,135 @@
+//! The pool from outside.
+
+use argon2::{Argon2, Params, PasswordVerifier};
+
+use super::*;
+
+fn password() -> Password {
+    Password::attempt("correct horse".into())
+}
+
+fn wrong() -> Password {
+    Password::attempt("Correct horse".into())
+}
+
+fn hasher_of(params: Params, threads: usize, queue: usize) -> Hasher {
+    Hasher::new(&HashConfig { params, threads, queue })
+}
+
+fn params(memory: u32, iterations: u32) -> Params {
+    Params::new(memory, iterations, 1, None).unwrap()
+}
+
+fn hasher(threads: usize, queue: usize) -> Hasher {
+    hasher_of(params(64, 1), threads, queue)
+}
+
+#[tokio::test]
+async fn a_hash_verifies_and_is_salted() {
+    let hasher = hasher(2, 2);
+    let (one, two) = tokio::join!(hasher.hash(password()), hasher.hash(password()));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_ne!(one, two);
+    assert!(one.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{one}");
+    // The library's own verifier agrees.
+    let argon2 = Argon2::default();
+    assert!(argon2.verify_password(b"correct horse", one.as_str()).is_ok());
+    assert!(argon2.verify_password(b"Correct horse", one.as_str()).is_err());
+    assert!(hasher.verify(password(), one.clone()).await.unwrap());
+    assert!(!hasher.verify(wrong(), one).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_hash_of_other_parameters_is_verified_with_its_own() {
+    let hasher = hasher(1, 1);
+    let several = [(8, 1, 1), (16, 3, 1), (128, 1, 1), (1024, 2, 2), (33, 2, 4)];
+    for (memory, iterations, lanes) in several {
+        let other = Params::new(memory, iterations, lanes, None).unwrap();
+        let phc = hasher_of(other, 1, 1).hash(password()).await.unwrap();
+        assert!(hasher.verify(password(), phc.clone()).await.unwrap(), "{phc}");
+        assert!(!hasher.verify(wrong(), phc.clone()).await.unwrap(), "{phc}");
+    }
+    let mine = hasher.hash(password()).await.unwrap();
+    assert!(hasher.verify(password(), mine).await.unwrap(), "after larger buffers");
+}
+
+#[tokio::test]
+async fn a_stored_hash_that_asks_for_too_much_is_refused_and_not_obeyed() {
+    let hasher = hasher(1, 1);
+    let good = hasher.hash(password()).await.unwrap();
+    let absurd = ["m=1048577,t=1,p=1", "m=64,t=65,p=1", "m=1048576,t=64,p=1", "m=256,t=1,p=17"];
+    for asked in absurd {
+        let phc = good.replace("m=64,t=1,p=1", asked);
+        let refused = hasher.verify(password(), phc).await.unwrap_err();
+        assert!(
+            matches!(refused, HashError::Failed(HashFailure::Absurd { .. })),
+            "{asked}: {refused:?}"
+        );
+    }
+    let unreadable = [
+        String::new(),
+        "correct horse".to_owned(),
+        good.replace("argon2id", "argon2i"),
+        good.replace("v=19", "v=16"),
+        good.rsplit_once('$').unwrap().0.to_owned(),
+        format!("{good}$x"),
+    ];
+    for phc in unreadable {
+        let refused = hasher.verify(password(), phc.clone()).await.unwrap_err();
+        assert!(
+            matches!(refused, HashError::Failed(HashFailure::Unreadable)),
+            "{phc}: {refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_password_fits_the_decoy_and_it_costs_what_a_hash_costs() {
+    let hasher = hasher(1, 1);
+    assert!(hasher.decoy().starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{}", hasher.decoy());
+    let written = hasher.hash(password()).await.unwrap();
+    assert_eq!(hasher.decoy().len(), written.len());
+    assert!(!hasher.verify(password(), hasher.decoy().to_owned()).await.unwrap());
+    assert!(!hasher.needs_rehash(hasher.decoy()));
+    assert_ne!(
+        hasher.decoy(),
+        Hasher::new(&HashConfig { params: params(64, 1), threads: 1, queue: 1 }).decoy(),
+        "each process has its own"
+    );
+}
+
+#[tokio::test]
+async fn only_a_weaker_hash_is_to_be_replaced() {
+    let old = hasher_of(params(64, 2), 1, 1).hash(password()).await.unwrap();
+    let table =
+        [((64, 2), false), ((65, 2), true), ((64, 3), true), ((63, 2), false), ((64, 1), false)];
+    for ((memory, iterations), weaker) in table {
+        let now = hasher_of(params(memory, iterations), 1, 1);
+        assert_eq!(now.needs_rehash(&old), weaker, "{memory}/{iterations}");
+    }
+    assert!(hasher(1, 1).needs_rehash("nothing to read"));
+}
+
+#[tokio::test]
+async fn beyond_the_queue_the_answer_is_overloaded() {
+    let hasher = hasher(1, 1);
+    let busy = hasher.running.clone().acquire_owned().await.unwrap();
+    let running = hasher.admitted.clone().acquire_owned().await.unwrap();
+    let mut waiting = Box::pin(hasher.hash(password()));
+    assert!(poll_once(waiting.as_mut()).await.is_none(), "it waits");
+    assert!(matches!(hasher.hash(password()).await, Err(HashError::Overloaded)));
+    let verified = hasher.verify(password(), hasher.decoy().to_owned()).await;
+    assert!(matches!(verified, Err(HashError::Overloaded)), "one queue for both");
+    drop(waiting);
+    let waiting = hasher.hash(password());
+    drop((busy, running));
+    assert!(waiting.await.is_ok(), "a place was freed");
+}
+
+async fn poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+        std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
+        std::task::Poll::Pending => std::task::Poll::Ready(None),
+    })
+    .await
+}

@@ -1,0 +1,102 @@
+//! `Idempotency-Key`: a client that does not know whether its request
+//! succeeded sends it again with the same key and hears what became of the
+//! first one (draft-ietf-httpapi-idempotency-key-header).
+//!
+//! Neither the key nor the request is kept: the store gets keyed hashes (HMAC),
+//! under keys derived from the service's secret. A plain hash of a request that
+//! holds a password could be guessed at.
+//!
+//! This process remembers the keys of the requests it works on. Another
+//! process, and this one after a restart, meets the key in the store.
+
+mod header;
+mod in_flight;
+
+use std::time::Duration;
+
+use onboard_http::{Kind, Problem};
+use onboard_runtime::Secret;
+use onboard_store::{KeyRecord, NewKey};
+use ring::hmac;
+use secrecy::ExposeSecret as _;
+
+use crate::email::Email;
+use crate::password::Password;
+pub(crate) use header::IdempotencyKey;
+use in_flight::{InFlight, Place};
+
+/// Makes and compares the hashes, and knows what is in flight here.
+#[derive(Debug)]
+pub(crate) struct IdempotencyKeys {
+    ids: hmac::Key,
+    fingerprints: hmac::Key,
+    lifetime: Duration,
+    in_flight: InFlight,
+}
+
+/// A request with a key, in flight until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) new: NewKey,
+    _place: Place,
+}
+
+impl IdempotencyKeys {
+    pub(crate) fn new(secret: &Secret, lifetime: Duration) -> Self {
+        let key =
+            |purpose| hmac::Key::new(hmac::HMAC_SHA256, secret.derive(purpose).expose_secret());
+        Self {
+            ids: key("idempotency keys"),
+            fingerprints: key("request fingerprints"),
+            lifetime,
+            in_flight: InFlight::default(),
+        }
+    }
+
+    /// Begins a request with this key.
+    ///
+    /// # Errors
+    /// 409 while another one with the key is in flight here.
+    pub(crate) fn begin(
+        &self,
+        key: &IdempotencyKey,
+        email: &Email,
+        password: &Password,
+    ) -> Result<Attempt, Problem> {
+        let id = bytes(hmac::sign(&self.ids, key.as_str().as_bytes()));
+        let place = self.in_flight.enter(id).ok_or(Problem::new(Kind::IdempotencyKeyInFlight))?;
+        let fingerprint = bytes(self.fingerprint(email, password));
+        Ok(Attempt { new: NewKey { id, fingerprint, lifetime: self.lifetime }, _place: place })
+    }
+
+    /// Each part with its length before it, so that no two requests run
+    /// together into the same bytes.
+    fn fingerprint(&self, email: &Email, password: &Password) -> hmac::Tag {
+        let mut content = hmac::Context::with_key(&self.fingerprints);
+        for part in [email.given(), password.expose()] {
+            content.update(&(part.len() as u64).to_be_bytes());
+            content.update(part.as_bytes());
+        }
+        content.sign()
+    }
+}
+
+impl Attempt {
+    /// Whether the record is of the same request; in time that does not depend
+    /// on where they differ.
+    pub(crate) fn is_repeat_of(&self, record: &KeyRecord) -> bool {
+        let (ours, theirs) = (&self.new.fingerprint, &record.fingerprint);
+        let differ = ours.iter().zip(theirs).fold(0, |differ, (a, b)| differ | (a ^ b));
+        std::hint::black_box(differ) == 0 && ours.len() == theirs.len()
+    }
+}
+
+/// A tag of HMAC-SHA-256.
+fn bytes(tag: hmac::Tag) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(tag.as_ref());
+    bytes
+}
+
+#[cfg(test)]
+mod tests;

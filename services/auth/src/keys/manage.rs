@@ -1,0 +1,169 @@
+//! What `onboard setup` and `onboard keys` do with the signing keys.
+//!
+//! Times: a new key is published at once and signs from then on when everybody
+//! has had the time to fetch it; the others go when the last token they signed
+//! has ended.
+
+use std::time::Duration;
+
+use onboard_runtime::{Secret, clock};
+use onboard_store::{KeyRow, Mongo, Removal, SigningKeys, StoreError};
+use onboard_token::{KeyError, LIFETIME_MAX, SigningKey};
+
+use super::open;
+use super::wrap::Wrapper;
+
+/// How long a new key is published before it signs, unless told otherwise:
+/// twice the longest time after which a service fetches the keys again.
+pub const PUBLISHED_BEFORE: Duration = Duration::from_mins(10);
+/// After the last token of a key: clocks that differ, and an auth service that
+/// has not read yet that another key signs.
+const GONE_AFTER: Duration = Duration::from_mins(2);
+
+/// The keys were not changed or shown.
+#[derive(Debug, thiserror::Error)]
+pub enum ManageError {
+    /// MongoDB failed.
+    #[error("the signing keys cannot be had")]
+    Store(#[source] StoreError),
+    /// No key pair could be made.
+    #[error("no signing key could be made")]
+    Key(#[source] KeyError),
+    /// The secret is not the one the keys were wrapped with.
+    #[error(
+        "AUTH_SECRET is not the one that signing key {0} was wrapped with: give the same secret \
+         to setup, auth and keys"
+    )]
+    WrongSecret(String),
+}
+
+/// A key as an operator sees it. Times in ms.
+#[derive(Debug, Clone)]
+pub struct KeyView {
+    /// Its id.
+    pub id: String,
+    /// When it was made.
+    pub created_at_ms: i64,
+    /// From when it signs.
+    pub signs_from_ms: i64,
+    /// From when its tokens are refused; `None`: until another follows.
+    pub gone_from_ms: Option<i64>,
+    /// Whether it is the one that signs now.
+    pub signs: bool,
+    /// Whether the secret opens it.
+    pub opens: bool,
+}
+
+/// Manages the keys.
+#[derive(Debug)]
+pub struct Manager {
+    keys: SigningKeys,
+    secret: Secret,
+}
+
+impl Manager {
+    /// Over a client, with the secret that auth has.
+    #[must_use]
+    pub fn new(mongo: &Mongo, secret: Secret) -> Self {
+        Self { keys: SigningKeys::new(mongo), secret }
+    }
+
+    /// Makes the first key unless there is one; safe to repeat and to run
+    /// twice at once. Returns whether one was made.
+    ///
+    /// # Errors
+    /// See [`ManageError`].
+    pub async fn ensure(&self) -> Result<bool, ManageError> {
+        let rows = self.rows().await?;
+        if !rows.is_empty() {
+            return self.opens_all(&rows).map(|()| false);
+        }
+        let first = self.make(clock::now_ms(), Duration::ZERO)?;
+        let made = self.keys.insert_first(&first).await.map_err(ManageError::Store)?;
+        // The winner of a race may have had another secret.
+        self.opens_all(&self.rows().await?).map(|()| made)
+    }
+
+    /// Every key whose tokens are good, the oldest first.
+    ///
+    /// # Errors
+    /// See [`ManageError`].
+    pub async fn list(&self) -> Result<Vec<KeyView>, ManageError> {
+        let (rows, now_ms) = (self.rows().await?, clock::now_ms());
+        let begun = rows.iter().filter(|row| row.signs_from_ms <= now_ms);
+        let signs = begun.max_by_key(|row| row.signs_from_ms).or(rows.first());
+        let signs = signs.map(|row| row.id.clone());
+        Ok(rows.iter().map(|row| self.view(row, signs.as_deref())).collect())
+    }
+
+    /// A new key, published now and signing after `wait`; the others end.
+    ///
+    /// # Errors
+    /// See [`ManageError`].
+    pub async fn rotate(&self, wait: Duration) -> Result<Vec<KeyView>, ManageError> {
+        self.opens_all(&self.rows().await?)?;
+        let new = self.make(clock::now_ms(), wait)?;
+        let gone_from_ms = new.signs_from_ms.saturating_add(millis(LIFETIME_MAX + GONE_AFTER));
+        self.keys.rotate(&new, gone_from_ms).await.map_err(ManageError::Store)?;
+        self.list().await
+    }
+
+    /// Removes a key at once: its tokens are refused. There is always one that
+    /// signs afterwards, and it may be a fresh one: unless `new_secret` says
+    /// that the secret was changed on purpose, it must be that of the others.
+    ///
+    /// # Errors
+    /// See [`ManageError`].
+    pub async fn remove(&self, id: &str, new_secret: bool) -> Result<Removal, ManageError> {
+        if !new_secret {
+            self.opens_all(&self.rows().await?)?;
+        }
+        let spare = self.make(clock::now_ms(), Duration::ZERO)?;
+        self.keys.remove(id, &spare).await.map_err(ManageError::Store)
+    }
+
+    async fn rows(&self) -> Result<Vec<KeyRow>, ManageError> {
+        self.keys.list(clock::now_ms()).await.map_err(ManageError::Store)
+    }
+
+    /// A key under another secret than the others' would be of no use to auth.
+    fn opens_all(&self, rows: &[KeyRow]) -> Result<(), ManageError> {
+        match rows.iter().find(|row| !self.opens(row)) {
+            None => Ok(()),
+            Some(row) => Err(ManageError::WrongSecret(row.id.clone())),
+        }
+    }
+
+    fn opens(&self, row: &KeyRow) -> bool {
+        Wrapper::new(&self.secret).is_some_and(|wrapper| open(&wrapper, row).is_some())
+    }
+
+    fn view(&self, row: &KeyRow, signs: Option<&str>) -> KeyView {
+        KeyView {
+            id: row.id.clone(),
+            created_at_ms: row.created_at_ms,
+            signs_from_ms: row.signs_from_ms,
+            gone_from_ms: row.gone_from_ms,
+            signs: signs == Some(row.id.as_str()),
+            opens: self.opens(row),
+        }
+    }
+
+    fn make(&self, now_ms: i64, wait: Duration) -> Result<KeyRow, ManageError> {
+        let private = SigningKey::generate().map_err(ManageError::Key)?;
+        let key = SigningKey::read(&private).map_err(ManageError::Key)?;
+        let wrapped = Wrapper::new(&self.secret).and_then(|w| w.wrap(key.id(), &private));
+        Ok(KeyRow {
+            id: key.id().to_owned(),
+            public_key: key.public().as_bytes().to_vec(),
+            wrapped_key: wrapped.ok_or(ManageError::Key(KeyError::Random))?,
+            created_at_ms: now_ms,
+            signs_from_ms: now_ms.saturating_add(millis(wait)),
+            gone_from_ms: None,
+        })
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

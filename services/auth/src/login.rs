@@ -1,0 +1,145 @@
+//! `POST /api/v1/auth/login`: a session for whoever knows the password.
+//!
+//! An unknown address, a malformed one and a wrong password are one case:
+//! each costs one look into the database and one argon2 verification, and the
+//! answer is the same. When the process dies before the session's commit,
+//! nothing has happened; after it, there is a session that nobody knows of and
+//! that ends by itself. The client logs in again.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use onboard_contract::UserId;
+use onboard_http::{Client, Fields, JsonObject, Kind, Problem, ProblemBody};
+use onboard_runtime::availability::chain;
+use onboard_store::User;
+use onboard_token::Refusal;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::email::Email;
+use crate::password::Password;
+use crate::routes::App;
+use crate::session::{self, Tokens};
+
+/// What a login sends.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Login)]
+#[expect(dead_code, reason = "it describes the body; `Attempt` reads it")]
+pub(crate) struct LoginBody {
+    email: String,
+    #[schema(format = Password)]
+    password: String,
+}
+
+/// Somebody who says who they are.
+struct Attempt {
+    /// As it came where it is no address; no account has such a one.
+    canonical: String,
+    /// What the throttle counts: the same, or the text that is no address.
+    throttled: String,
+    password: Password,
+}
+
+/// Logs in.
+///
+/// The answer does not tell an unknown address from a wrong password.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/login",
+    tag = "sessions",
+    request_body = LoginBody,
+    responses(
+        (status = 200, description = "A session is open.", body = Tokens),
+        (status = 401, description = "Address and password do not belong together.",
+            body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 429, description = "Too many from this address, or too many failed.",
+            body = ProblemBody<'_>, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn login(
+    State(app): State<Arc<App>>,
+    client: Client,
+    body: Result<JsonObject, Problem>,
+) -> Response {
+    let answered = answer(&app, client, body).await;
+    let outcome = answered.as_ref().map_or_else(|problem| problem.kind().slug(), |_| "success");
+    metrics::counter!("logins_total", "outcome" => outcome).increment(1);
+    answered.map_err(Refusal::from).into_response()
+}
+
+async fn answer(
+    app: &App,
+    client: Client,
+    body: Result<JsonObject, Problem>,
+) -> Result<Tokens, Problem> {
+    let attempt = Attempt::parse(body?.0)?;
+    let admitted = app.throttle.admit_login(&attempt.throttled, client).await?;
+    let user = match judge(app, &attempt).await? {
+        Ok(user) => user,
+        Err(user_id) => {
+            admitted.failed();
+            return Err(refused(user_id));
+        }
+    };
+    admitted.succeeded();
+    strengthen(app, &user, attempt.password).await;
+    session::open(app, &user).await
+}
+
+impl Attempt {
+    fn parse(body: Map<String, Value>) -> Result<Self, Problem> {
+        let mut fields = Fields::new(body);
+        let (email, password) = (fields.string("email"), fields.string("password"));
+        let (email, password) = fields.finish(email.zip(password))?;
+        let parsed = Email::parse(email.clone()).map(|email| email.canonical().to_owned());
+        let (canonical, throttled) = match parsed {
+            Ok(canonical) => (canonical.clone(), canonical),
+            Err(_) => (String::new(), email),
+        };
+        Ok(Self { canonical, throttled, password: Password::attempt(password) })
+    }
+}
+
+/// The user; or whose password it was not, if anybody's.
+async fn judge(app: &App, attempt: &Attempt) -> Result<Result<User, Option<UserId>>, Problem> {
+    let user = app.users.find_by_email(&attempt.canonical).await;
+    let user = user.map_err(|error| app.store_failed(&error))?;
+    app.store_answered();
+    let phc = user.as_ref().map_or(app.hasher.decoy(), |user| user.password_hash.as_str());
+    let verified = app.hasher.verify(attempt.password.clone(), phc.to_owned()).await;
+    let right = verified.map_err(|error| App::hash_failed(&error))?;
+    Ok(match user {
+        Some(user) if right => Ok(user),
+        user => Err(user.map(|user| user.user_id)),
+    })
+}
+
+fn refused(user_id: Option<UserId>) -> Problem {
+    let user_id = user_id.map(tracing::field::display);
+    tracing::info!(user_id, "a login was refused");
+    Problem::new(Kind::InvalidCredentials)
+}
+
+/// Hashes the password again when the settings have risen since. Whatever goes
+/// wrong, the login stands and the next one tries again.
+async fn strengthen(app: &App, user: &User, password: Password) {
+    if !app.hasher.needs_rehash(&user.password_hash) {
+        return;
+    }
+    let outcome = match app.hasher.hash(password).await {
+        Ok(new) => {
+            let replaced = app.users.replace_hash(user.user_id, &user.password_hash, &new).await;
+            replaced.map_err(|error| chain(&error))
+        }
+        Err(error) => Err(chain(&error)),
+    };
+    match outcome {
+        Ok(replaced) => tracing::info!(user_id = %user.user_id, replaced, "hashed again"),
+        Err(error) => {
+            tracing::warn!(user_id = %user.user_id, error, "a password was not hashed again");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What a request does: asks the key, hashes, commits.
+
+use onboard_contract::TraceParent;
+use onboard_http::{Kind, Problem};
+use onboard_store::{Committed, KeyRecord, NewRegistration, RegisterError, Registered, StoreError};
+
+use super::answer::Outcome;
+use super::{Mode, Request};
+use crate::idempotency::Attempt;
+use crate::password::Password;
+use crate::routes::App;
+
+impl Request {
+    /// A repeat is answered before the password is hashed; of two at once that
+    /// both miss the key, the later one meets it in its transaction.
+    pub(super) async fn act(
+        &self,
+        app: &App,
+        password: Password,
+        traceparent: TraceParent,
+    ) -> Result<Outcome, Problem> {
+        if let Some(key) = &self.key {
+            let found = app.registrations.find_key(&key.new).await;
+            if let Some(record) = found.map_err(|error| not_confirmed(app, &error))? {
+                return repeat(app, key, &record);
+            }
+        }
+        let password_hash =
+            app.hasher.hash(password).await.map_err(|error| App::hash_failed(&error))?;
+        let new = NewRegistration {
+            email: self.email.given().to_owned(),
+            email_canonical: self.email.canonical().to_owned(),
+            password_hash,
+            traceparent,
+        };
+        let key = self.key.as_ref();
+        match app.registrations.register(new, key.map(|key| &key.new)).await {
+            Ok(Committed::Now(registered)) => Ok(created(app, registered)),
+            Ok(Committed::Before(record)) => match key {
+                Some(key) => repeat(app, key, &record),
+                // Without a key there is nothing before.
+                None => Err(Problem::new(Kind::Internal)),
+            },
+            Err(RegisterError::EmailTaken) => taken(app, key).await,
+            Err(RegisterError::Store(error)) => Err(not_confirmed(app, &error)),
+        }
+    }
+}
+
+fn created(app: &App, registered: Registered) -> Outcome {
+    app.store_answered();
+    tracing::info!(
+        registration_id = %registered.event_id,
+        user_id = %registered.user_id,
+        "registered"
+    );
+    Outcome::Created(registered)
+}
+
+/// What became of the earlier request, if this is the same one again.
+fn repeat(app: &App, key: &Attempt, record: &KeyRecord) -> Result<Outcome, Problem> {
+    app.store_answered();
+    if !key.is_repeat_of(record) {
+        tracing::info!("an idempotency key came with another request");
+        return Err(Problem::new(Kind::IdempotencyKeyReused));
+    }
+    let Some(registered) = record.registered else {
+        return Ok(Outcome::TakenBefore);
+    };
+    tracing::info!(
+        registration_id = %registered.event_id,
+        user_id = %registered.user_id,
+        "a registration was sent again"
+    );
+    Ok(Outcome::Repeated(registered))
+}
+
+/// Silence has to last: the key's next request is answered like the repeat of
+/// one that was accepted.
+async fn taken(app: &App, key: Option<&Attempt>) -> Result<Outcome, Problem> {
+    app.store_answered();
+    tracing::info!("a registration met a taken address");
+    match (app.mode, key) {
+        (Mode::Explicit, _) | (Mode::Silent { .. }, None) => Ok(Outcome::Taken),
+        (Mode::Silent { .. }, Some(key)) => {
+            let kept = app.registrations.keep_refusal(&key.new).await;
+            match kept.map_err(|error| not_confirmed(app, &error))? {
+                None => Ok(Outcome::Taken),
+                Some(record) => repeat(app, key, &record),
+            }
+        }
+    }
+}
+
+fn not_confirmed(app: &App, error: &StoreError) -> Problem {
+    let problem = app.store_failed(error);
+    if !error.is_retryable() {
+        return problem;
+    }
+    match app.mode {
+        Mode::Explicit => problem.detail(
+            "The registration could not be confirmed. Send it again after the time in \
+             Retry-After, with the same Idempotency-Key if it had one; without one, if the \
+             address is taken by then, it had succeeded.",
+        ),
+        Mode::Silent { .. } => problem.detail(
+            "The registration could not be confirmed. Send it again after the time in \
+             Retry-After.",
+        ),
+    }
+}

@@ -1,0 +1,160 @@
+//! What login and refresh answer: an access token, and the refresh token that
+//! gets the next one.
+//!
+//! A refresh token is 32 random bytes in base64url. Only its SHA-256 is stored;
+//! with that many random bits a slow hash would add nothing.
+
+mod settings;
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use onboard_contract::SessionId;
+use onboard_http::{Kind, Problem};
+use onboard_runtime::clock;
+use onboard_store::{NewSession, NewToken, TokenHash, User};
+use onboard_token::{Role, Subject};
+use ring::digest::{SHA256, digest};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::routes::App;
+pub use settings::{SessionArgs, SessionConfig};
+
+const BYTES: usize = 32;
+
+/// How long sessions and their tokens live.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lifetimes {
+    pub(crate) session: Duration,
+    pub(crate) refresh_token: Duration,
+}
+
+/// A pair of tokens.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tokens)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Tokens {
+    /// For `Authorization: Bearer`.
+    access_token: String,
+    #[schema(pattern = "^Bearer$")]
+    token_type: &'static str,
+    /// How long the access token is good, in seconds.
+    #[schema(minimum = 60, maximum = 900)]
+    expires_in: u64,
+    /// Good once, for the next pair of tokens.
+    refresh_token: String,
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tokens(..)")
+    }
+}
+
+impl IntoResponse for Tokens {
+    /// Every answer has `Cache-Control: no-store` unless it says otherwise.
+    fn into_response(self) -> Response {
+        Json(self).into_response()
+    }
+}
+
+/// A refresh token of one's own making, or one that somebody sent.
+pub(crate) struct RefreshToken(SecretString);
+
+impl RefreshToken {
+    /// A new one.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub(crate) fn make() -> Result<Self, Problem> {
+        let mut bytes = [0; BYTES];
+        if SystemRandom::new().fill(&mut bytes).is_err() {
+            tracing::error!("the system gives no random numbers");
+            return Err(Problem::new(Kind::Internal));
+        }
+        Ok(Self(SecretString::from(URL_SAFE_NO_PAD.encode(bytes))))
+    }
+
+    /// One that was sent; `None` when it cannot be one of ours.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        (bytes.len() == BYTES).then(|| Self(SecretString::from(text.to_owned())))
+    }
+
+    pub(crate) fn hash(&self) -> TokenHash {
+        let digest = digest(&SHA256, self.0.expose_secret().as_bytes());
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest.as_ref());
+        TokenHash(hash)
+    }
+
+    /// As the store keeps it.
+    pub(crate) fn stored(&self, app: &App) -> NewToken {
+        NewToken { hash: self.hash(), idle_ms: millis(app.lifetimes.refresh_token) }
+    }
+}
+
+/// Opens a session for a user who has just proved to be one.
+pub(crate) async fn open(app: &App, user: &User) -> Result<Tokens, Problem> {
+    // Before anything is written: without a key there is nothing to answer.
+    app.can_sign()?;
+    let refresh = RefreshToken::make()?;
+    let new = NewSession {
+        user_id: user.user_id,
+        lifetime_ms: millis(app.lifetimes.session),
+        token: refresh.stored(app),
+    };
+    let opened = app.sessions.open(new).await.map_err(|error| app.store_failed(&error))?;
+    tracing::info!(user_id = %user.user_id, session_id = %opened.session_id, "logged in");
+    issue(app, user, opened.session_id, &refresh)
+}
+
+/// The answer with both tokens.
+pub(crate) fn issue(
+    app: &App,
+    user: &User,
+    session: SessionId,
+    refresh: &RefreshToken,
+) -> Result<Tokens, Problem> {
+    let subject = Subject { user: user.user_id, roles: roles(user), session };
+    let issued = app.signer.sign(&*app.can_sign()?, &subject, clock::now_ms());
+    Ok(Tokens {
+        access_token: issued.token,
+        token_type: "Bearer",
+        expires_in: issued.expires_in_s,
+        refresh_token: refresh.0.expose_secret().to_owned(),
+    })
+}
+
+/// The roles that this version knows.
+pub(crate) fn roles(user: &User) -> Vec<Role> {
+    user.roles.iter().filter_map(|role| role.parse().ok()).collect()
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refresh_token_has_one_spelling_and_only_its_hash_is_kept() {
+        let token = RefreshToken::make().unwrap();
+        let text = token.0.expose_secret().to_owned();
+        assert_eq!(text.len(), 43);
+        assert_eq!(RefreshToken::parse(&text).unwrap().hash(), token.hash());
+        assert_ne!(RefreshToken::make().unwrap().hash(), token.hash());
+        let short = &text[..42];
+        for other in ["", short, &format!("{text}="), &format!("{text}A"), &format!("{text} ")] {
+            assert!(RefreshToken::parse(other).is_none(), "{other}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! `onboard keys`: the keys that sign access tokens. Auth reads them again
+//! every few seconds, so nothing is restarted.
+//!
+//! Each change is one transaction: a crash leaves the keys as they were, or
+//! changed. Run `list` to know.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Subcommand;
+use onboard_auth::keys::manage::{KeyView, ManageError, Manager, PUBLISHED_BEFORE};
+use onboard_http::timestamp::rfc3339;
+use onboard_runtime::availability::chain;
+use onboard_runtime::{Problems, SecretArgs, clock, exit};
+use onboard_store::{Mongo, Removal};
+use serde_json::{Value, json};
+
+use super::actor::ActorArgs;
+use super::operate::{complain, duration, print};
+use super::target::TargetArgs;
+
+/// The longest a new key may wait.
+const WAIT_MAX: Duration = Duration::from_hours(24);
+
+/// Arguments of `onboard keys`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct KeysArgs {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Print one JSON document instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(flatten)]
+    actor: ActorArgs,
+    #[command(flatten)]
+    secret: SecretArgs,
+    #[command(flatten)]
+    target: TargetArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show the keys whose tokens are good.
+    List,
+    /// Make a new key: published at once, signing when everybody knows it. The
+    /// others go when their last token has ended.
+    Rotate {
+        /// Sign with it at once. Services fetch it when they first meet it.
+        #[arg(long, conflicts_with = "after")]
+        now: bool,
+        /// Sign with it after this time, up to 24h. Default: 10m.
+        #[arg(long, value_name = "DURATION", value_parser = wait)]
+        after: Option<Duration>,
+    },
+    /// Remove a key at once, for one that somebody else may have: its tokens
+    /// are refused and their users refresh. There is always a key afterwards.
+    Remove {
+        /// The key's id. It may begin with a hyphen.
+        #[arg(value_name = "KID", allow_hyphen_values = true)]
+        kid: String,
+        /// `AUTH_SECRET` was changed on purpose and does not open the keys that
+        /// are there: remove them one by one.
+        #[arg(long)]
+        new_secret: bool,
+    },
+}
+
+fn wait(text: &str) -> Result<Duration, String> {
+    let wait = duration(text)?;
+    if wait > WAIT_MAX { Err("must be at most 24h".to_owned()) } else { Ok(wait) }
+}
+
+/// Lists or changes the keys.
+pub(crate) fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
+    let KeysArgs { verb, json, actor, mut secret, target } = args;
+    if secret.auth_secret.is_none() && secret.auth_secret_file.is_none() {
+        secret.auth_secret_file = target.local_secret();
+    }
+    let mongo = target.connect()?.mongo;
+    let mut problems = Problems::default();
+    let secret = secret.check(&mut problems);
+    let secret = problems.finish(secret)?;
+    let code = tokio::runtime::Runtime::new()?.block_on(async {
+        let worked = match Mongo::new(&mongo).await {
+            Ok(mongo) => work(&Manager::new(&mongo, secret), verb, json, &actor).await,
+            Err(error) => Err(ManageError::Store(error)),
+        };
+        worked.unwrap_or_else(|error| {
+            complain(&chain(&error));
+            code(&error)
+        })
+    });
+    Ok(ExitCode::from(code))
+}
+
+/// The exit code of a failure: another secret is a matter of configuration.
+pub(crate) const fn code(error: &ManageError) -> u8 {
+    match error {
+        ManageError::Store(_) => exit::UNAVAILABLE,
+        ManageError::WrongSecret(_) => exit::CONFIG,
+        ManageError::Key(_) => exit::NO,
+    }
+}
+
+async fn work(
+    manager: &Manager,
+    verb: Verb,
+    json: bool,
+    actor: &ActorArgs,
+) -> Result<u8, ManageError> {
+    match verb {
+        Verb::List => {}
+        Verb::Rotate { now, after } => {
+            let wait = if now { Duration::ZERO } else { after.unwrap_or(PUBLISHED_BEFORE) };
+            manager.rotate(wait).await?;
+            tracing::info!(actor = actor.name(), "rotated the signing keys");
+        }
+        Verb::Remove { kid, new_secret } => match manager.remove(&kid, new_secret).await? {
+            Removal::Done { signs } => {
+                tracing::info!(actor = actor.name(), kid, signs, "removed a signing key");
+                if !json {
+                    print(&format!(
+                        "{kid} is gone; services that checked tokens with it forget it within \
+                         their JWKS_REFRESH\n"
+                    ));
+                }
+            }
+            Removal::NoKey => {
+                complain("there is no key with this id; `onboard keys list` shows those there are");
+                return Ok(exit::NO);
+            }
+        },
+    }
+    show(&manager.list().await?, json);
+    Ok(exit::DONE)
+}
+
+fn show(keys: &[KeyView], json: bool) {
+    if json {
+        let keys: Vec<Value> = keys.iter().map(document).collect();
+        print(&format!("{:#}\n", json!({ "keys": keys })));
+        return;
+    }
+    let now_ms = clock::now_ms();
+    for key in keys {
+        print(&format!("{:<43}  {}\n", key.id, words(key, now_ms)));
+    }
+    if keys.is_empty() {
+        print("there are no keys: run onboard setup\n");
+    }
+}
+
+fn document(key: &KeyView) -> Value {
+    json!({
+        "kid": key.id,
+        "createdAt": rfc3339(key.created_at_ms),
+        "signsFrom": rfc3339(key.signs_from_ms),
+        "goneFrom": key.gone_from_ms.map(rfc3339),
+        "signs": key.signs,
+        "opens": key.opens,
+    })
+}
+
+fn words(key: &KeyView, now_ms: i64) -> String {
+    let mut words = Vec::new();
+    if key.signs {
+        words.push("signs".to_owned());
+    } else if key.signs_from_ms > now_ms {
+        words.push(format!("signs from {}", rfc3339(key.signs_from_ms)));
+    } else {
+        words.push("checks only".to_owned());
+    }
+    if let Some(gone) = key.gone_from_ms {
+        words.push(format!("gone from {}", rfc3339(gone)));
+    }
+    if !key.opens {
+        words.push("AUTH_SECRET DOES NOT OPEN IT".to_owned());
+    }
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        keys: KeysArgs,
+    }
+
+    #[test]
+    fn an_id_may_begin_with_a_hyphen() {
+        for id in ["c2BYVLIXfKxY", "-2BYVLIXfKxY", "--BYVLIXfKxY"] {
+            for line in [&["keys", "remove", id, "--json"][..], &["keys", "--json", "remove", id]] {
+                let cli = Cli::try_parse_from(line).unwrap();
+                assert!(cli.keys.json, "{line:?}");
+                assert!(matches!(cli.keys.verb, Verb::Remove { kid, .. } if kid == id), "{line:?}");
+            }
+        }
+    }
+}

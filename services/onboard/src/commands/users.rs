@@ -1,0 +1,188 @@
+//! `onboard users`: who has which role. Nobody is an admin unless it is granted
+//! here; each change is recorded with who made it and when.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use onboard_auth::email::Email;
+use onboard_contract::UserId;
+use onboard_http::timestamp::rfc3339;
+use onboard_runtime::availability::chain;
+use onboard_runtime::exit;
+use onboard_store::{Mongo, RoleChange, RoleChanged, StoreError, User, Users};
+use onboard_token::Role;
+use serde_json::{Value, json};
+
+use super::actor::ActorArgs;
+use super::operate::{complain, print};
+use super::target::TargetArgs;
+
+/// Arguments of `onboard users`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct UsersArgs {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Print one JSON document instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(flatten)]
+    actor: ActorArgs,
+    #[command(flatten)]
+    target: TargetArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List users, the youngest first.
+    List {
+        /// Only those with this role.
+        #[arg(long)]
+        role: Option<Role>,
+        /// At most so many.
+        #[arg(long, value_name = "N", default_value_t = 100,
+            value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+    },
+    /// Show one user.
+    Show {
+        /// A user's id or e-mail address.
+        #[arg(value_name = "ID or E-MAIL", value_parser = who)]
+        who: Who,
+    },
+    /// Give a role. Who is logged in has it at the next refresh.
+    Grant {
+        /// A user's id or e-mail address.
+        #[arg(value_name = "ID or E-MAIL", value_parser = who)]
+        who: Who,
+        /// The role.
+        role: Role,
+    },
+    /// Take a role away. Tokens that say otherwise end within 15 minutes.
+    Revoke {
+        /// A user's id or e-mail address.
+        #[arg(value_name = "ID or E-MAIL", value_parser = who)]
+        who: Who,
+        /// The role.
+        role: Role,
+    },
+}
+
+/// A user as an operator names one.
+#[derive(Debug, Clone)]
+enum Who {
+    Id(UserId),
+    Email(String),
+}
+
+fn who(text: &str) -> Result<Who, String> {
+    if let Ok(id) = text.parse() {
+        return Ok(Who::Id(id));
+    }
+    match Email::parse(text.to_owned()) {
+        Ok(email) => Ok(Who::Email(email.canonical().to_owned())),
+        Err(_) => Err("neither a user's id (a UUID) nor an e-mail address".to_owned()),
+    }
+}
+
+/// Shows users or changes roles.
+pub(crate) fn run(args: UsersArgs) -> anyhow::Result<ExitCode> {
+    let UsersArgs { verb, json, actor, target } = args;
+    if let Verb::Revoke { role: Role::User, .. } = verb {
+        complain("everybody has the role user; it cannot be taken away");
+        return Ok(ExitCode::from(exit::USAGE));
+    }
+    let mongo = target.connect()?.mongo;
+    let code = tokio::runtime::Runtime::new()?.block_on(async {
+        let worked = match Mongo::new(&mongo).await {
+            Ok(mongo) => work(&Users::new(&mongo), verb, json, &actor).await,
+            Err(error) => Err(error),
+        };
+        worked.unwrap_or_else(|error| {
+            complain(&chain(&error));
+            exit::UNAVAILABLE
+        })
+    });
+    Ok(ExitCode::from(code))
+}
+
+async fn work(users: &Users, verb: Verb, json: bool, actor: &ActorArgs) -> Result<u8, StoreError> {
+    match verb {
+        Verb::List { role, limit } => {
+            list(&users.list(role.map(Role::as_str), limit).await?, json);
+            Ok(exit::DONE)
+        }
+        Verb::Show { who } => {
+            let Some(user) = find(users, &who).await? else { return Ok(nobody()) };
+            if json {
+                print(&format!("{:#}\n", document(&user)));
+            } else {
+                print(&line(&user));
+            }
+            Ok(exit::DONE)
+        }
+        Verb::Grant { who, role } => change(users, &who, (role, true), json, actor).await,
+        Verb::Revoke { who, role } => change(users, &who, (role, false), json, actor).await,
+    }
+}
+
+async fn find(users: &Users, who: &Who) -> Result<Option<User>, StoreError> {
+    match who {
+        Who::Id(id) => users.find(*id).await,
+        Who::Email(canonical) => users.find_by_email(canonical).await,
+    }
+}
+
+async fn change(
+    users: &Users,
+    who: &Who,
+    (role, grant): (Role, bool),
+    json: bool,
+    actor: &ActorArgs,
+) -> Result<u8, StoreError> {
+    let Some(user) = find(users, who).await? else { return Ok(nobody()) };
+    let (user_id, actor) = (user.user_id, actor.name());
+    let change = RoleChange { user_id, role: role.as_str(), grant, actor };
+    let (changed, roles) = match users.change_role(&change).await? {
+        RoleChanged::Now { roles } => (true, roles),
+        RoleChanged::Already { roles } => (false, roles),
+        RoleChanged::NoUser => return Ok(nobody()),
+    };
+    tracing::info!(%user_id, %role, grant, changed, actor = change.actor, "a role was changed");
+    if json {
+        print(&format!("{:#}\n", json!({"userId": user_id, "roles": roles, "changed": changed})));
+    } else {
+        let how = if changed { "now" } else { "already" };
+        print(&format!("{user_id} {how} has: {}\n", roles.join(", ")));
+    }
+    Ok(exit::DONE)
+}
+
+fn nobody() -> u8 {
+    complain("there is no such user");
+    exit::NO
+}
+
+fn list(users: &[User], json: bool) {
+    if json {
+        let users: Vec<Value> = users.iter().map(document).collect();
+        print(&format!("{:#}\n", json!({ "users": users })));
+        return;
+    }
+    for user in users {
+        print(&line(user));
+    }
+}
+
+fn document(user: &User) -> Value {
+    json!({
+        "userId": user.user_id,
+        "email": user.email,
+        "createdAt": rfc3339(user.created_at_ms),
+        "roles": user.roles,
+    })
+}
+
+fn line(user: &User) -> String {
+    let at = rfc3339(user.created_at_ms);
+    format!("{}  {at}  {:<12}  {}\n", user.user_id, user.roles.join(","), user.email)
+}

@@ -1,0 +1,8 @@
+//! Accounts after their registration: sessions, keys and roles, and what is
+//! left of them when a process dies at a step.
+
+mod crashes;
+mod keys;
+mod login;
+mod refresh;
+mod roles;

@@ -1,0 +1,116 @@
+//! The gate: a description may only grow within its version.
+//!
+//! What was released lies under `docs/api/v1/`. A description that has changed
+//! and breaks nobody is released by `UPDATE_BASELINE=1`, and the change of the
+//! baseline is seen in review. One that breaks somebody is refused, with or
+//! without it: it belongs into a new version beside the old one.
+
+use std::path::{Path, PathBuf};
+
+use onboard_contract::schemas;
+use serde_json::{Value, json};
+
+use super::compare::breaking;
+use super::parse;
+
+/// How to release what was added.
+const COMMAND: &str = "UPDATE_BASELINE=1 cargo test -p onboard-tests --test integration";
+
+/// What is to be done about a description.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It is what was released.
+    Same,
+    /// It is to be released.
+    Release,
+}
+
+/// Holds a description against its baseline, `docs/api/v1/<name>.json`.
+pub(crate) fn hold(name: &str, current: &Value) {
+    let file = baseline(name);
+    let released = std::fs::read_to_string(&file).ok().map(|text| parse(&text));
+    let update = std::env::var_os("UPDATE_BASELINE").is_some_and(|value| value == "1");
+    match judge(name, released.as_ref(), current, update) {
+        Ok(Verdict::Same) => (),
+        Ok(Verdict::Release) => {
+            let text = serde_json::to_string_pretty(current).unwrap();
+            std::fs::write(&file, format!("{text}\n")).unwrap();
+        }
+        Err(words) => panic!("{words}"),
+    }
+}
+
+fn baseline(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/api/v1");
+    folder.join(format!("{name}.json"))
+}
+
+fn judge(
+    name: &str,
+    released: Option<&Value>,
+    current: &Value,
+    update: bool,
+) -> Result<Verdict, String> {
+    let Some(released) = released else {
+        return if update {
+            Ok(Verdict::Release)
+        } else {
+            Err(format!("docs/api/v1/{name}.json is not there. Release it: {COMMAND}"))
+        };
+    };
+    let broken = breaking(released, current);
+    if !broken.is_empty() {
+        let list = broken.join("\n  - ");
+        return Err(format!(
+            "{name} breaks who goes by version 1:\n  - {list}\nLeave version 1 as it is and add \
+             a new version beside it (docs/adr/0022-descriptions.md). UPDATE_BASELINE does not \
+             help."
+        ));
+    }
+    match (released == current, update) {
+        (true, _) => Ok(Verdict::Same),
+        (false, true) => Ok(Verdict::Release),
+        (false, false) => Err(format!(
+            "{name} has grown, and breaks nobody. Release it, and commit the changed \
+             docs/api/v1/{name}.json: {COMMAND}"
+        )),
+    }
+}
+
+#[test]
+fn the_events_break_nobody() {
+    for (name, schema) in [
+        ("user-registered", schemas::USER_REGISTERED),
+        ("user-registered-headers", schemas::USER_REGISTERED_HEADERS),
+        ("dead-letter-headers", schemas::DEAD_LETTER_HEADERS),
+    ] {
+        hold(name, &parse(schema));
+    }
+}
+
+#[test]
+fn a_change_that_breaks_is_refused_even_when_asked_to_release_it() {
+    let released = parse(schemas::USER_REGISTERED);
+    let mut renamed = released.clone();
+    let payload = renamed["properties"]["payload"]["properties"].as_object_mut().unwrap();
+    let id = payload.remove("userId").unwrap();
+    payload.insert("accountId".to_owned(), id);
+    for update in [false, true] {
+        let words = judge("user-registered", Some(&released), &renamed, update).unwrap_err();
+        assert!(words.contains("event.payload: `userId` was removed or renamed"), "{words}");
+        assert!(words.contains("new version"), "{words}");
+    }
+}
+
+#[test]
+fn a_change_that_adds_asks_to_be_released() {
+    let released = parse(schemas::USER_REGISTERED);
+    let mut grown = released.clone();
+    grown["properties"]["payload"]["properties"]["locale"] = json!({ "type": "string" });
+    let words = judge("user-registered", Some(&released), &grown, false).unwrap_err();
+    assert!(words.contains(COMMAND) && words.contains("breaks nobody"), "{words}");
+    assert_eq!(judge("user-registered", Some(&released), &grown, true), Ok(Verdict::Release));
+    assert_eq!(judge("user-registered", Some(&grown), &grown, false), Ok(Verdict::Same));
+    assert!(judge("none", None, &grown, false).unwrap_err().contains(COMMAND));
+    assert_eq!(judge("none", None, &grown, true), Ok(Verdict::Release));
+}

@@ -1,0 +1,238 @@
+//! Secrets and where the program refuses to run with the wrong ones.
+//!
+//! Nothing here reaches a server: the settings are judged before.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Output;
+use std::time::Duration;
+
+use onboard_runtime::secret::DEVELOPMENT;
+use tokio::process::Command;
+
+use crate::harness::{ONBOARD, text};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// Nothing listens there.
+const MONGO: &str = "mongodb://u:hunter2@127.0.0.1:1/?replicaSet=rs0";
+const AMQP: &str = "amqp://onboard:hunter2@127.0.0.1:1/%2f";
+const SERVICES: [&str; 4] = ["auth", "relay", "worker", "todo"];
+
+/// Runs a command with these settings and no others, to its end.
+async fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(ONBOARD);
+    command.args(args).env_clear().envs(env.iter().copied()).kill_on_drop(true);
+    let ended = tokio::time::timeout(Duration::from_mins(1), command.output()).await;
+    ended.expect("it ends").unwrap()
+}
+
+/// The settings a service needs, all good, and these over them.
+fn settings<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let mut env = vec![
+        ("ONBOARD_HTTP_ADDRESS", "127.0.0.1:0"),
+        ("MONGODB_URI", MONGO),
+        ("AMQP_URL", AMQP),
+        ("AUTH_SECRET", SECRET),
+        ("JWKS_URL", "http://127.0.0.1:1/.well-known/jwks.json"),
+        ("ONBOARD_LOG_FORMAT", "json"),
+    ];
+    env.extend(more);
+    env
+}
+
+/// Runs a service that has to refuse, and returns what it says.
+async fn refusal(service: &str, env: &[(&str, &str)]) -> String {
+    let output = run(&[service], env).await;
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(64), "{service}: {said}");
+    for secret in ["hunter2", SECRET, DEVELOPMENT, "guest:guest"] {
+        assert!(!said.contains(secret), "{service} prints a secret: {said}");
+    }
+    said
+}
+
+/// Whether the service gets past its settings: it listens.
+async fn starts(service: &str, env: &[(&str, &str)]) -> String {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let mut command = Command::new(ONBOARD);
+    command.arg(service).env_clear().envs(env.iter().copied()).kill_on_drop(true);
+    let mut running = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(running.stderr.take().unwrap()).lines();
+    let mut said = String::new();
+    let listens = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            said.push_str(&line);
+            said.push('\n');
+            if line.contains("listening for HTTP") {
+                return true;
+            }
+        }
+        false
+    };
+    let listens = tokio::time::timeout(Duration::from_mins(1), listens).await.unwrap_or_default();
+    running.kill().await.unwrap();
+    assert!(listens, "{service}: {said}");
+    said
+}
+
+const WRONG: [(&str, &str); 7] = [
+    ("MONGODB_URI", "mongodb://u:hunter2@127.0.0.1:1/?w=1&journal=false&tlsInsecure=true"),
+    ("AMQP_URL", "amqp://guest:guest@127.0.0.1:1/%2f"),
+    ("AUTH_SECRET", DEVELOPMENT),
+    ("ONBOARD_INSECURE_HASHING", "yes"),
+    ("CORS_ORIGINS", "*"),
+    ("TRUSTED_PROXIES", "0.0.0.0/0"),
+    ("RATE_LIMIT_EXEMPT", "::/0"),
+];
+
+#[tokio::test]
+async fn production_refuses_what_only_the_local_stack_may_use_and_names_all_of_it() {
+    let mongo = ["MONGODB_URI: w must", "MONGODB_URI: journal must", "MONGODB_URI: certificates"];
+    let amqp = ["AMQP_URL: guest"];
+    let edge = ["CORS_ORIGINS: *", "TRUSTED_PROXIES: the whole", "RATE_LIMIT_EXEMPT: the whole"];
+    let accounts = ["AUTH_SECRET: is the one of", "ONBOARD_INSECURE_HASHING: is refused"];
+    let table = [
+        ("auth", [&mongo[..], &edge, &accounts].concat()),
+        ("relay", mongo.to_vec()),
+        ("worker", [&mongo[..], &amqp].concat()),
+        ("todo", [&mongo[..], &amqp, &edge].concat()),
+    ];
+    for (service, expected) in table {
+        let unset = refusal(service, &settings(&WRONG)).await;
+        let mut said = settings(&WRONG);
+        said.push(("ONBOARD_ENVIRONMENT", "production"));
+        assert_eq!(refusal(service, &said).await, unset, "production is the default");
+        for problem in &expected {
+            assert!(unset.contains(problem), "{service} says {problem}: {unset}");
+        }
+        let problems = unset.lines().filter(|line| line.starts_with("  - ")).count();
+        assert_eq!(problems, expected.len(), "{service}: {unset}");
+    }
+}
+
+#[tokio::test]
+async fn the_local_stack_may_use_them_and_production_may_use_others() {
+    let mut local = settings(&WRONG);
+    local.push(("ONBOARD_ENVIRONMENT", "local"));
+    local.retain(|(name, value)| *name != "MONGODB_URI" || !value.contains("tlsInsecure"));
+    local.push(("MONGODB_URI", "mongodb://127.0.0.1:1/?w=1"));
+    for service in SERVICES {
+        starts(service, &local).await;
+        let said = starts(service, &settings(&[])).await;
+        assert!(!said.contains("hunter2") && !said.contains(SECRET), "{service}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn an_environment_that_is_none_is_refused() {
+    for service in SERVICES {
+        let said = refusal(service, &settings(&[("ONBOARD_ENVIRONMENT", "Local")])).await;
+        assert!(said.contains("ONBOARD_ENVIRONMENT: \"Local\""), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_secret_has_a_default() {
+    let none = [("ONBOARD_HTTP_ADDRESS", "127.0.0.1:0")];
+    for (service, needed) in [
+        ("auth", &["MONGODB_URI", "AUTH_SECRET"][..]),
+        ("relay", &["MONGODB_URI"]),
+        ("worker", &["MONGODB_URI", "AMQP_URL"]),
+        ("todo", &["MONGODB_URI", "AMQP_URL"]),
+    ] {
+        let said = refusal(service, &none).await;
+        for name in needed {
+            assert!(said.contains(&format!("{name}: is not set (nor is {name}_FILE)")), "{said}");
+        }
+    }
+}
+
+/// Files with these contents, in a directory that goes away with them.
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn write(&self, name: &str, content: &[u8], mode: u32) -> String {
+        let path: PathBuf = self.0.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        path.display().to_string()
+    }
+}
+
+/// The settings that may stand in a file, for the services that know each.
+const FILES: [(&str, &str, &[&str]); 4] = [
+    ("MONGODB_URI", MONGO, &SERVICES),
+    ("AMQP_URL", AMQP, &["worker", "todo"]),
+    ("AUTH_SECRET", SECRET, &["auth"]),
+    ("TEMPORAL_API_KEY", "hunter2", &["relay", "worker", "todo"]),
+];
+
+#[tokio::test]
+async fn every_secret_may_stand_in_a_file() {
+    let files = Files::new();
+    for (name, value, services) in FILES {
+        let path = files.write(name, format!("{value}\n").as_bytes(), 0o600);
+        let setting = format!("{name}_FILE");
+        for service in services {
+            let mut env = settings(&[(&setting, &path)]);
+            env.retain(|(other, _)| *other != name);
+            let said = starts(service, &env).await;
+            assert!(!said.contains("every user"), "{service} {name}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_holds_no_secret_is_a_clear_problem() {
+    let files = Files::new();
+    let missing = files.0.path().join("missing").display().to_string();
+    let cases = [
+        (files.write("empty", b"", 0o600), "is empty"),
+        (files.write("blank", b" \n\t\n", 0o600), "is empty"),
+        (files.write("binary", &[0xff, 0xfe, 0x00], 0o600), "UTF-8"),
+        (missing, "No such file"),
+        (files.0.path().display().to_string(), "directory"),
+    ];
+    for (name, _, services) in FILES {
+        let setting = format!("{name}_FILE");
+        for (path, words) in &cases {
+            let mut env = settings(&[(&setting, path)]);
+            env.retain(|(other, _)| *other != name);
+            let said = refusal(services[0], &env).await;
+            let line = said.lines().find(|line| line.contains(&setting)).unwrap_or_default();
+            assert!(line.contains(words), "{name} {words}: {said}");
+        }
+        let path = files.write("both", b"0123456789abcdef0123456789abcdef", 0o600);
+        let mut env = settings(&[(&setting, &path)]);
+        env.push((name, "amqp://a:b@c/d 0123456789abcdef"));
+        let said = refusal(services[0], &env).await;
+        assert!(said.contains(&format!("{name}: is set beside {setting}")), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_every_user_can_read_is_warned_of() {
+    let files = Files::new();
+    let path = files.write("open", MONGO.as_bytes(), 0o644);
+    let mut env = settings(&[("MONGODB_URI_FILE", &path)]);
+    env.retain(|(other, _)| *other != "MONGODB_URI");
+    let said = starts("relay", &env).await;
+    let warned = said.lines().find(|line| line.contains("MONGODB_URI_FILE")).unwrap_or_default();
+    assert!(warned.contains("every user of this machine can read"), "{said}");
+    assert!(warned.contains("WARN") && !said.contains("hunter2"), "{said}");
+}
+
+#[tokio::test]
+async fn the_tools_do_not_refuse() {
+    let wrong = settings(&WRONG);
+    for args in [&["list"][..], &["audit"]] {
+        let output = run(args, &wrong).await;
+        let said = text(&output);
+        assert_ne!(output.status.code(), Some(64), "{args:?}: {said}");
+        assert!(!said.contains("hunter2") && !said.contains("guest:guest"), "{args:?}: {said}");
+    }
+}
