@@ -39,21 +39,21 @@ async fn a_registration_whose_message_was_lost_is_published_again() {
     let none = app.tool(&["redrive", "--stalled"]).await.yes();
     assert_eq!(none["acts"], serde_json::json!({}), "an hour is not over: {none}");
 
-    let who_and_why = ["--actor", "ada", "--reason", "the queue was purged"];
+    let who_and_why = ["--actor", "grace", "--reason", "the queue was purged"];
     let done = app.tool(&[&order[..], &who_and_why[..]].concat()).await.yes();
     assert_eq!(done["acts"]["republish"], 1, "{done}");
     app.reaches(id, "ACKNOWLEDGED").await;
     let records = app.redrives(doc! {}).await;
     assert_eq!(records.len(), 1);
     let record = &records[0];
-    assert_eq!(record.get_str("actor").unwrap(), "ada");
+    assert_eq!(record.get_str("actor").unwrap(), "grace");
     assert_eq!(record.get_str("reason").unwrap(), "the queue was purged");
     assert_eq!(record.get_str("act").unwrap(), "republish");
     assert!(record.get_datetime("doneAt").unwrap() >= record.get_datetime("at").unwrap());
     assert_eq!(record.get("eventId"), app.row(id).await.get("_id"));
     let bytes = app.history_bytes(id).await;
     let told = |word: &str| bytes.windows(word.len()).any(|part| part == word.as_bytes());
-    assert!(told("redriveId") && !told("ada") && !told("purged"), "Temporal is told an id alone");
+    assert!(told("redriveId") && !told("grace") && !told("purged"), "Temporal is told an id alone");
 
     eventually("its workflow has completed", async || {
         let again = app.tool(&["redrive", &id.to_string()]).await.yes();
