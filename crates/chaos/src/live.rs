@@ -40,11 +40,7 @@ impl Live {
     }
 
     /// Runs `work` and keeps the line up to date.
-    pub(crate) async fn during<T>(
-        &self,
-        work: impl Future<Output = T>,
-        line: impl Fn() -> String,
-    ) -> T {
+    pub async fn during<T>(&self, work: impl Future<Output = T>, line: impl Fn() -> String) -> T {
         let mut work = std::pin::pin!(work);
         let mut clock = interval(REDRAW);
         loop {

@@ -1,4 +1,4 @@
-//! The stack that is broken: the three servers and two of each service, in a
+//! The stack of a run: the three servers and the services asked for, in a
 //! state directory and on ports of its own.
 
 use std::path::PathBuf;
@@ -33,11 +33,30 @@ pub struct StageConfig {
     pub exe: PathBuf,
     /// Where downloads are kept; the user's cache when `None`.
     pub cache: Option<PathBuf>,
-    /// Whether passwords are hashed weakly, to spare the CPU.
+    /// The services, in the order in which they are started.
+    pub processes: Vec<Process>,
+}
+
+/// One process of a service.
+#[derive(Debug, Clone, Copy)]
+pub struct Process {
+    /// Its name on this stage.
+    pub name: &'static str,
+    /// The service it is one of.
+    pub service: &'static str,
+    /// Whether it hashes passwords weakly, to spare the CPU.
     pub cheap_hashing: bool,
 }
 
-/// The stack of a chaos run.
+impl Process {
+    /// Two of each service.
+    #[must_use]
+    pub fn pairs(cheap_hashing: bool) -> Vec<Self> {
+        SERVICES.map(|(name, service)| Self { name, service, cheap_hashing }).into()
+    }
+}
+
+/// The stack of a chaos run, or of a bench run.
 #[derive(Debug)]
 pub struct Stage {
     stack: Stack,
@@ -61,13 +80,13 @@ impl Stage {
             cache: config.cache,
         };
         let servers = Servers::prepare(servers, &events).await?;
-        let mut env: Vec<(&str, &str)> = NAMES.into();
-        if config.cheap_hashing {
-            env.extend(CHEAP_HASHING);
-        }
         let mut services = Vec::new();
         let mut leases = Vec::new();
-        for (name, service) in SERVICES {
+        for Process { name, service, cheap_hashing } in config.processes {
+            let mut env: Vec<(&str, &str)> = NAMES.into();
+            if cheap_hashing {
+                env.extend(CHEAP_HASHING);
+            }
             let lease = Lease::any()?;
             let at = (service, lease.port());
             services.push(services::supervise(&servers, name, at, &env, &events)?);
@@ -100,7 +119,7 @@ impl Stage {
     ///
     /// # Errors
     /// When the caller's environment has settings that contradict these.
-    pub(crate) fn servers(&self) -> anyhow::Result<(MongoConfig, BrokerConfig, TemporalConfig)> {
+    pub fn servers(&self) -> anyhow::Result<(MongoConfig, BrokerConfig, TemporalConfig)> {
         let servers = self.stack.servers();
         let mut problems = Problems::default();
         let mongo = MongoArgs { mongodb_uri: Some(servers.mongodb_uri()), ..MongoArgs::default() };

@@ -16,8 +16,8 @@ use onboard_worker::WorkerArgs;
 
 use crate::commands::service::ServiceArgs;
 use crate::commands::{
-    audit, calibrate, chaos, control, guard, keys, list, probe, redrive, service, setup, show, up,
-    users,
+    audit, bench, calibrate, chaos, control, guard, keys, list, probe, redrive, service, setup,
+    show, up, users,
 };
 
 #[derive(Debug, Parser)]
@@ -53,6 +53,8 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Break everything at random on a stack of its own, then audit.
     Chaos(chaos::ChaosArgs),
+    /// Measure the figures of `docs/performance.md` on a stack of its own.
+    Bench(bench::BenchArgs),
     /// List the keys that sign access tokens, rotate or remove them.
     Keys(keys::KeysArgs),
     /// Show users and grant or take away roles.
@@ -92,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Redrive(args) => redrive::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Chaos(args) => chaos::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Keys(args) => keys::run(args),
         Command::Users(args) => users::run(args),
         Command::Calibrate(args) => calibrate::run(&args),

@@ -2,6 +2,7 @@
 
 mod actor;
 pub(crate) mod audit;
+pub(crate) mod bench;
 pub(crate) mod calibrate;
 pub(crate) mod chaos;
 pub(crate) mod control;
@@ -9,6 +10,7 @@ pub(crate) mod guard;
 pub(crate) mod keys;
 pub(crate) mod list;
 mod operate;
+mod place;
 pub(crate) mod probe;
 pub(crate) mod redrive;
 pub(crate) mod service;

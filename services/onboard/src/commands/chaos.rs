@@ -11,15 +11,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use onboard_chaos::stage::Process;
 use onboard_chaos::{Live, Report, Settings, Stage, StageConfig};
 use onboard_runtime::exit;
 use onboard_stack::Events;
 use onboard_stack::display::Display;
 
-mod place;
-
+use super::place::Place;
 use super::signals::Signals;
-use place::Place;
 
 /// Arguments of `onboard chaos`.
 #[derive(Debug, clap::Args)]
@@ -98,7 +97,7 @@ pub(crate) fn run(args: &ChaosArgs) -> anyhow::Result<ExitCode> {
         print_plan(&settings, args.json)?;
         return Ok(ExitCode::from(exit::DONE));
     }
-    let Some(place) = Place::choose(args.home.clone())? else {
+    let Some(place) = Place::choose("chaos", args.home.clone())? else {
         say("the home must be missing or empty: a chaos run begins with nothing");
         return Ok(ExitCode::from(exit::USAGE));
     };
@@ -137,7 +136,7 @@ async fn chaos(args: &ChaosArgs, settings: &Settings, place: &Place) -> anyhow::
         home: place.dir().to_owned(),
         exe: std::env::current_exe().context("this program's own file is unknown")?,
         cache: args.cache.clone(),
-        cheap_hashing: args.cheap_hashing,
+        processes: Process::pairs(args.cheap_hashing),
     };
     let stage = tokio::select! {
         prepared = display.during(Stage::prepare(config, events)) => prepared?,

@@ -1,4 +1,4 @@
-//! The state directory of a chaos run: one that holds nothing of anybody.
+//! The state directory of a run on a stack of its own: one that holds nothing of anybody.
 
 use std::path::{Path, PathBuf};
 
@@ -14,9 +14,9 @@ pub(super) struct Place {
 impl Place {
     /// The directory that was asked for, or a new one; `None` when something
     /// is in it.
-    pub(super) fn choose(home: Option<PathBuf>) -> anyhow::Result<Option<Self>> {
+    pub(super) fn choose(what: &str, home: Option<PathBuf>) -> anyhow::Result<Option<Self>> {
         let dir = home.unwrap_or_else(|| {
-            std::env::temp_dir().join(format!("onboard-chaos-{}", clock::random_id().simple()))
+            std::env::temp_dir().join(format!("onboard-{what}-{}", clock::random_id().simple()))
         });
         std::fs::create_dir_all(&dir)
             .with_context(|| format!("{} cannot be made", dir.display()))?;
@@ -42,10 +42,10 @@ mod tests {
 
     #[test]
     fn a_directory_with_something_in_it_is_refused_and_left_alone() {
-        let fresh = Place::choose(None).unwrap().unwrap();
+        let fresh = Place::choose("test", None).unwrap().unwrap();
         let dir = fresh.dir().to_owned();
         std::fs::write(dir.join("mine"), "").unwrap();
-        assert!(Place::choose(Some(dir.clone())).unwrap().is_none());
+        assert!(Place::choose("test", Some(dir.clone())).unwrap().is_none());
         assert!(dir.join("mine").exists());
         fresh.remove();
         assert!(!dir.exists());

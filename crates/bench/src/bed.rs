@@ -1,0 +1,103 @@
+//! The stack that is measured: servers and one of each service, in a state
+//! directory and on ports of its own, and a second auth that hashes as cheaply
+//! as can be. What runs under other names or ports is never touched.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use onboard_broker::BrokerConfig;
+use onboard_chaos::stage::Process;
+use onboard_chaos::{Stage, StageConfig};
+use onboard_stack::{Component, Events};
+use onboard_store::{Mongo, MongoConfig};
+use onboard_temporal::TemporalConfig;
+
+/// The auth that hashes as production does.
+pub(crate) const AUTH: &str = "auth";
+/// The auth that hashes as cheaply as can be.
+pub(crate) const AUTH_CHEAP: &str = "auth-cheap";
+
+/// Where it lives.
+#[derive(Debug, Clone)]
+pub struct BedConfig {
+    /// State directory, empty.
+    pub home: PathBuf,
+    /// The `onboard` program.
+    pub exe: PathBuf,
+    /// Where downloads are kept; the user's cache when `None`.
+    pub cache: Option<PathBuf>,
+}
+
+/// The stack of a bench run.
+#[derive(Debug)]
+pub struct Bed {
+    stage: Stage,
+    ready_after: Duration,
+}
+
+impl Bed {
+    /// Claims the home and free ports, finds or installs the servers. Starts
+    /// nothing.
+    ///
+    /// # Errors
+    /// When the home is taken, or a server cannot be had.
+    pub async fn prepare(config: BedConfig, events: Events) -> anyhow::Result<Self> {
+        let plain = |name| Process { name, service: name, cheap_hashing: false };
+        let processes = vec![
+            plain(AUTH),
+            Process { name: AUTH_CHEAP, service: AUTH, cheap_hashing: true },
+            plain("relay"),
+            plain("worker"),
+            plain("todo"),
+        ];
+        let BedConfig { home, exe, cache } = config;
+        let stage = StageConfig { home, exe, cache, processes };
+        let stage = Stage::prepare(stage, events).await?;
+        Ok(Self { stage, ready_after: Duration::ZERO })
+    }
+
+    /// Starts everything and notes how long that took.
+    ///
+    /// # Errors
+    /// When something does not come up.
+    pub async fn bring_up(&mut self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        self.stage.stack().bring_up().await.context("the stack did not come up")?;
+        self.ready_after = begun.elapsed();
+        Ok(())
+    }
+
+    /// The stack itself, to stop it.
+    #[must_use]
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// How long `bring_up` took.
+    pub(crate) fn ready_after(&self) -> Duration {
+        self.ready_after
+    }
+
+    /// A server or service by its name: `stop`, `start`, `status` (with pid).
+    pub(crate) fn component(&self, name: &str) -> anyhow::Result<&Component> {
+        self.stage.stack().find(name)
+    }
+
+    /// Where people register with one of the auths.
+    pub(crate) fn register_url(&self, auth: &str) -> anyhow::Result<String> {
+        let port = self.component(auth)?.port();
+        Ok(format!("http://127.0.0.1:{port}/api/v1/auth/register"))
+    }
+
+    /// How the servers are reached.
+    pub(crate) fn servers(&self) -> anyhow::Result<(MongoConfig, BrokerConfig, TemporalConfig)> {
+        self.stage.servers()
+    }
+
+    /// A client of `MongoDB`.
+    pub(crate) async fn mongo(&self) -> anyhow::Result<Mongo> {
+        let (mongo, _, _) = self.servers()?;
+        Ok(Mongo::new(&mongo).await?)
+    }
+}

@@ -1,0 +1,1 @@
+//! SKELETON: the workflow shape with empty activities.
