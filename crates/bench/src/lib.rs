@@ -20,11 +20,13 @@ mod drain;
 mod empty;
 mod history;
 mod latency;
+mod limits;
 mod load;
 mod memory;
 mod outage;
 mod overload;
 mod register;
+mod rest;
 mod samples;
 mod startup;
 

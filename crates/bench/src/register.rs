@@ -1,9 +1,106 @@
-//! SKELETON.
+//! How many people a second can register.
 
+use std::time::Duration;
+
+use mongodb::bson::{Bson, doc};
 use onboard_chaos::Live;
+use onboard_contract::UserId;
+use onboard_store::Mongo;
 
-use crate::{Bed, Figure, Scale};
+use crate::bed::{AUTH, AUTH_CHEAP};
+use crate::limits::{hashes_per_s, transactions_per_s};
+use crate::load::{People, Tally};
+use crate::rest::at_rest;
+use crate::{Bed, Figure, Scale, Scenario, Target};
 
-pub(crate) async fn run(_bed: &Bed, _scale: Scale, _live: &Live) -> anyhow::Result<Vec<Figure>> {
-    Ok(Vec::new())
+/// Clients that register without a pause.
+pub(crate) const CLIENTS: usize = 32;
+/// How long a backlog of this scenario may take to be worked off.
+const REST: Duration = Duration::from_mins(10);
+
+pub(crate) async fn run(bed: &Bed, scale: Scale, live: &Live) -> anyhow::Result<Vec<Figure>> {
+    let mongo = bed.mongo().await?;
+    let mut figures = real(bed, scale, live, &mongo).await?;
+    figures.extend(cheap(bed, scale, live, &mongo).await?);
+    Ok(figures)
+}
+
+/// With production's hashing, while the pipeline works behind.
+async fn real(bed: &Bed, scale: Scale, live: &Live, mongo: &Mongo) -> anyhow::Result<Vec<Figure>> {
+    let (people, url) = (People::new()?, bed.register_url(AUTH)?);
+    let hashing = scale.pick(Duration::from_secs(5), Duration::from_secs(1));
+    let length = scale.pick(Duration::from_secs(20), Duration::from_secs(2));
+    live.show("hashing alone".to_owned());
+    let before = hashes_per_s(hashing).await?;
+    let finished_before = finished(mongo).await?;
+    let tally = live
+        .during(people.closed(&url, CLIENTS, length), || {
+            format!("{CLIENTS} clients register; the pipeline works behind")
+        })
+        .await;
+    let meanwhile = finished(mongo).await?.saturating_sub(finished_before);
+    at_rest(mongo, REST, live).await?;
+    live.show("hashing alone".to_owned());
+    let limit = f64::midpoint(before, hashes_per_s(hashing).await?);
+    Ok(vec![
+        named("registrations, 32 clients", tally.rate(), "1/s")
+            .beside("argon2id alone, a thread per CPU", limit)
+            .aim(Target::RatioAtLeast(0.85)),
+        named("  answered 201, p99", tally.answers.ms(0.99), "ms"),
+        named("  neither 201 nor 503", as_float(tally.failed), ""),
+        named("  of them through to the end meanwhile", as_float(meanwhile), ""),
+    ])
+}
+
+async fn finished(mongo: &Mongo) -> anyhow::Result<u64> {
+    let acknowledged = doc! { "acknowledgedAt": { "$type": "date" } };
+    Ok(mongo.outbox().count_documents(acknowledged).await?)
+}
+
+/// With the cheapest hashing, the relay stopped: HTTP and the transaction.
+async fn cheap(bed: &Bed, scale: Scale, live: &Live, mongo: &Mongo) -> anyhow::Result<Vec<Figure>> {
+    let (people, url) = (People::new()?, bed.register_url(AUTH_CHEAP)?);
+    let length = scale.pick(Duration::from_secs(10), Duration::from_secs(1));
+    let relay = bed.component("relay")?;
+    relay.stop().await?;
+    live.show("two-document transactions alone".to_owned());
+    let before = transactions_per_s(mongo, length / 2).await?;
+    let tally = live
+        .during(people.closed(&url, CLIENTS, length), || {
+            format!("{CLIENTS} clients register with the cheapest hashing")
+        })
+        .await;
+    let limit = f64::midpoint(before, transactions_per_s(mongo, length / 2).await?);
+    remove(mongo, &tally).await?;
+    relay.start().await?;
+    Ok(vec![
+        named("registrations, cheapest hashing, no pipeline", tally.rate(), "1/s")
+            .beside("two-document transactions alone", limit)
+            .aim(Target::AtLeast(1_000.0)),
+        named("  answered 201, p99", tally.answers.ms(0.99), "ms").aim(Target::AtMost(60.0)),
+        named("  neither 201 nor 503", as_float(tally.failed), ""),
+    ])
+}
+
+/// Takes users and rows away again that the pipeline has not seen.
+async fn remove(mongo: &Mongo, tally: &Tally) -> anyhow::Result<()> {
+    for some in tally.created.chunks(1_000) {
+        let ids: Vec<Bson> = some.iter().map(|(created, _)| id(created.user_id)).collect();
+        mongo.outbox().delete_many(doc! { "aggregateId": { "$in": &ids } }).await?;
+        mongo.users().delete_many(doc! { "_id": { "$in": &ids } }).await?;
+    }
+    Ok(())
+}
+
+fn id(user: UserId) -> Bson {
+    mongodb::bson::Uuid::from_bytes(user.uuid().into_bytes()).into()
+}
+
+fn named(name: &str, value: f64, unit: &'static str) -> Figure {
+    Figure::new(Scenario::Register, name, value, unit)
+}
+
+/// Counts stop far below what a float holds exactly.
+pub(crate) fn as_float(count: u64) -> f64 {
+    u32::try_from(count).map_or(f64::INFINITY, f64::from)
 }

@@ -40,7 +40,7 @@ async fn measure(
     live: &Live,
 ) -> anyhow::Result<Vec<Figure>> {
     match scenario {
-        Scenario::Startup => startup::run(bed),
+        Scenario::Startup => Ok(startup::run(bed)),
         Scenario::Memory => memory::run(bed, scale, live).await,
         Scenario::Latency => latency::run(bed, scale, live).await,
         Scenario::Register => register::run(bed, scale, live).await,

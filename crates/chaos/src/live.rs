@@ -55,7 +55,8 @@ impl Live {
         self.show(format!("settling: {left}"));
     }
 
-    pub(crate) fn show(&self, line: String) {
+    /// Brings the line up to date.
+    pub fn show(&self, line: String) {
         if let Some(bar) = &self.bar {
             bar.set_message(line);
             bar.tick();

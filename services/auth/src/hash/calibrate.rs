@@ -67,7 +67,7 @@ pub fn measure_all(
         if hopeless && all.len() >= FLOOR.len() {
             break;
         }
-        let measured = measure(memory, iterations, threads)?;
+        let measured = measure((memory, iterations), threads, PAIR_TIME)?;
         tell(&measured);
         all.push(measured);
     }
@@ -83,11 +83,20 @@ pub fn propose(all: &[Measured], target: Duration) -> Option<Measured> {
     strongest.or_else(|| all.iter().min_by_key(|one| one.p95)).copied()
 }
 
-fn measure(memory_kib: u32, iterations: u32, threads: usize) -> Result<Measured, HashFailure> {
+/// Hashes with `(KiB, passes)` on `threads` threads for `time`: the most that
+/// this machine can register, were there nothing else to do.
+///
+/// # Errors
+/// argon2 refused, or there are no random numbers.
+pub fn measure(
+    (memory_kib, iterations): (u32, u32),
+    threads: usize,
+    time: Duration,
+) -> Result<Measured, HashFailure> {
     let params = Params::new(memory_kib, iterations, 1, None).map_err(HashFailure::Refused)?;
     let memory = Memory::new(params.block_count());
     let began = Instant::now();
-    let run = || times(|password| phc::hash(&params, password, &memory).map(drop));
+    let run = || times(time, |password| phc::hash(&params, password, &memory).map(drop));
     let mut all = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(run)).collect();
         let joined = threads.into_iter().filter_map(|thread| thread.join().ok());
@@ -116,21 +125,22 @@ pub fn reuse_gain() -> Result<f64, HashFailure> {
     let (mut reused_s, mut fresh_s) = (0.0, 0.0);
     // In turns, so that both meet the same machine.
     for _ in 0..3 {
-        let reused = times(|password| phc::hash(&params, password, &memory).map(drop))?;
+        let reused = times(PAIR_TIME, |password| phc::hash(&params, password, &memory).map(drop))?;
         reused_s += quantile(&sorted(reused), 50).as_secs_f64();
-        let fresh = times(|password| fresh(password).map_err(HashFailure::Refused))?;
+        let fresh = times(PAIR_TIME, |password| fresh(password).map_err(HashFailure::Refused))?;
         fresh_s += quantile(&sorted(fresh), 50).as_secs_f64();
     }
     Ok(fresh_s / reused_s)
 }
 
 fn times(
+    time: Duration,
     mut hash: impl FnMut(&Password) -> Result<(), HashFailure>,
 ) -> Result<Vec<Duration>, HashFailure> {
     let password = Password::attempt("correct horse battery staple".to_owned());
     let began = Instant::now();
     let mut times = Vec::new();
-    while times.len() < HASHES_MIN || began.elapsed() < PAIR_TIME {
+    while times.len() < HASHES_MIN || began.elapsed() < time {
         let started = Instant::now();
         hash(&password)?;
         times.push(started.elapsed());
@@ -184,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_measurement_counts_what_all_threads_did() {
-        let one = measure(64, 1, 2).unwrap();
+        let one = measure((64, 1), 2, PAIR_TIME).unwrap();
         assert!(one.p50 > Duration::ZERO && one.p50 <= one.p95, "{one:?}");
         assert!(one.hashes_per_s > 1.0, "{one:?}");
     }
