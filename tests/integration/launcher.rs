@@ -167,6 +167,17 @@ async fn an_interrupt_stops_everything(launched: &mut Launched) {
     assert_eq!(status.status.code(), Some(1), "{}", text(&status));
 }
 
+fn what_nobody_waits_for_runs_at_a_lower_priority(rows: &[Value]) {
+    for row in rows {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", row["pid"])).unwrap();
+        // proc(5): `nice` is the 17th field after the name in parentheses.
+        let nice = stat.rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap();
+        let name = row["component"].as_str().unwrap();
+        let background = ["temporal", "relay", "worker"].contains(&name);
+        assert_eq!(nice != "0", background, "{name} has nice {nice}");
+    }
+}
+
 #[tokio::test]
 async fn up_runs_everything_and_leaves_nothing_behind() {
     let mut launched = Launched::up().await;
@@ -174,6 +185,7 @@ async fn up_runs_everything_and_leaves_nothing_behind() {
     let names: Vec<Value> = rows.iter().map(|row| row["component"].clone()).collect();
     assert_eq!(names, COMPONENTS.map(Value::from));
 
+    what_nobody_waits_for_runs_at_a_lower_priority(&rows);
     a_registration_goes_through(&launched).await;
     a_killed_component_is_restarted(&launched, "relay").await;
     a_killed_component_is_restarted(&launched, "mongo").await;

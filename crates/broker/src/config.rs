@@ -15,6 +15,9 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
 /// Seconds between heartbeats, unless the URL says otherwise. Silence for two
 /// of them means that the connection is dead.
 const HEARTBEAT_S: u16 = 10;
+/// lapin keeps room for 64 frames on every connection: at RabbitMQ's own 128 KiB
+/// that is 8 MiB. Our messages are below 1 KiB; a larger one takes more frames.
+const FRAME_MAX_BYTES: u32 = 16 * 1024;
 
 /// Settings of the RabbitMQ connections.
 #[derive(Clone, Default, clap::Args)]
@@ -77,6 +80,7 @@ impl BrokerArgs {
             return None;
         };
         uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
+        uri.query.frame_max.get_or_insert(FRAME_MAX_BYTES);
         Some(BrokerConfig { uri, confirm_timeout })
     }
 }
@@ -111,8 +115,10 @@ mod tests {
     fn a_url_gets_a_heartbeat_and_keeps_its_own() {
         let plain = check(Some("amqp://u:p@rabbit:5672/%2f"), None).unwrap();
         assert_eq!((plain.uri.query.heartbeat, plain.uri.vhost.as_str()), (Some(10), "/"));
-        let own = check(Some("amqp://u:p@rabbit/v?heartbeat=30"), Some("1s")).unwrap();
-        assert_eq!(own.uri.query.heartbeat, Some(30));
+        assert_eq!(plain.uri.query.frame_max, Some(FRAME_MAX_BYTES));
+        let own = "amqp://u:p@rabbit/v?heartbeat=30&frame_max=65536";
+        let own = check(Some(own), Some("1s")).unwrap();
+        assert_eq!((own.uri.query.heartbeat, own.uri.query.frame_max), (Some(30), Some(65_536)));
         assert_eq!(own.confirm_timeout, Duration::from_secs(1));
     }
 

@@ -8,7 +8,7 @@ use crate::component::Spec;
 use crate::install::MongodFiles;
 use crate::ports::Ports;
 use crate::probe::Probe;
-use crate::process::Launch;
+use crate::process::{Launch, Priority};
 
 const CACHE_GB: &str = "0.5";
 const OPLOG_MB: &str = "512";
@@ -46,6 +46,7 @@ pub(crate) fn spec(
             env_alone: true,
             dir: Some(data),
             log: home.log("mongo"),
+            priority: Priority::Foreground,
         },
         probe: Probe::Mongo { port: ports.mongo },
         port: ports.mongo,

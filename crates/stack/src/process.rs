@@ -27,6 +27,17 @@ pub struct Launch {
     pub dir: Option<PathBuf>,
     /// Where its output goes.
     pub log: PathBuf,
+    /// Who comes first when the CPUs do not suffice.
+    pub priority: Priority,
+}
+
+/// Who comes first when the CPUs do not suffice for all (ADR 0031).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// Somebody waits for the answer.
+    Foreground,
+    /// What waits for it waits in a database.
+    Background,
 }
 
 impl Launch {
@@ -35,7 +46,11 @@ impl Launch {
         let log = open_log(&self.log)?;
         let log_too = log.try_clone().context("the log file cannot be shared")?;
         let mut command = Command::new(exe);
-        command.arg("guard").arg(std::process::id().to_string()).arg("--");
+        command.arg("guard").arg(std::process::id().to_string());
+        if self.priority == Priority::Background {
+            command.arg("--background");
+        }
+        command.arg("--");
         command.arg(&self.program).args(&self.args);
         if self.env_alone {
             command.env_clear();

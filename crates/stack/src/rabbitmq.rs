@@ -16,10 +16,15 @@ use crate::component::Spec;
 use crate::install::RabbitmqFiles;
 use crate::ports::Ports;
 use crate::probe::Probe;
-use crate::process::Launch;
+use crate::process::{Launch, Priority};
 
 const NODE: &str = "onboard@localhost";
-const ERLANG_ARGS: &str = "-noinput +S 2:2 -kernel inet_dist_use_interface {127,0,0,1}";
+/// Idle schedulers sleep at once: waiting busily they would take CPU time from
+/// the rest of the system.
+const ERLANG_ARGS: &str = concat!(
+    "-noinput +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none ",
+    "-kernel inet_dist_use_interface {127,0,0,1}",
+);
 
 /// The Erlang port mapper; must be ready before the node starts.
 pub(crate) fn epmd_spec(home: &Home, ports: &Ports, files: &RabbitmqFiles) -> anyhow::Result<Spec> {
@@ -34,6 +39,7 @@ pub(crate) fn epmd_spec(home: &Home, ports: &Ports, files: &RabbitmqFiles) -> an
             env_alone: true,
             dir: Some(data),
             log: home.log("epmd"),
+            priority: Priority::Foreground,
         },
         probe: Probe::Open { port: ports.epmd },
         port: ports.epmd,
@@ -56,6 +62,7 @@ pub(crate) fn spec(home: &Home, ports: &Ports, files: &RabbitmqFiles) -> anyhow:
             env_alone: true,
             dir: Some(data),
             log: home.log("rabbitmq"),
+            priority: Priority::Foreground,
         },
         probe: Probe::Rabbitmq { amqp: ports.amqp, management: ports.management },
         port: ports.amqp,

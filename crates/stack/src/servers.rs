@@ -14,7 +14,7 @@ use crate::event::Events;
 use crate::home::Home;
 use crate::install::{MongodFiles, RabbitmqFiles};
 use crate::ports::{Choice, Lease, Ports};
-use crate::process::Launch;
+use crate::process::{Launch, Priority};
 use crate::{cache, install, mongod, rabbitmq, temporal};
 
 /// One of the servers.
@@ -253,6 +253,7 @@ impl Servers {
             env_alone: false,
             dir: None,
             log: self.home.log(log),
+            priority: Priority::Foreground,
         }
     }
 }

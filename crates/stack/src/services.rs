@@ -5,10 +5,13 @@ use std::time::Duration;
 use crate::component::{Component, Spec};
 use crate::event::Events;
 use crate::probe::Probe;
+use crate::process::Priority;
 use crate::servers::Servers;
 
 /// The services in the order they are started.
 pub const NAMES: [&str; 4] = ["auth", "relay", "worker", "todo"];
+/// Those for whose answer nobody waits.
+const BACKGROUND: [&str; 2] = ["relay", "worker"];
 
 /// Every service, under supervision, not started yet.
 ///
@@ -37,9 +40,13 @@ pub fn supervise(
     let address = format!("127.0.0.1:{port}");
     let mut all = vec![("ONBOARD_HTTP_ADDRESS", address.as_str())];
     all.extend(env);
+    let mut launch = servers.launch(component, &[service], &all);
+    if BACKGROUND.contains(&service) {
+        launch.priority = Priority::Background;
+    }
     let spec = Spec {
         name: component.to_owned(),
-        launch: servers.launch(component, &[service], &all),
+        launch,
         probe: Probe::Service { port },
         port,
         ready_within: Duration::from_mins(1),

@@ -11,7 +11,7 @@ use crate::Home;
 use crate::component::Spec;
 use crate::ports::Ports;
 use crate::probe::Probe;
-use crate::process::Launch;
+use crate::process::{Launch, Priority};
 
 pub(crate) fn spec(home: &Home, ports: &Ports, program: PathBuf) -> anyhow::Result<Spec> {
     let data = home.data("temporal")?;
@@ -43,6 +43,7 @@ pub(crate) fn spec(home: &Home, ports: &Ports, program: PathBuf) -> anyhow::Resu
             env_alone: true,
             dir: Some(data),
             log: home.log("temporal"),
+            priority: Priority::Background,
         },
         probe: Probe::Temporal { ui: ports.temporal_ui },
         port: ports.temporal,

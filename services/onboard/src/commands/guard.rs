@@ -4,11 +4,16 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use onboard_stack::process::Priority;
+
 /// Arguments of `onboard guard`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct GuardArgs {
     /// The process that starts this one.
     parent_pid: u32,
+    /// Let others have the CPUs first.
+    #[arg(long)]
+    background: bool,
     /// What to run, and its arguments.
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
@@ -16,5 +21,6 @@ pub(crate) struct GuardArgs {
 
 /// Becomes the command.
 pub(crate) fn run(args: &GuardArgs) -> anyhow::Result<ExitCode> {
-    onboard_stack::guard::exec(args.parent_pid, &args.command).map(|never| match never {})
+    let priority = if args.background { Priority::Background } else { Priority::Foreground };
+    onboard_stack::guard::exec(args.parent_pid, priority, &args.command).map(|never| match never {})
 }
