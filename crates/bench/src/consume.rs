@@ -6,7 +6,7 @@ mod messages;
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::Context as _;
 use mongodb::bson::doc;
 use onboard_chaos::Live;
 use onboard_contract::EventId;
@@ -100,20 +100,25 @@ async fn acknowledged(
 async fn consume(bed: &Bed, mongo: &Mongo, ids: &[EventId], live: &Live) -> anyhow::Result<Span> {
     let count = u64::try_from(ids.len())?;
     let progress = Progress::new("consuming a full queue", count);
-    // The collection's own count costs nothing; looking for each id would.
     let inbox = mongo.processed_events();
     let full = inbox.estimated_document_count().await? + count;
+    let mut span = None;
     bed.component("todo")?.request_start().await?;
     let look = async || {
-        let left = full.saturating_sub(inbox.estimated_document_count().await?);
+        // The collection's own count costs nothing. But it counts what is not
+        // committed yet, so in the end each one is looked for.
+        let mut left = full.saturating_sub(inbox.estimated_document_count().await?);
+        if left == 0 {
+            let applied = applied(mongo, ids).await?;
+            left = count.saturating_sub(applied.count);
+            span = applied.span;
+        }
         progress.left(left);
         Ok(left)
     };
     let consumed = until("messages", (patience(count), LOOK_EVERY), look);
     live.during(consumed, || progress.line()).await?;
-    let (applied, span) = applied(mongo, ids).await?;
-    ensure!(applied == count, "{count} messages left {applied} inbox records");
-    Ok(span)
+    span.context("nothing was to be consumed")
 }
 
 /// Waits until nothing is left of what `left` counts.

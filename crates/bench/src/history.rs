@@ -121,7 +121,7 @@ async fn round(mongo: &Mongo, times: &mut Times) -> anyhow::Result<()> {
     ensure!(due.is_empty(), "{} rows are due, and all were claimed", due.len());
 
     let begun = Instant::now();
-    outbox.stages(OVERDUE).await?;
+    Box::pin(outbox.stages(OVERDUE)).await?;
     times.stages.push(begun.elapsed());
     remove_pending(mongo).await
 }

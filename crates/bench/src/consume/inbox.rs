@@ -29,23 +29,30 @@ impl Span {
         let ms = self.last.timestamp_millis().saturating_sub(self.first.timestamp_millis());
         Duration::from_millis(u64::try_from(ms).unwrap_or_default()).max(SHORTEST)
     }
+}
 
-    fn and(self, other: Self) -> Self {
-        Self { first: self.first.min(other.first), last: self.last.max(other.last) }
-    }
+fn both(one: Option<Span>, other: Option<Span>) -> Option<Span> {
+    let (Some(one), Some(other)) = (one, other) else { return one.or(other) };
+    Some(Span { first: one.first.min(other.first), last: one.last.max(other.last) })
 }
 
 /// How many of the events are in the inbox, and when the first and the last
 /// was processed.
-pub(super) async fn applied(mongo: &Mongo, ids: &[EventId]) -> anyhow::Result<(u64, Span)> {
-    let (mut count, mut span) = (0, None::<Span>);
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Applied {
+    pub(super) count: u64,
+    pub(super) span: Option<Span>,
+}
+
+pub(super) async fn applied(mongo: &Mongo, ids: &[EventId]) -> anyhow::Result<Applied> {
+    let mut applied = Applied { count: 0, span: None };
     for page in ids.chunks(PAGE) {
         let these = doc! { "eventId": { "$in": uuids(page.iter().copied()) } };
-        count += mongo.processed_events().count_documents(these.clone()).await?;
+        applied.count += mongo.processed_events().count_documents(these.clone()).await?;
         let found = spread(&mongo.processed_events(), these, "$processedAt").await?;
-        span = found.map(|found| span.map_or(found, |span| span.and(found))).or(span);
+        applied.span = both(applied.span, found);
     }
-    Ok((count, span.context("none of the events is in the inbox")?))
+    Ok(applied)
 }
 
 /// When the first and the last of the registrations was acknowledged.
@@ -53,8 +60,7 @@ pub(super) async fn acknowledged(mongo: &Mongo, ids: &[EventId]) -> anyhow::Resu
     let mut span = None::<Span>;
     for page in ids.chunks(PAGE) {
         let these = doc! { "_id": { "$in": uuids(page.iter().copied()) } };
-        let found = spread(&mongo.outbox(), these, "$acknowledgedAt").await?;
-        span = found.map(|found| span.map_or(found, |span| span.and(found))).or(span);
+        span = both(span, spread(&mongo.outbox(), these, "$acknowledgedAt").await?);
     }
     span.context("none of the registrations has a row")
 }
@@ -95,7 +101,8 @@ mod tests {
             first: DateTime::from_millis(first),
             last: DateTime::from_millis(last),
         };
-        assert_eq!(span(5, 9).and(span(3, 7)), span(3, 9));
+        assert_eq!(both(Some(span(5, 9)), Some(span(3, 7))), Some(span(3, 9)));
+        assert_eq!(both(None, Some(span(3, 7))), Some(span(3, 7)));
         assert_eq!(span(3, 9).length(), Duration::from_millis(6));
         assert_eq!(span(3, 3).length(), SHORTEST);
     }

@@ -46,11 +46,11 @@ pub(super) async fn publish(
             Ok(())
         },
     );
-    let published = live.during(work, || progress.line()).await;
+    let done = live.during(work, || progress.line()).await;
     let took = begun.elapsed();
     shutdown.begin();
     publisher.close().await;
-    published?;
+    done?;
     Ok(rate(count, took))
 }
 

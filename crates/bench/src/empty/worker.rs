@@ -5,7 +5,9 @@
     missing_docs,
     dead_code,
     unreachable_pub,
-    reason = "the macro declares undocumented handles that only workflows would use"
+    clippy::unused_async,
+    reason = "the macro declares undocumented handles that only workflows would use, and wants \
+              async functions"
 )]
 
 use std::sync::Arc;

@@ -22,7 +22,7 @@ pub(super) async fn insert_finished(
     count: u64,
     progress: &Progress,
 ) -> anyhow::Result<()> {
-    ensure!(count % BATCH == 0, "{count} rows are not whole batches");
+    ensure!(count.is_multiple_of(BATCH), "{count} rows are not whole batches");
     stream::iter((0..count / BATCH).map(Ok))
         .try_for_each_concurrent(IN_FLIGHT, async |_| -> anyhow::Result<()> {
             let rows = (0..BATCH).map(|_| finished());
