@@ -6,13 +6,13 @@ mod messages;
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use mongodb::bson::doc;
 use onboard_chaos::Live;
 use onboard_contract::EventId;
+use onboard_runtime::clock;
 use onboard_store::Mongo;
 
-use self::inbox::{Span, applied, remove};
+use self::inbox::{Span, remove};
 use self::messages::{fresh, publish};
 use crate::drain::unfinished;
 use crate::fill::fill;
@@ -25,6 +25,8 @@ use crate::{Bed, Figure, Scale, Scenario, Target, empty};
 
 /// How often it is counted how much is done.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The same where the end is read from it.
+const CONSUMED_LOOK: Duration = Duration::from_millis(20);
 
 pub(crate) async fn run(bed: &Bed, scale: Scale, live: &Live) -> anyhow::Result<Vec<Figure>> {
     let mongo = bed.mongo().await?;
@@ -84,8 +86,7 @@ async fn acknowledged(
     let ids: Vec<_> = rows.iter().map(|row| row.event_id).collect();
     let span = consume(bed, mongo, &ids, live).await?;
     all("rows until acknowledged", count, live, async || unfinished(mongo).await).await?;
-    let ended = inbox::acknowledged(mongo, &ids).await?;
-    let whole = Span { first: span.first, ..ended };
+    let whole = Span { last_ms: inbox::last_acknowledged_ms(mongo, &ids).await?, ..span };
     let figure = |name: &str, value| Figure::new(Scenario::Consume, name, value, "1/s");
     Ok(vec![
         figure("tasks, with acknowledgements", rate(count, span.length())),
@@ -95,30 +96,28 @@ async fn acknowledged(
 }
 
 /// Starts the todo service and waits until the inbox has them all; from the
-/// first to the last. The service may be unready without Temporal, and works
-/// all the same.
+/// begin of the first until the last is seen to be committed. The service may
+/// be unready without Temporal, and works all the same.
 async fn consume(bed: &Bed, mongo: &Mongo, ids: &[EventId], live: &Live) -> anyhow::Result<Span> {
     let count = u64::try_from(ids.len())?;
     let progress = Progress::new("consuming a full queue", count);
     let inbox = mongo.processed_events();
     let full = inbox.estimated_document_count().await? + count;
-    let mut span = None;
     bed.component("todo")?.request_start().await?;
     let look = async || {
         // The collection's own count costs nothing. But it counts what is not
         // committed yet, so in the end each one is looked for.
         let mut left = full.saturating_sub(inbox.estimated_document_count().await?);
         if left == 0 {
-            let applied = applied(mongo, ids).await?;
-            left = count.saturating_sub(applied.count);
-            span = applied.span;
+            left = count.saturating_sub(inbox::applied(mongo, ids).await?);
         }
         progress.left(left);
         Ok(left)
     };
-    let consumed = until("messages", (patience(count), LOOK_EVERY), look);
+    let consumed = until("messages", (patience(count), CONSUMED_LOOK), look);
     live.during(consumed, || progress.line()).await?;
-    span.context("nothing was to be consumed")
+    let last_ms = clock::now_ms();
+    Ok(Span { first_ms: inbox::first_processed_ms(mongo, ids).await?, last_ms })
 }
 
 /// Waits until nothing is left of what `left` counts.

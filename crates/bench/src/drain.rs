@@ -50,7 +50,7 @@ pub(crate) async fn run(bed: &Bed, scale: Scale, live: &Live) -> anyhow::Result<
     rest(bed, &mongo, live).await?;
     let stored = Size { temporal, ..Size::read(bed, &mongo).await?.since(&size) };
     let mut figures = rates(&drained, backlog, (before, after));
-    let name = "a lone empty workflow, start until publish, p50";
+    let name = "lone empty workflow, start to publish, p50";
     figures.push(Figure::new(Scenario::Drain, name, floor.ms(0.5), "ms"));
     figures.extend(per_registration(backlog, &used, stored));
     Ok(figures)

@@ -15,12 +15,12 @@ use futures::stream::FuturesUnordered;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use onboard_chaos::Live;
 use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
-use onboard_contract::{Acknowledgement, EventId, RegistrationInput, TodoId, TraceParent, UserId};
+use onboard_contract::{EventId, RegistrationInput, TraceParent};
 use onboard_runtime::clock;
 use onboard_temporal::{Temporal, TemporalError};
 use temporalio_client::WorkflowCountOptions;
 
-use self::worker::{Told, Worker};
+use self::worker::{Told, Worker, acknowledgement};
 use crate::Bed;
 use crate::progress::Progress;
 use crate::samples::{Samples, rate};
@@ -187,8 +187,7 @@ async fn start_one(temporal: &Temporal) -> anyhow::Result<EventId> {
 }
 
 async fn acknowledge(temporal: &Temporal, event_id: EventId) -> anyhow::Result<()> {
-    let todo_id = TodoId::welcome(UserId::from(event_id.uuid()));
-    let acknowledgement = Acknowledgement { event_id, todo_id };
+    let acknowledgement = acknowledgement(event_id);
     answered(async || temporal.acknowledge(&acknowledgement).await.map(drop)).await
 }
 

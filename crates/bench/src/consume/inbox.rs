@@ -17,62 +17,66 @@ const PAGE: usize = 1_000;
 /// MongoDB keeps no finer time.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// From the first to the last of many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// From the first to the last of many, in ms since the Unix epoch: the clock
+/// of this machine, which all of the stack has.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
-    pub(super) first: DateTime,
-    pub(super) last: DateTime,
+    pub(super) first_ms: i64,
+    pub(super) last_ms: i64,
 }
 
 impl Span {
     pub(super) fn length(self) -> Duration {
-        let ms = self.last.timestamp_millis().saturating_sub(self.first.timestamp_millis());
+        let ms = self.last_ms.saturating_sub(self.first_ms);
         Duration::from_millis(u64::try_from(ms).unwrap_or_default()).max(SHORTEST)
     }
 }
 
-fn both(one: Option<Span>, other: Option<Span>) -> Option<Span> {
-    let (Some(one), Some(other)) = (one, other) else { return one.or(other) };
-    Some(Span { first: one.first.min(other.first), last: one.last.max(other.last) })
-}
-
-/// How many of the events are in the inbox, and when the first and the last
-/// was processed.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Applied {
-    pub(super) count: u64,
-    pub(super) span: Option<Span>,
-}
-
-pub(super) async fn applied(mongo: &Mongo, ids: &[EventId]) -> anyhow::Result<Applied> {
-    let mut applied = Applied { count: 0, span: None };
+/// How many of the events are in the inbox.
+pub(super) async fn applied(mongo: &Mongo, ids: &[EventId]) -> anyhow::Result<u64> {
+    let mut count = 0;
     for page in ids.chunks(PAGE) {
         let these = doc! { "eventId": { "$in": uuids(page.iter().copied()) } };
-        applied.count += mongo.processed_events().count_documents(these.clone()).await?;
-        let found = spread(&mongo.processed_events(), these, "$processedAt").await?;
-        applied.span = both(applied.span, found);
+        count += mongo.processed_events().count_documents(these).await?;
     }
-    Ok(applied)
+    Ok(count)
 }
 
-/// When the first and the last of the registrations was acknowledged.
-pub(super) async fn acknowledged(mongo: &Mongo, ids: &[EventId]) -> anyhow::Result<Span> {
-    let mut span = None::<Span>;
-    for page in ids.chunks(PAGE) {
-        let these = doc! { "_id": { "$in": uuids(page.iter().copied()) } };
-        span = both(span, spread(&mongo.outbox(), these, "$acknowledgedAt").await?);
-    }
-    span.context("none of the registrations has a row")
+/// When the first of the events was begun.
+pub(super) async fn first_processed_ms(mongo: &Mongo, ids: &[EventId]) -> anyhow::Result<i64> {
+    let inbox = mongo.processed_events();
+    let first = doc! { "$min": "$processedAt" };
+    let all = times(&inbox, "eventId", first, ids).await?;
+    all.into_iter().min().context("none of the events is in the inbox")
 }
 
-async fn spread(
+/// When the last of the registrations was acknowledged.
+pub(super) async fn last_acknowledged_ms(mongo: &Mongo, ids: &[EventId]) -> anyhow::Result<i64> {
+    let last = doc! { "$max": "$acknowledgedAt" };
+    let all = times(&mongo.outbox(), "_id", last, ids).await?;
+    all.into_iter().max().context("none of the registrations has a row")
+}
+
+#[derive(Debug, Deserialize)]
+struct Found {
+    at: DateTime,
+}
+
+/// The wanted time of each page of ids.
+async fn times(
     collection: &Collection<Document>,
-    these: Document,
-    time: &str,
-) -> anyhow::Result<Option<Span>> {
-    let group = doc! { "_id": null, "first": { "$min": time }, "last": { "$max": time } };
-    let found = collection.aggregate([doc! { "$match": these }, doc! { "$group": group }]).await?;
-    Ok(found.with_type::<Span>().try_next().await?)
+    field: &str,
+    wanted: Document,
+    ids: &[EventId],
+) -> anyhow::Result<Vec<i64>> {
+    let mut all = Vec::new();
+    for page in ids.chunks(PAGE) {
+        let these = doc! { "$match": { field: { "$in": uuids(page.iter().copied()) } } };
+        let group = doc! { "$group": { "_id": null, "at": &wanted } };
+        let mut found = collection.aggregate([these, group]).await?.with_type::<Found>();
+        all.extend(found.try_next().await?.map(|found| found.at.timestamp_millis()));
+    }
+    Ok(all)
 }
 
 /// Removes what the events have left in the todo service's database.
@@ -96,14 +100,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_covers_both_and_is_never_nothing() {
-        let span = |first, last| Span {
-            first: DateTime::from_millis(first),
-            last: DateTime::from_millis(last),
-        };
-        assert_eq!(both(Some(span(5, 9)), Some(span(3, 7))), Some(span(3, 9)));
-        assert_eq!(both(None, Some(span(3, 7))), Some(span(3, 7)));
-        assert_eq!(span(3, 9).length(), Duration::from_millis(6));
-        assert_eq!(span(3, 3).length(), SHORTEST);
+    fn a_span_is_never_nothing() {
+        let length = |first_ms, last_ms| Span { first_ms, last_ms }.length();
+        assert_eq!(length(3, 9), Duration::from_millis(6));
+        assert_eq!((length(3, 3), length(9, 3)), (SHORTEST, SHORTEST));
     }
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use onboard_contract::workflow::EventRef;
-use onboard_contract::{Acknowledgement, EventId};
+use onboard_contract::{Acknowledgement, EventId, TodoId, UserId};
 use onboard_runtime::Shutdown;
 use onboard_workflows::UserRegistration;
 use onboard_workflows::activities::{
@@ -78,9 +78,9 @@ impl EmptyActivities {
     async fn check_todo_acknowledgement(
         self: Arc<Self>,
         _ctx: ActivityContext,
-        _event: EventRef,
+        event: EventRef,
     ) -> Result<Option<Acknowledgement>, ActivityError> {
-        Ok(None)
+        Ok(Some(acknowledgement(event.event_id)))
     }
 
     #[activity(definition = RecordAcknowledgement)]
@@ -92,6 +92,11 @@ impl EmptyActivities {
         self.tell(Told::Recorded(event.event_id, Instant::now())).await;
         Ok(())
     }
+}
+
+/// What a todo service that has nothing to do would say of an event.
+pub(super) fn acknowledgement(event_id: EventId) -> Acknowledgement {
+    Acknowledgement { event_id, todo_id: TodoId::welcome(UserId::from(event_id.uuid())) }
 }
 
 /// The thread that polls. Dropped, it ends by itself.
