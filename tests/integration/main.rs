@@ -19,6 +19,7 @@ mod abuse;
 mod accounts;
 mod api;
 mod audit;
+mod bench;
 mod canary;
 mod chaos;
 mod duplicates;

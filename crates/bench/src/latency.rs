@@ -31,7 +31,7 @@ pub(crate) async fn run(bed: &Bed, scale: Scale, live: &Live) -> anyhow::Result<
     let (people, url) = (People::new()?, bed.register_url(AUTH)?);
     people.count(&url, 1, WARM_UP).await;
     at_rest(&mongo, PATIENCE, live).await?;
-    let floor = empty::floor(bed, scale, live).await?;
+    let floor = empty::floor(bed).await?.ms(0.5);
     let length = scale.pick(Duration::from_mins(1), Duration::from_secs(4));
     let (tally, seen) = live
         .during(register_and_watch(&people, &url, length, &mongo), || {

@@ -16,19 +16,24 @@ pub mod run;
 pub mod scenario;
 
 mod consume;
+mod cpu;
 mod drain;
 mod empty;
+mod fill;
+mod hashing;
 mod history;
 mod latency;
-mod limits;
 mod load;
 mod memory;
 mod outage;
 mod overload;
+mod progress;
 mod register;
 mod rest;
 mod samples;
 mod startup;
+mod transactions;
+mod until;
 
 pub use bed::{Bed, BedConfig};
 pub use figure::{Figure, Target};

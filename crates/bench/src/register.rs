@@ -8,9 +8,10 @@ use onboard_contract::UserId;
 use onboard_store::Mongo;
 
 use crate::bed::{AUTH, AUTH_CHEAP};
-use crate::limits::{hashes_per_s, transactions_per_s};
+use crate::hashing::hashes_per_s;
 use crate::load::{People, Tally};
 use crate::rest::at_rest;
+use crate::transactions::transactions;
 use crate::{Bed, Figure, Scale, Scenario, Target};
 
 /// Clients that register without a pause.
@@ -63,14 +64,14 @@ async fn cheap(bed: &Bed, scale: Scale, live: &Live, mongo: &Mongo) -> anyhow::R
     let length = scale.pick(Duration::from_secs(10), Duration::from_secs(1));
     let relay = bed.component("relay")?;
     relay.stop().await?;
-    live.show("two-document transactions alone".to_owned());
-    let before = transactions_per_s(mongo, length / 2).await?;
+    let count = scale.pick(8_000, 400);
+    let before = transactions(mongo, count, live).await?;
     let tally = live
         .during(people.closed(&url, CLIENTS, length), || {
             format!("{CLIENTS} clients register with the cheapest hashing")
         })
         .await;
-    let limit = f64::midpoint(before, transactions_per_s(mongo, length / 2).await?);
+    let limit = f64::midpoint(before, transactions(mongo, count, live).await?);
     remove(mongo, &tally).await?;
     relay.start().await?;
     Ok(vec![

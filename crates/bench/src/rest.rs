@@ -1,14 +1,31 @@
-//! Whether the bed is at rest: no registration is unfinished.
+//! Between two scenarios: everything runs and nothing waits.
 
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use mongodb::bson::doc;
-use onboard_chaos::Live;
+use onboard_chaos::{Live, settle};
 use onboard_store::Mongo;
 use tokio::time::sleep;
 
+use crate::Bed;
+
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Starts what was stopped and waits until nothing is left to do.
+///
+/// # Errors
+/// Something is left after twelve minutes.
+pub(crate) async fn rest(bed: &Bed, mongo: &Mongo, live: &Live) -> anyhow::Result<()> {
+    let settled = settle(bed.stage(), mongo, live).await?;
+    if settled.after.is_some() {
+        return Ok(());
+    }
+    match settled.left {
+        Some(left) => bail!("the stack does not come to rest: {left}"),
+        None => bail!("the stack does not come to rest: a server does not answer"),
+    }
+}
 
 /// Waits until every registration is acknowledged and says how long that took.
 ///

@@ -11,7 +11,7 @@
 //! directory stays and can be read.
 //!
 //! Reading order: [`run()`] → [`stage`] → [`plan`] → `inject` → `load` →
-//! [`journal`] → `settle` → [`facts`] → [`judge`] → [`report`].
+//! [`journal`] → [`mod@settle`] → [`facts`] → [`judge`] → [`report`].
 
 pub mod facts;
 pub mod journal;
@@ -20,16 +20,17 @@ pub mod live;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub mod settle;
 pub mod stage;
 
 mod inject;
 mod load;
 mod management;
-mod settle;
 mod versions;
 
 pub use live::Live;
 pub use plan::{Fault, Kind, Plan};
 pub use report::Report;
 pub use run::{Settings, run};
+pub use settle::settle;
 pub use stage::{Stage, StageConfig};

@@ -69,18 +69,18 @@ impl fmt::Display for Left {
 
 /// How the run came to rest.
 #[derive(Debug)]
-pub(crate) struct Settled {
+pub struct Settled {
     /// How long it took; `None` when it did not.
-    pub(crate) after: Option<Duration>,
+    pub after: Option<Duration>,
     /// What the last look saw; `None` when a server did not answer it.
-    pub(crate) left: Option<Left>,
+    pub left: Option<Left>,
 }
 
 /// Mends everything and waits until nothing is left to do.
 ///
 /// # Errors
 /// A component cannot be started at all, or RabbitMQ does not come back.
-pub(crate) async fn settle(stage: &Stage, mongo: &Mongo, live: &Live) -> anyhow::Result<Settled> {
+pub async fn settle(stage: &Stage, mongo: &Mongo, live: &Live) -> anyhow::Result<Settled> {
     let began = Instant::now();
     mend(stage).await?;
     let looker = Looker::new(stage, mongo)?;

@@ -5,6 +5,7 @@
 
 mod config;
 mod polling;
+mod tuning;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use onboard_store::Mongo;
 use onboard_temporal::Temporal;
 
 pub use config::{WorkerArgs, WorkerConfig};
+pub use tuning::tuned;
 
 use crate::polling::{DRAIN_DEADLINE, Poller};
 

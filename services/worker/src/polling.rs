@@ -8,16 +8,16 @@ use onboard_runtime::availability::chain;
 use onboard_runtime::{Backoff, Shutdown};
 use onboard_temporal::Temporal;
 use onboard_workflows::UserRegistration;
-use temporalio_sdk::runtime::{PollerBehavior, RuntimeOptions};
+use temporalio_sdk::runtime::RuntimeOptions;
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use tokio::sync::oneshot;
+
+use crate::tuning::tuned;
 
 /// How long activities may take to end once the process is asked to stop.
 pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(12);
 /// When activities are told that they are cancelled.
 const GRACE: Duration = Duration::from_secs(8);
-/// Fewer cost a fifth of the throughput; more change nothing.
-const POLLERS: usize = 20;
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
@@ -101,14 +101,12 @@ impl Poller {
     }
 
     fn options(&self) -> Result<WorkerOptions, Fault> {
-        let pollers = PollerBehavior::SimpleMaximum(POLLERS);
-        Ok(WorkerOptions::new(self.task_queue.as_str())
+        let options = WorkerOptions::new(self.task_queue.as_str())
             .register_workflow::<UserRegistration>()?
             .register_activities(self.activities.clone())
-            .workflow_task_poller_behavior(pollers)
-            .activity_task_poller_behavior(pollers)
             .graceful_shutdown_period(GRACE)
-            .build())
+            .build();
+        Ok(tuned(options))
     }
 }
 

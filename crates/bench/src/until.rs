@@ -1,0 +1,50 @@
+//! Waiting for work to be done: bounded, and an error that says what is left.
+
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+
+/// Asks every `pause` how much is left until nothing is.
+///
+/// # Errors
+/// It cannot be asked, or something is left after `within`.
+pub(crate) async fn until(
+    what: &str,
+    (within, pause): (Duration, Duration),
+    mut left: impl AsyncFnMut() -> anyhow::Result<u64>,
+) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match left().await? {
+            0 => return Ok(()),
+            left if begun.elapsed() > within => {
+                bail!("{what}: {left} are left after {} s", within.as_secs())
+            }
+            _ => tokio::time::sleep(pause).await,
+        }
+    }
+}
+
+/// What `count` registrations may take: a tenth of what was ever measured.
+pub(crate) fn patience(count: u64) -> Duration {
+    Duration::from_mins(1) + Duration::from_millis(count.saturating_mul(200))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: (Duration, Duration) = (Duration::ZERO, Duration::ZERO);
+
+    #[tokio::test]
+    async fn what_does_not_finish_is_an_error_that_says_how_much_is_left() {
+        let mut count = 3_u64;
+        let counted = until("x", (patience(3), Duration::ZERO), async || {
+            count -= 1;
+            Ok(count)
+        });
+        assert!(counted.await.is_ok());
+        let error = until("rows", NOW, async || Ok(7)).await.unwrap_err();
+        assert_eq!(error.to_string(), "rows: 7 are left after 0 s");
+    }
+}
