@@ -1,5 +1,7 @@
 //! The relay: complete whatever dies, and alone on a row.
 
+mod hand_over;
+
 use futures::StreamExt;
 use mongodb::bson::doc;
 use temporalio_client::WorkflowExecutionStatus;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use mongodb::bson::{DateTime, doc};
 use onboard_runtime::clock;
-use onboard_store::Outbox;
 use onboard_store::outbox::REFUSALS_MAX;
+use onboard_store::{Claimed, Outbox, Written};
 
 use crate::harness::{App, Options, eventually};
 
@@ -98,10 +98,11 @@ async fn a_row_that_is_refused_while_others_pass_is_quarantined_and_holds_up_nob
     };
     let refuse = async |alone: bool| {
         make_due().await;
-        let due = outbox.due(10).await.unwrap();
+        let due = outbox.due(10).await.unwrap().rows;
         let row = due.iter().find(|row| row.event_id == poison).unwrap();
-        assert!(outbox.claim(row, Duration::from_secs(15)).await.unwrap());
-        assert!(!outbox.claim(row, Duration::from_secs(15)).await.unwrap(), "claimed once");
+        let claim = || outbox.claim(&[row], Duration::from_secs(15), Written::Primary);
+        assert_eq!(claim().await.unwrap(), Claimed::All);
+        assert!(!claim().await.unwrap().has(poison), "claimed once");
         outbox.refuse(row, alone, "Temporal refused: too large").await.unwrap()
     };
     for _ in 0..=REFUSALS_MAX {
@@ -115,10 +116,11 @@ async fn a_row_that_is_refused_while_others_pass_is_quarantined_and_holds_up_nob
     assert_eq!(row.get_str("lastError").unwrap(), "Temporal refused: too large");
     let wait_ms = row.get_datetime("nextAttemptAt").unwrap().timestamp_millis() - clock::now_ms();
     assert!(wait_ms > 30 * 60_000, "tried again within the hour, not at once: {wait_ms} ms");
-    let due: Vec<_> = outbox.due(10).await.unwrap().iter().map(|row| row.event_id).collect();
+    let due = outbox.due(10).await.unwrap().rows;
+    let due: Vec<_> = due.iter().map(|row| row.event_id).collect();
     assert_eq!(due, [healthy], "the other one is due");
     assert_eq!(outbox.stages(OVERDUE).await.unwrap().quarantined, 1);
-    outbox.mark_started(poison, Duration::from_mins(5)).await.unwrap();
+    outbox.mark_started(&[poison], Duration::from_mins(5)).await.unwrap();
     assert_eq!(outbox.stages(OVERDUE).await.unwrap().quarantined, 0, "a start ends it");
     make_due().await;
     for service in ["relay", "worker", "todo"] {

@@ -22,7 +22,9 @@ pub use config::{MongoArgs, MongoConfig, inbox_retention, outbox_retention};
 pub use error::StoreError;
 pub use inbox::{Applied, Cursor, Inbox, Seen, Unacknowledged};
 pub use mongo::Mongo;
-pub use outbox::{Due, InStage, MarkedSent, Outbox, OutboxRow, Recorded, Stages};
+pub use outbox::{
+    Claimed, Due, DuePage, InStage, MarkedSent, Outbox, OutboxRow, Recorded, Stages, Written,
+};
 pub use registrations::{
     Committed, KeyRecord, NewKey, NewRegistration, RegisterError, Registered, RegistrationRow,
     Registrations,
@@ -33,4 +35,4 @@ pub use todos::{
     CREATED_BY_USER, Change, Changed, Created, Expected, Position, Removed, Todo, TodoPage, Todos,
 };
 pub use users::{RoleChange, RoleChanged, User, Users};
-pub use wake::watch_outbox;
+pub use wake::{Inserted, watch_outbox};

@@ -1,10 +1,11 @@
 //! The outbox rows, as the relay and the worker use them.
 //!
 //! Each change is one update with its condition in the filter, so it may be
-//! repeated, by the same process or another one. `claim` is the relay's side,
-//! `sent` the worker's, `stages` and `retention` look at all of it.
+//! repeated, by the same process or another one. `claim` and `outcome` are the
+//! relay's side, `sent` the worker's, `stages` and `retention` look at all of it.
 
 pub mod claim;
+pub mod outcome;
 mod retention;
 mod sent;
 pub mod stages;
@@ -18,7 +19,8 @@ use onboard_runtime::clock;
 use crate::bson_time::date;
 use crate::mongo::Mongo;
 
-pub use claim::{Due, REFUSALS_MAX};
+pub use claim::{Claimed, Due, DuePage, Written};
+pub use outcome::REFUSALS_MAX;
 pub use sent::{MarkedSent, OutboxRow, Recorded};
 pub use stages::{InStage, Stages};
 
@@ -36,7 +38,7 @@ impl Outbox {
     }
 }
 
-const PENDING: &str = OutboxStatus::Pending.as_str();
+pub(crate) const PENDING: &str = OutboxStatus::Pending.as_str();
 const SENT: &str = OutboxStatus::Sent.as_str();
 
 fn later(wait: Duration) -> DateTime {

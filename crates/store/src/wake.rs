@@ -1,25 +1,44 @@
-//! The relay's wake-up call: a change stream over the outbox.
+//! The relay's wake-up call: a change stream over the outbox, which hands over
+//! the inserted rows themselves.
 //!
 //! The stream is for speed only; the sweep over due rows is what makes the
 //! relay complete. So the stream never resumes: when it breaks, whatever the
 //! reason (error 286 `ChangeStreamHistoryLost` included), it is opened anew
-//! "from now" and the relay is woken once for what may have been missed.
+//! "from now" and the relay is told to look for what may have been missed. So
+//! it is when a row is not what it should be. The stream tells of rows only
+//! when the majority has them.
 
 use std::time::Duration;
 
 use futures::StreamExt;
 use mongodb::bson::{Document, doc};
 use onboard_runtime::availability::chain;
-use onboard_runtime::{Availability, Backoff, Shutdown};
+use onboard_runtime::{Availability, Backoff, Shutdown, clock};
 
 use crate::Mongo;
+use crate::bson_time::date;
+use crate::outbox::claim::needed;
+use crate::outbox::{Due, PENDING};
 
-/// Calls `wake` for every row inserted into the outbox, until the shutdown.
-pub async fn watch_outbox(mongo: Mongo, wake: impl Fn(), shutdown: Shutdown) {
+/// A row that is due no later than this counts as due: the clocks of who
+/// inserted it and of the relay need not agree.
+const SKEW_MS: i64 = 2_000;
+
+/// What the stream says.
+#[derive(Debug)]
+pub enum Inserted {
+    /// This row was inserted and is due. Another relay is told the same.
+    Row(Due),
+    /// Something may be there: look.
+    Something,
+}
+
+/// Tells `hand_over` of every row inserted into the outbox, until the shutdown.
+pub async fn watch_outbox(mongo: Mongo, hand_over: impl Fn(Inserted), shutdown: Shutdown) {
     let stream = Availability::new("outbox change stream");
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
     while !shutdown.has_begun() {
-        let broken = shutdown.or(follow(&mongo, &wake, &stream, &mut backoff)).await;
+        let broken = shutdown.or(follow(&mongo, &hand_over, &stream, &mut backoff)).await;
         let Some(error) = broken else { return };
         stream.down(&chain(&error));
         shutdown.sleep(backoff.failed()).await;
@@ -29,25 +48,89 @@ pub async fn watch_outbox(mongo: Mongo, wake: impl Fn(), shutdown: Shutdown) {
 /// Follows the stream until it breaks; the error says why.
 async fn follow(
     mongo: &Mongo,
-    wake: &impl Fn(),
+    hand_over: &impl Fn(Inserted),
     health: &Availability,
     backoff: &mut Backoff,
 ) -> mongodb::error::Error {
-    let inserts =
-        [doc! { "$match": { "operationType": "insert" } }, doc! { "$project": { "_id": 1 } }];
-    let opened = mongo.outbox().watch().pipeline(inserts).await;
+    let opened = mongo.outbox().watch().pipeline(inserts()).await;
     let mut stream = match opened {
         Ok(stream) => stream.with_type::<Document>(),
         Err(error) => return error,
     };
     health.up();
     backoff.succeeded();
-    wake();
+    hand_over(Inserted::Something);
     loop {
         match stream.next().await {
-            Some(Ok(_)) => wake(),
+            Some(Ok(event)) => {
+                if let Some(inserted) = inserted(event, clock::now_ms()) {
+                    hand_over(inserted);
+                }
+            }
             Some(Err(error)) => return error,
             None => return mongodb::error::Error::custom("the stream ended"),
+        }
+    }
+}
+
+/// Inserts of PENDING rows alone, and of them what the relay needs.
+fn inserts() -> [Document; 2] {
+    let of_row = needed().into_iter().map(|(field, one)| (format!("fullDocument.{field}"), one));
+    let mut project = doc! { "_id": 1, "fullDocument._id": 1 };
+    project.extend(of_row);
+    let pending = doc! { "operationType": "insert", "fullDocument.status": PENDING };
+    [doc! { "$match": pending }, doc! { "$project": project }]
+}
+
+/// What an event says; nothing, when its row is not due. The sweep finds such
+/// a row when it is.
+fn inserted(mut event: Document, now_ms: i64) -> Option<Inserted> {
+    let Ok(row) = event.get_document_mut("fullDocument").map(std::mem::take) else {
+        return Some(Inserted::Something);
+    };
+    match Due::parse(row) {
+        Ok(due) if due.is_due_after(date(now_ms.saturating_add(SKEW_MS))) => None,
+        Ok(due) => Some(Inserted::Row(due)),
+        Err(_) => Some(Inserted::Something),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bson_time::id;
+
+    const NOW_MS: i64 = 1_700_000_000_000;
+
+    fn event(due_ms: i64) -> Document {
+        let (event_id, user_id) = (id(clock::ordered_id()), id(clock::random_id()));
+        doc! { "_id": {}, "fullDocument": {
+            "_id": event_id, "aggregateId": user_id, "attempts": 0,
+            "nextAttemptAt": date(due_ms),
+        } }
+    }
+
+    #[test]
+    fn a_row_that_is_due_is_handed_over_even_by_a_clock_that_is_ahead() {
+        for due_ms in [NOW_MS - 60_000, NOW_MS, NOW_MS + SKEW_MS] {
+            let said = inserted(event(due_ms), NOW_MS);
+            assert!(matches!(said, Some(Inserted::Row(_))), "{due_ms}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_not_due_is_left_to_the_sweep() {
+        let said = inserted(event(NOW_MS + SKEW_MS + 1), NOW_MS);
+        assert!(said.is_none(), "{said:?}");
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_makes_the_relay_look() {
+        let mut unreadable = event(NOW_MS);
+        unreadable.get_document_mut("fullDocument").unwrap().remove("aggregateId");
+        for event in [unreadable, doc! { "_id": {} }] {
+            let said = inserted(event, NOW_MS);
+            assert!(matches!(said, Some(Inserted::Something)), "{said:?}");
         }
     }
 }

@@ -5,10 +5,15 @@
 //! is "already started", which is success. Several relays may run.
 
 mod config;
+mod hand_over;
+mod held;
+mod note;
+mod pause;
 mod relay;
 mod retention;
 mod stages;
 mod start;
+mod sweep;
 
 use onboard_http::Server;
 use onboard_runtime::{Readiness, Shutdown, Tasks};

@@ -1,26 +1,36 @@
-//! The loop: woken or timed, work off what is due, wait again.
+//! The relay's four stops and what they share.
+//!
+//! `hand_over` and `sweep` claim rows, `start` starts their workflows, `note`
+//! writes that down. They run side by side, with bounded channels between them:
+//! when one is slow, those before it wait, and the change stream lets rows go
+//! to the sweep. When the shutdown begins nothing more is claimed; what was
+//! claimed is started and noted. A crash anywhere lets rows become due again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use futures::StreamExt;
 use onboard_runtime::availability::chain;
-use onboard_runtime::{Availability, Backoff, Shutdown, Tasks, clock};
-use onboard_store::{Due, Mongo, Outbox, StoreError, watch_outbox};
+use onboard_runtime::{Availability, Shutdown, Tasks, clock};
+use onboard_store::{Claimed, Due, Mongo, Outbox, StoreError, Written, watch_outbox};
 use onboard_temporal::Temporal;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use crate::config::Settings;
-use crate::start::{Outcome, start_due};
+use crate::held::{Held, Row};
+use crate::pause::Pause;
+use crate::{hand_over, note, start, sweep};
 
 /// How long rows in work may take once the process is asked to stop.
 pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 /// How fresh a success must be to say that rows pass; above the longest wait
 /// of a refused row.
 const PASSING: Duration = Duration::from_mins(2);
-/// Rows read at once.
-const BATCH: u32 = 256;
+/// Rows claimed at once.
+pub(crate) const PAGE: usize = 64;
+/// Claimed rows that wait to be started, beside the page they come from:
+/// enough to bridge the claim of the next page.
+const AHEAD: usize = 16;
 
 /// One relay.
 #[derive(Debug)]
@@ -28,20 +38,14 @@ pub(crate) struct Relay {
     pub(crate) outbox: Outbox,
     pub(crate) temporal: Temporal,
     pub(crate) settings: Settings,
-    mongo: Availability,
+    pub(crate) held: Held,
+    pub(crate) pause: Pause,
+    /// Tells the sweep to look.
+    pub(crate) wake: Notify,
     /// Apart from reading: MongoDB may allow the one and refuse the other.
     pub(crate) writing: Availability,
-    wake: Arc<Notify>,
     /// When a start last succeeded, in ms since the Unix epoch.
     passed_at_ms: AtomicI64,
-}
-
-/// What a look at the outbox came to.
-enum Look {
-    /// Nothing is due.
-    Drained,
-    /// A server is away; looking again at once would be in vain.
-    Hindered,
 }
 
 impl Relay {
@@ -50,11 +54,106 @@ impl Relay {
             outbox: Outbox::new(mongo),
             temporal,
             settings,
-            mongo: Availability::new("mongo"),
+            held: Held::default(),
+            pause: Pause::new(),
+            wake: Notify::new(),
             writing: Availability::new("mongo (writing)"),
-            wake: Arc::new(Notify::new()),
             passed_at_ms: AtomicI64::new(0),
         }
+    }
+
+    /// Runs the four stops in the background.
+    pub(crate) fn spawn(self, mongo: Mongo, tasks: &Tasks, shutdown: &Shutdown) {
+        let relay = Arc::new(self);
+        let (handed, to_claim) = mpsc::channel::<Due>(hand_over::WAITING_MAX);
+        let (claimed, to_start) = mpsc::channel(AHEAD);
+        let (started, to_note) = mpsc::channel(note::WAITING_MAX);
+        let (watching, stop) = (Arc::clone(&relay), shutdown.clone());
+        tasks.spawn("watch the outbox", async move {
+            let accept = |inserted| hand_over::accept(&watching, &handed, inserted);
+            watch_outbox(mongo, accept, stop).await;
+        });
+        let (taking, stop, quick) = (Arc::clone(&relay), shutdown.clone(), claimed.clone());
+        tasks.spawn("hand over", async move {
+            hand_over::run(&taking, to_claim, quick, stop).await;
+        });
+        let (sweeping, stop) = (Arc::clone(&relay), shutdown.clone());
+        tasks.spawn("sweep", async move { sweep::run(&sweeping, claimed, stop).await });
+        let (starting, stop) = (Arc::clone(&relay), shutdown.clone());
+        tasks.spawn("start", async move { start::run(&starting, to_start, started, stop).await });
+        tasks.spawn("note", async move { note::run(&relay, to_note).await });
+    }
+
+    /// How many rows may be claimed at once: after a failure no more than are
+    /// tried at once, since others may be able to start them.
+    pub(crate) fn claims_max(&self) -> usize {
+        if self.pause.in_doubt() { self.concurrency() } else { PAGE }
+    }
+
+    pub(crate) fn concurrency(&self) -> usize {
+        usize::try_from(self.settings.concurrency).unwrap_or(1)
+    }
+
+    /// Claims the rows; those that another relay has are left out. On a
+    /// failure some may be claimed; they become due again.
+    pub(crate) async fn claim(
+        &self,
+        rows: Vec<Row>,
+        written: Written,
+    ) -> Result<Vec<Row>, StoreError> {
+        if rows.is_empty() {
+            return Ok(rows);
+        }
+        let lease = self.settings.claim_lease;
+        let due: Vec<&Due> = rows.iter().map(|row| &row.due).collect();
+        let claimed = match self.outbox.claim(&due, lease, written).await {
+            // One row may spoil it for all.
+            Err(StoreError::Refused { .. }) if due.len() > 1 => {
+                self.claim_one_by_one(&due, written).await
+            }
+            claimed => claimed,
+        };
+        let claimed = claimed.inspect_err(|error| self.away(error))?;
+        self.writing.up();
+        let seen = rows.len();
+        let ours: Vec<Row> = rows.into_iter().filter(|row| claimed.has(row.due.event_id)).collect();
+        let lost = seen.saturating_sub(ours.len()) as u64;
+        metrics::counter!("relay_claims_lost_total").increment(lost);
+        Ok(ours)
+    }
+
+    async fn claim_one_by_one(
+        &self,
+        due: &[&Due],
+        written: Written,
+    ) -> Result<Claimed, StoreError> {
+        let (mut ours, mut refused) = (Vec::new(), None);
+        for row in due {
+            match self.outbox.claim(&[row], self.settings.claim_lease, written).await {
+                Ok(Claimed::All) => ours.push(row.event_id),
+                Ok(Claimed::These(events)) => ours.extend(events),
+                Err(error) => refused = Some(error),
+            }
+        }
+        match refused {
+            // Refused to all alike: it is not about a row.
+            Some(error) if ours.is_empty() => Err(error),
+            _ => Ok(Claimed::These(ours)),
+        }
+    }
+
+    /// MongoDB does not write. A claim's lease runs out by itself. A refusal
+    /// is no different: a row that breaks the validator may still be updated,
+    /// so it concerns all rows alike.
+    pub(crate) fn away(&self, error: &StoreError) {
+        self.writing.down(&chain(error));
+        self.pause();
+    }
+
+    /// A server is away: holds everything back for a while, then looks.
+    pub(crate) fn pause(&self) {
+        self.pause.begin();
+        self.wake.notify_one();
     }
 
     /// Notes that a row passed.
@@ -66,77 +165,5 @@ impl Relay {
     pub(crate) fn others_pass(&self) -> bool {
         let since_ms = clock::now_ms().saturating_sub(self.passed_at_ms.load(Ordering::Relaxed));
         u128::try_from(since_ms).is_ok_and(|since_ms| since_ms < PASSING.as_millis())
-    }
-
-    /// Runs the wake-up call and the loop in the background.
-    pub(crate) fn spawn(self, mongo: Mongo, tasks: &Tasks, shutdown: &Shutdown) {
-        let (wake, stop) = (Arc::clone(&self.wake), shutdown.clone());
-        tasks.spawn("watch the outbox", watch_outbox(mongo, move || wake.notify_one(), stop));
-        let stop = shutdown.clone();
-        tasks.spawn("relay", async move { self.run(stop).await });
-    }
-
-    async fn run(self, shutdown: Shutdown) {
-        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
-        while !shutdown.has_begun() {
-            // Registered before the look, so that a row inserted during it is
-            // not slept over.
-            let woken = self.wake.notified();
-            match self.work_off(&shutdown).await {
-                Look::Drained => {
-                    backoff.succeeded();
-                    tokio::select! {
-                        () = woken => (),
-                        _ = shutdown.sleep(self.settings.sweep_interval) => (),
-                    }
-                }
-                Look::Hindered => {
-                    shutdown.sleep(backoff.failed()).await;
-                }
-            }
-        }
-    }
-
-    /// Starts what is due, batch by batch.
-    async fn work_off(&self, shutdown: &Shutdown) -> Look {
-        while !shutdown.has_begun() {
-            let due = match self.due().await {
-                Ok(due) if due.is_empty() => return Look::Drained,
-                Ok(due) => due,
-                Err(_) => return Look::Hindered,
-            };
-            if self.start_all(due, shutdown).await {
-                return Look::Hindered;
-            }
-        }
-        Look::Drained
-    }
-
-    async fn due(&self) -> Result<Vec<Due>, StoreError> {
-        let due = self.outbox.due(BATCH).await;
-        match &due {
-            Ok(_) => drop(self.mongo.up()),
-            Err(error) => drop(self.mongo.down(&chain(error))),
-        }
-        due
-    }
-
-    /// Works on several rows at the same time; true when a server is away.
-    /// The rows not begun by then are left as they are.
-    async fn start_all(&self, due: Vec<Due>, shutdown: &Shutdown) -> bool {
-        let hindered = AtomicBool::new(false);
-        let concurrency = usize::try_from(self.settings.concurrency).unwrap_or(1);
-        futures::stream::iter(due)
-            .for_each_concurrent(concurrency, async |row| {
-                if hindered.load(Ordering::Relaxed) || shutdown.has_begun() {
-                    return;
-                }
-                match start_due(self, &row).await {
-                    Outcome::Done | Outcome::PutOff => (),
-                    Outcome::Away => hindered.store(true, Ordering::Relaxed),
-                }
-            })
-            .await;
-        hindered.into_inner()
     }
 }

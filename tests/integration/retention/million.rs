@@ -1,12 +1,14 @@
 //! With a million finished rows the queries that run all day examine what they
 //! return and little more.
 
-use mongodb::bson::{DateTime, Document, doc};
+use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_contract::Stage;
-use onboard_store::outbox::claim::{due_filter, due_order};
+use onboard_store::Outbox;
+use onboard_store::outbox::claim::{by_id, claim_filter, due_filter, due_order};
+use onboard_store::outbox::outcome::note_filter;
 use onboard_store::outbox::stages::{filter, order};
 
-use crate::harness::{App, Options};
+use crate::harness::{App, Options, binary};
 
 /// Documents and keys the server looked at, and how it found them.
 #[derive(Debug)]
@@ -18,7 +20,10 @@ struct Cost {
 }
 
 async fn explain(app: &App, filter: Document, sort: Document, limit: i64) -> Cost {
-    let find = doc! { "find": "outbox", "filter": filter, "sort": sort, "limit": limit };
+    cost(app, doc! { "find": "outbox", "filter": filter, "sort": sort, "limit": limit }).await
+}
+
+async fn cost(app: &App, find: Document) -> Cost {
     let explain = doc! { "explain": find, "verbosity": "executionStats" };
     let answer = app.auth_database().await.run_command(explain).await.unwrap();
     let stats = answer.get_document("executionStats").unwrap();
@@ -70,6 +75,13 @@ async fn claims_and_alarms_stay_indexed_at_a_million_rows() {
     assert_eq!((due.returned, due.documents), (20, 20), "{due:?}");
     assert!(due.keys <= 21 && !due.plan.contains("COLLSCAN"), "{due:?}");
     assert!(!due.plan.contains("\"SORT\""), "sorted by the index: {due:?}");
+    let rows = Outbox::new(&app.mongo().await).due(256).await.unwrap().rows;
+    let ids: Vec<Bson> = rows.iter().map(|row| binary(row.event_id.uuid()).into()).collect();
+    for filter in [claim_filter(ids.clone(), now), note_filter(ids)] {
+        let of_ids = cost(&app, doc! { "find": "outbox", "filter": filter, "hint": by_id() }).await;
+        assert_eq!((of_ids.returned, of_ids.documents), (20, 20), "{of_ids:?}");
+        assert!(of_ids.keys <= 2 * 20, "a seek for each: {of_ids:?}");
+    }
     for (stage, rows) in
         [(Stage::Pending, 20), (Stage::Started, 0), (Stage::Sent, 0), (Stage::Stalled, 0)]
     {

@@ -1,20 +1,18 @@
-//! The relay's side: find what is due, claim it, note what became of it.
+//! The relay's side, before the start: find what is due, claim it.
 //!
 //! A row is due when it is PENDING and its `nextAttemptAt` has come. A claim
-//! moves `nextAttemptAt` ahead by compare-and-set, so of several relays one
-//! works on a row; one that dies lets the row become due again.
-//!
-//! A row that fails while others pass is put off longer and longer and then
-//! quarantined: it says so (`quarantinedAt`, `lastError`), costs one try an hour
-//! and holds up nobody.
+//! moves `nextAttemptAt` ahead by compare-and-set, many rows at once, so of
+//! several relays one works on a row; one that dies lets the row become due
+//! again. What becomes of a claimed row is noted in `outcome`.
 
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use mongodb::bson::{self, Bson, DateTime, Document, doc};
+use mongodb::options::{Hint, ReadConcern, WriteConcern};
 use onboard_contract::{EventId, TraceParent, UserId};
 use onboard_fault::{Step, step};
-use onboard_runtime::{Backoff, clock};
+use onboard_runtime::clock;
 use serde::Deserialize;
 
 use super::{Outbox, PENDING, later};
@@ -22,13 +20,6 @@ use crate::StoreError;
 use crate::bson_time::{date, id, uuid};
 use crate::mongo::bounded;
 
-/// The waits of a row that is refused.
-const REFUSED_FIRST: Duration = Duration::from_secs(1);
-const REFUSED_CAP: Duration = Duration::from_mins(1);
-/// Refusals until a row is quarantined: after about five minutes.
-pub const REFUSALS_MAX: u32 = 10;
-/// When a quarantined row is tried again, should nobody have acted.
-const QUARANTINED_RETRY: Duration = Duration::from_hours(1);
 /// When an unreadable row is looked at again.
 const UNREADABLE_RETRY: Duration = Duration::from_mins(10);
 
@@ -48,34 +39,107 @@ pub struct Due {
     seen: DateTime,
 }
 
+/// A look at the rows that are due.
+#[derive(Debug)]
+pub struct DuePage {
+    /// Those that can be read.
+    pub rows: Vec<Due>,
+    /// Whether there may be more.
+    pub full: bool,
+}
+
+/// When a claim counts as written. Losing one is harmless: another relay
+/// starts the workflow again, and finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// When the primary has it: quick.
+    Primary,
+    /// When the majority has it: then the next look no longer finds the rows.
+    Majority,
+}
+
+impl Written {
+    fn concern(self) -> WriteConcern {
+        match self {
+            Self::Primary => WriteConcern::nodes(1),
+            Self::Majority => WriteConcern::majority(),
+        }
+    }
+}
+
+/// What became of a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// All rows are ours.
+    All,
+    /// Only these are.
+    These(Vec<EventId>),
+}
+
+impl Claimed {
+    /// Whether the claim got this row.
+    #[must_use]
+    pub fn has(&self, event: EventId) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(events) => events.contains(&event),
+        }
+    }
+}
+
+impl Due {
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// A field is missing or of another type.
+    pub(crate) fn parse(row: Document) -> Result<Self, bson::error::Error> {
+        let row: DueDocument = bson::deserialize_from_document(row)?;
+        Ok(Self {
+            event_id: uuid(row.id).into(),
+            user_id: uuid(row.aggregate_id).into(),
+            traceparent: row.traceparent.as_deref().and_then(|t| TraceParent::parse(t).ok()),
+            attempts: row.attempts,
+            refusals: row.refusals,
+            seen: row.next_attempt_at,
+        })
+    }
+
+    /// Whether its time comes only after `time`.
+    pub(crate) fn is_due_after(&self, time: DateTime) -> bool {
+        self.seen > time
+    }
+}
+
 impl Outbox {
     /// The due rows that have waited longest, at most `limit`. A row that
     /// cannot be read is named in the log and put off, so that it does not
     /// hold up the others.
     ///
+    /// Rows are read as the majority has them: one that could still be rolled
+    /// back gets no workflow.
+    ///
     /// # Errors
     /// The store failed.
-    pub async fn due(&self, limit: u32) -> Result<Vec<Due>, StoreError> {
+    pub async fn due(&self, limit: u32) -> Result<DuePage, StoreError> {
         let now = date(clock::now_ms());
         let outbox = self.mongo.outbox();
-        let find =
-            outbox.find(due_filter(now)).sort(due_order()).limit(i64::from(limit)).projection(
-                doc! {
-                    "aggregateId": 1, "traceparent": 1, "attempts": 1, "refusals": 1,
-                    "nextAttemptAt": 1,
-                },
-            );
+        let find = outbox
+            .find(due_filter(now))
+            .sort(due_order())
+            .limit(i64::from(limit))
+            .projection(needed());
         let rows: Vec<Document> =
             bounded("list the due rows", async { find.await?.try_collect().await }).await?;
+        let full = u32::try_from(rows.len()).is_ok_and(|rows| rows >= limit);
         let mut due = Vec::with_capacity(rows.len());
         for row in rows {
             let row_id = row.get("_id").cloned().unwrap_or_default();
-            match bson::deserialize_from_document::<DueDocument>(row) {
-                Ok(row) => due.push(row.into_due()),
+            match Due::parse(row) {
+                Ok(row) => due.push(row),
                 Err(error) => self.put_off(row_id, &error).await?,
             }
         }
-        Ok(due)
+        Ok(DuePage { rows: due, full })
     }
 
     async fn put_off(&self, row: Bson, error: &bson::error::Error) -> Result<(), StoreError> {
@@ -93,94 +157,57 @@ impl Outbox {
         bounded("put the unreadable row off", put_off).await.map(drop)
     }
 
-    /// Claims a due row for `lease`; false when another relay was first or
-    /// the row is SENT by now.
+    /// Claims rows until `lease` from now, with one update. A row that another
+    /// relay has claimed since it was seen, or that is SENT by now, is left out.
+    ///
+    /// The time until which a row is claimed tells whose it is: it has up to a
+    /// second of jitter, and two relays that draw the same one both start the
+    /// workflow, of which there is one all the same.
     ///
     /// # Errors
-    /// The store failed.
-    pub async fn claim(&self, due: &Due, lease: Duration) -> Result<bool, StoreError> {
-        let claim = self.mongo.outbox();
-        let update = claim.update_one(
-            doc! { "_id": id(due.event_id.uuid()), "status": PENDING, "nextAttemptAt": due.seen },
-            doc! { "$set": { "nextAttemptAt": later(lease) }, "$inc": { "attempts": 1 } },
-        );
-        let done = bounded("claim the row", step(Step::RelayClaim, async { update.await })).await?;
-        Ok(done.modified_count == 1)
-    }
-
-    /// Notes that the row's workflow exists, which ends a quarantine. The row
-    /// is looked at again after `recheck`, should it still be PENDING then: its
-    /// workflow may have been lost together with Temporal's database.
-    ///
-    /// # Errors
-    /// The store failed.
-    pub async fn mark_started(&self, event: EventId, recheck: Duration) -> Result<(), StoreError> {
-        let update = vec![
-            doc! { "$set": {
-                "startedAt": { "$ifNull": ["$startedAt", date(clock::now_ms())] },
-                "nextAttemptAt": later(recheck),
-                "lastError": null,
-            } },
-            doc! { "$unset": ["refusals", "quarantinedAt"] },
-        ];
-        self.update(Step::RelayNote, "note the start on the row", event, update).await
-    }
-
-    /// Gives a claimed row back, since a server did not answer.
-    ///
-    /// # Errors
-    /// The store failed.
-    pub async fn release(
+    /// The store failed; some or all may be claimed, and become due again.
+    pub async fn claim(
         &self,
-        event: EventId,
-        retry_in: Duration,
-        reason: &str,
-    ) -> Result<(), StoreError> {
-        let update = vec![doc! { "$set": {
-            "nextAttemptAt": later(retry_in),
-            "lastError": literal(reason),
-        } }];
-        self.update(Step::RelayRelease, "give the row back", event, update).await
-    }
-
-    /// Gives a claimed row back, since it was refused. `alone` says that other
-    /// rows pass meanwhile: then it is this row, and after [`REFUSALS_MAX`] of
-    /// these it is quarantined. True when it is.
-    ///
-    /// # Errors
-    /// The store failed.
-    pub async fn refuse(&self, due: &Due, alone: bool, reason: &str) -> Result<bool, StoreError> {
-        let refusals = due.refusals.saturating_add(u32::from(alone));
-        let quarantined = refusals >= REFUSALS_MAX;
-        let wait = if quarantined {
-            QUARANTINED_RETRY
-        } else {
-            Backoff::after(REFUSED_FIRST, REFUSED_CAP, due.attempts)
-        };
-        let mut refused = doc! {
-            "nextAttemptAt": later(wait),
-            "refusals": refusals,
-            "lastError": literal(reason),
-        };
-        if quarantined {
-            let now = date(clock::now_ms());
-            refused.insert("quarantinedAt", doc! { "$ifNull": ["$quarantinedAt", now] });
-        }
-        let update = vec![doc! { "$set": refused }];
-        self.update(Step::RelayRelease, "give the row back", due.event_id, update).await?;
-        Ok(quarantined)
-    }
-
-    async fn update(
-        &self,
-        taken: Step,
-        what: &'static str,
-        event: EventId,
-        update: Vec<Document>,
-    ) -> Result<(), StoreError> {
+        rows: &[&Due],
+        lease: Duration,
+        written: Written,
+    ) -> Result<Claimed, StoreError> {
+        let Some(seen) = rows.iter().map(|row| row.seen).max() else { return Ok(Claimed::All) };
+        let ids: Vec<Bson> = rows.iter().map(|row| id(row.event_id.uuid())).collect();
+        let until = later(lease + Duration::from_secs(1).mul_f64(clock::jitter()));
         let outbox = self.mongo.outbox();
-        let update = outbox.update_one(doc! { "_id": id(event.uuid()), "status": PENDING }, update);
-        bounded(what, step(taken, async { update.await })).await.map(drop)
+        let update = outbox
+            .update_many(
+                claim_filter(ids.clone(), seen),
+                doc! { "$set": { "nextAttemptAt": until }, "$inc": { "attempts": 1 } },
+            )
+            .hint(Hint::Keys(by_id()))
+            .write_concern(written.concern());
+        let claim = step(Step::RelayClaim, async { update.await });
+        let done = bounded("claim the rows", claim).await?;
+        match usize::try_from(done.modified_count) {
+            Ok(claimed) if claimed == rows.len() => Ok(Claimed::All),
+            Ok(0) => Ok(Claimed::These(Vec::new())),
+            _ => self.claimed_until(ids, until).await.map(Claimed::These),
+        }
+    }
+
+    /// Which of these rows this very claim has moved. It asks the primary for
+    /// what it has, since a claim does not wait for the others.
+    async fn claimed_until(
+        &self,
+        ids: Vec<Bson>,
+        until: DateTime,
+    ) -> Result<Vec<EventId>, StoreError> {
+        let outbox = self.mongo.outbox().clone_with_type::<IdDocument>();
+        let find = outbox
+            .find(doc! { "_id": { "$in": ids }, "status": PENDING, "nextAttemptAt": until })
+            .hint(Hint::Keys(by_id()))
+            .projection(by_id())
+            .read_concern(ReadConcern::local());
+        let rows: Vec<IdDocument> =
+            bounded("list the claimed rows", async { find.await?.try_collect().await }).await?;
+        Ok(rows.into_iter().map(|row| uuid(row.id).into()).collect())
     }
 }
 
@@ -196,10 +223,24 @@ pub fn due_order() -> Document {
     doc! { "nextAttemptAt": 1, "_id": 1 }
 }
 
-/// The reason as a value, whatever characters it begins with.
-fn literal(reason: &str) -> Document {
-    let reason: String = reason.chars().take(500).collect();
-    doc! { "$literal": reason }
+/// These rows, unless they have moved on since the latest of them was seen:
+/// a claim moves `nextAttemptAt` by a whole lease. Meant for the index over ids.
+#[must_use]
+pub fn claim_filter(ids: Vec<Bson>, seen: DateTime) -> Document {
+    doc! { "_id": { "$in": ids }, "status": PENDING, "nextAttemptAt": { "$lte": seen } }
+}
+
+/// The index over ids, said aloud: the server might try the one over PENDING
+/// rows, which walks a backlog.
+#[must_use]
+pub fn by_id() -> Document {
+    doc! { "_id": 1 }
+}
+
+#[derive(Debug, Deserialize)]
+struct IdDocument {
+    #[serde(rename = "_id")]
+    id: bson::Uuid,
 }
 
 #[derive(Debug, Deserialize)]
@@ -217,15 +258,7 @@ struct DueDocument {
     next_attempt_at: DateTime,
 }
 
-impl DueDocument {
-    fn into_due(self) -> Due {
-        Due {
-            event_id: uuid(self.id).into(),
-            user_id: uuid(self.aggregate_id).into(),
-            traceparent: self.traceparent.as_deref().and_then(|t| TraceParent::parse(t).ok()),
-            attempts: self.attempts,
-            refusals: self.refusals,
-            seen: self.next_attempt_at,
-        }
-    }
+/// The fields of a row the relay needs; no personal data among them.
+pub(crate) fn needed() -> Document {
+    doc! { "aggregateId": 1, "traceparent": 1, "attempts": 1, "refusals": 1, "nextAttemptAt": 1 }
 }

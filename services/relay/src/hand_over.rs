@@ -1,0 +1,62 @@
+//! Rows as the change stream tells of them: the quick way.
+//!
+//! They wait in a channel, are claimed together, as many as have gathered
+//! during the claim before, and go on to be started. When the channel is full
+//! the row is let go and the sweep is told to look. A crash loses nothing: a
+//! row not claimed is due, a claimed one becomes due again.
+
+use onboard_runtime::Shutdown;
+use onboard_store::{Due, Inserted, Written};
+use tokio::sync::mpsc::{Receiver, Sender};
+
+use crate::held::Row;
+use crate::relay::{PAGE, Relay};
+
+/// Rows that wait to be claimed.
+pub(crate) const WAITING_MAX: usize = 256;
+
+/// Takes what the change stream says.
+pub(crate) fn accept(relay: &Relay, handed: &Sender<Due>, inserted: Inserted) {
+    match inserted {
+        Inserted::Something => relay.wake.notify_one(),
+        Inserted::Row(due) => {
+            if handed.try_send(due).is_err() {
+                metrics::counter!("relay_hand_over_full_total").increment(1);
+                relay.wake.notify_one();
+            }
+        }
+    }
+}
+
+/// Claims what was handed over, until the shutdown.
+pub(crate) async fn run(
+    relay: &Relay,
+    mut handed: Receiver<Due>,
+    claimed: Sender<Row>,
+    shutdown: Shutdown,
+) {
+    let mut rows = Vec::with_capacity(PAGE);
+    // Nothing is claimed while Temporal has never been reached.
+    if relay.temporal.connected(&shutdown).await.is_none() {
+        return;
+    }
+    while relay.pause.over(&shutdown).await {
+        let most = relay.claims_max();
+        match shutdown.or(handed.recv_many(&mut rows, most)).await {
+            None | Some(0) => return,
+            // A pause may have begun meanwhile.
+            Some(_) if !relay.pause.over(&shutdown).await => return,
+            Some(_) => (),
+        }
+        let held = rows.drain(..).filter_map(|due| relay.held.take(due)).collect();
+        // The primary's word will do: it is quick, and a lost claim is harmless.
+        let Ok(ours) = relay.claim(held, Written::Primary).await else { continue };
+        metrics::counter!("relay_rows_claimed_total", "found" => "handed_over")
+            .increment(ours.len() as u64);
+        for row in ours {
+            if claimed.send(row).await.is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Notes the starts on the rows, many with one update, and out of the way of
+//! the next start.
+//!
+//! While one note is under way the next ones gather; a lone one waits for
+//! nobody. A crash before the note lets the row become due again, and its
+//! workflow is found there.
+
+use std::time::Duration;
+
+use onboard_store::StoreError;
+use tokio::sync::mpsc::Receiver;
+
+use crate::held::Row;
+use crate::relay::Relay;
+
+/// When a row that is started but not SENT is looked at again: its workflow
+/// may have been lost with Temporal's database.
+const RECHECK: Duration = Duration::from_mins(5);
+/// Rows noted at once.
+const GROUP: usize = 128;
+/// Started rows that wait for their note; then the starts wait too.
+pub(crate) const WAITING_MAX: usize = 256;
+
+/// Notes until nothing is started any more.
+pub(crate) async fn run(relay: &Relay, mut started: Receiver<Row>) {
+    let mut rows = Vec::with_capacity(GROUP);
+    while started.recv_many(&mut rows, GROUP).await > 0 {
+        match note(relay, &rows).await {
+            Ok(()) => {
+                relay.writing.up();
+                relay.pause.succeeded();
+            }
+            Err(error) => relay.away(&error),
+        }
+        // In hand until here: a look must not find what is about to be noted.
+        rows.clear();
+    }
+}
+
+async fn note(relay: &Relay, rows: &[Row]) -> Result<(), StoreError> {
+    let events: Vec<_> = rows.iter().map(|row| row.due.event_id).collect();
+    match relay.outbox.mark_started(&events, RECHECK).await {
+        // One row may spoil it for all.
+        Err(StoreError::Refused { .. }) if events.len() > 1 => {
+            let mut all = Ok(());
+            for event in events {
+                let one = relay.outbox.mark_started(&[event], RECHECK).await;
+                all = all.and(one);
+            }
+            all
+        }
+        noted => noted,
+    }
+}

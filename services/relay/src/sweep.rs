@@ -1,0 +1,95 @@
+//! Rows as the sweep finds them: the complete way.
+//!
+//! At every wake-up and at least every `RELAY_SWEEP_INTERVAL` it looks for rows
+//! that are due, a page at a time, claims the page and passes it on to be
+//! started. The next page is claimed while the last rows of this one are being
+//! started; what is claimed ahead is bounded by the page and the channel, so
+//! relays share a backlog and a crash leaves few rows to wait for their lease.
+
+use std::time::Duration;
+
+use onboard_runtime::availability::chain;
+use onboard_runtime::{Availability, Backoff, Shutdown, clock};
+use onboard_store::{DuePage, StoreError, Written};
+use tokio::sync::mpsc::Sender;
+
+use crate::held::Row;
+use crate::relay::Relay;
+
+/// The longest wait before another look, when others took the whole page.
+const CONTENDED: Duration = Duration::from_millis(50);
+
+/// What a look at the outbox came to.
+enum Look {
+    /// Nothing more is due.
+    Drained,
+    /// There is more.
+    More,
+    /// There may be more, but what was seen is in other hands.
+    Contended,
+}
+
+/// Looks until the shutdown.
+pub(crate) async fn run(relay: &Relay, claimed: Sender<Row>, shutdown: Shutdown) {
+    let mongo = Availability::new("mongo");
+    let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
+    // Nothing is claimed while Temporal has never been reached.
+    if relay.temporal.connected(&shutdown).await.is_none() {
+        return;
+    }
+    while relay.pause.over(&shutdown).await {
+        let goes_on = match look(relay, &mongo, &claimed).await {
+            Ok(look) => {
+                backoff.succeeded();
+                rest(relay, &look, &shutdown).await
+            }
+            Err(_) => shutdown.sleep(backoff.failed()).await,
+        };
+        if !goes_on {
+            return;
+        }
+    }
+}
+
+/// Waits until it is worth looking again; false when it is time to stop.
+async fn rest(relay: &Relay, look: &Look, shutdown: &Shutdown) -> bool {
+    match look {
+        Look::More => !shutdown.has_begun(),
+        Look::Contended => shutdown.sleep(CONTENDED.mul_f64(clock::jitter())).await,
+        // A wake-up during the look is kept, so nothing is slept over.
+        Look::Drained => tokio::select! {
+            () = relay.wake.notified() => !shutdown.has_begun(),
+            goes_on = shutdown.sleep(relay.settings.sweep_interval) => goes_on,
+        },
+    }
+}
+
+async fn look(
+    relay: &Relay,
+    mongo: &Availability,
+    claimed: &Sender<Row>,
+) -> Result<Look, StoreError> {
+    let most = u32::try_from(relay.claims_max()).unwrap_or(1);
+    let page = relay.outbox.due(most).await;
+    match &page {
+        Ok(_) => drop(mongo.up()),
+        Err(error) => drop(mongo.down(&chain(error))),
+    }
+    let DuePage { rows, full } = page?;
+    let held = rows.into_iter().filter_map(|due| relay.held.take(due)).collect();
+    // The majority's word: the next look must not find these rows again, and
+    // nobody waits for this one.
+    let ours = relay.claim(held, Written::Majority).await?;
+    let found = ours.len() as u64;
+    metrics::counter!("relay_rows_claimed_total", "found" => "swept").increment(found);
+    for row in ours {
+        if claimed.send(row).await.is_err() {
+            return Ok(Look::Drained);
+        }
+    }
+    Ok(match (full, found) {
+        (false, _) => Look::Drained,
+        (true, 0) => Look::Contended,
+        (true, _) => Look::More,
+    })
+}

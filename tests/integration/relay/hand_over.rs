@@ -1,0 +1,209 @@
+//! Rows are handed over without a look, claimed many at once, shared between
+//! relays, and lost to no crash and no full channel.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use mongodb::bson::{DateTime, Document, doc};
+use onboard_contract::{EventId, UserId};
+use onboard_fault::{Side, Step};
+use onboard_runtime::clock;
+use onboard_store::{Claimed, Outbox, Written};
+
+use crate::harness::{App, Options, binary, eventually};
+use crate::kill_points::tokens::Tokens;
+
+const SWEEP: Duration = Duration::from_mins(1);
+/// Rows a relay claims at once.
+const PAGE: u64 = 64;
+
+async fn found(app: &App, relay: &str, how: &str) -> u64 {
+    app.counter(relay, "relay_rows_claimed_total", how).await
+}
+
+/// Inserts PENDING rows behind auth's back, quicker than it can.
+async fn insert(app: &App, rows: usize) {
+    let now = DateTime::now();
+    let rows: Vec<Document> = (0..rows)
+        .map(|_| {
+            let event: EventId = clock::ordered_id().into();
+            let user: UserId = clock::random_id().into();
+            doc! {
+                "_id": binary(event.uuid()), "aggregateType": "User",
+                "aggregateId": binary(user.uuid()), "eventType": "USER_REGISTERED",
+                "schemaVersion": 1, "status": "PENDING", "createdAt": now, "nextAttemptAt": now,
+                "payload": { "userId": binary(user.uuid()), "email": "many@example.com" },
+                "startedAt": null, "sentAt": null, "acknowledgedAt": null, "attempts": 0,
+            }
+        })
+        .collect();
+    app.outbox().await.insert_many(rows).await.unwrap();
+}
+
+async fn rows_with(app: &App, filter: Document) -> u64 {
+    app.outbox().await.count_documents(filter).await.unwrap()
+}
+
+async fn register_many(app: &App, people: usize) {
+    futures::stream::iter(0..people)
+        .for_each_concurrent(16, async |_| {
+            app.register().await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_row_is_handed_over_and_nobody_looks_for_it() {
+    let options = Options::default().failing("relay").with("RELAY_SWEEP_INTERVAL", "1m");
+    let app = App::start_with(options).await;
+    let blind = doc! { "failCommands": ["find"], "errorCode": 91 };
+    let point = app.fail_commands(doc! { "times": i32::MAX }, blind).await;
+    eventually("the change stream is open", async || {
+        app.register().await;
+        match found(&app, "relay", "handed_over").await {
+            0 => Err("nothing was handed over yet"),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    let before = found(&app, "relay", "handed_over").await;
+    for _ in 0..5 {
+        let id = app.register().await;
+        app.reaches(id, "ACKNOWLEDGED").await;
+    }
+    assert!(found(&app, "relay", "handed_over").await >= before + 5);
+    point.off().await;
+    app.component("relay").kill().await.unwrap();
+    app.ready("relay").await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn when_the_channel_is_full_the_sweep_takes_over() {
+    let options = Options::only(&["auth", "relay"]).with("RELAY_SWEEP_INTERVAL", "1m");
+    let app = App::start_with(options).await;
+    let id = app.register().await;
+    app.reaches(id, "STARTED").await;
+    let begun = Instant::now();
+    insert(&app, 800).await;
+    eventually("all are started", async || {
+        match rows_with(&app, doc! { "startedAt": null }).await {
+            0 => Ok(()),
+            left => Err(left),
+        }
+    })
+    .await;
+    assert!(begun.elapsed() < SWEEP, "the sweep was waited for: {:?}", begun.elapsed());
+    assert!(app.counter("relay", "relay_hand_over_full_total", "").await > 0, "it was full");
+    assert!(found(&app, "relay", "handed_over").await > 1, "what had room was handed over");
+    assert!(found(&app, "relay", "swept").await > 0, "the rest was swept");
+    assert_eq!(rows_with(&app, doc! { "attempts": { "$ne": 1 } }).await, 0, "claimed once each");
+    app.remove().await;
+}
+
+#[tokio::test]
+async fn two_relays_share_a_backlog_and_new_rows_and_claim_each_once() {
+    let options = Options::only(&["auth", "worker", "todo"]).and("relay-2", "relay");
+    let app = App::prepare_on_shared(options).await;
+    for service in ["auth", "worker", "todo"] {
+        app.component(service).start().await.unwrap();
+    }
+    register_many(&app, 400).await;
+    tokio::try_join!(app.component("relay").start(), app.component("relay-2").start()).unwrap();
+    register_many(&app, 100).await;
+    app.nothing_is_left().await;
+    let mut claims = [0, 0];
+    for (claims, relay) in claims.iter_mut().zip(["relay", "relay-2"]) {
+        *claims = found(&app, relay, "").await;
+    }
+    assert!(claims[0] > 0 && claims[1] > 0, "both took part: {claims:?}");
+    assert!(claims[0] + claims[1] >= 500, "every row was claimed: {claims:?}");
+    // A claim runs out when the machine stalls; that is harmless, and rare.
+    let again = rows_with(&app, doc! { "attempts": { "$gt": 1 } }).await;
+    assert!(again <= 25, "{again} of 500 rows were claimed more than once: {claims:?}");
+    app.every_registration_has_one_workflow().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_relay_killed_after_it_claimed_a_page_leaves_that_page_to_be_due_again() {
+    let tokens = Tokens::new(std::iter::once(Step::RelayClaim.point(Side::After)));
+    let options = Options::only(&["auth", "worker", "todo"])
+        .with("RELAY_CLAIM_LEASE", "10s")
+        .with_for("relay", "FAILPOINTS", &tokens.armed("crash"));
+    let app = App::start_with(options).await;
+    register_many(&app, 100).await;
+    app.component("relay").request_start().await.unwrap();
+    eventually("the relay has died after a claim", async || match tokens.left() {
+        left if left.is_empty() => Ok(()),
+        left => Err(left),
+    })
+    .await;
+    app.nothing_is_left().await;
+    app.every_registration_has_one_workflow().await;
+    let again = rows_with(&app, doc! { "attempts": 2 }).await;
+    assert_eq!(again, PAGE, "one page, and no more, was claimed by the one that died");
+    assert_eq!(rows_with(&app, doc! { "attempts": 1 }).await, 100 - PAGE);
+    app.finish().await;
+}
+
+/// The rule, on the store itself.
+#[tokio::test]
+async fn of_many_rows_a_claim_gets_those_that_nobody_has_claimed_since() {
+    let app = App::start_with(Options::only(&["auth"])).await;
+    register_many(&app, 5).await;
+    let outbox = Outbox::new(&app.mongo().await);
+    let lease = Duration::from_secs(15);
+    let seen = outbox.due(3).await.unwrap();
+    assert!(seen.full, "there are more");
+    let all: Vec<_> = seen.rows.iter().collect();
+    let second = outbox.claim(&all[1..2], lease, Written::Primary).await.unwrap();
+    assert_eq!(second, Claimed::All);
+    let claimed = outbox.claim(&all, lease, Written::Majority).await.unwrap();
+    let has = [0, 1, 2].map(|at| claimed.has(all[at].event_id));
+    assert_eq!(has, [true, false, true], "{claimed:?}");
+    let again = outbox.claim(&all, lease, Written::Majority).await.unwrap();
+    assert_eq!(again, Claimed::These(Vec::new()));
+    let left = outbox.due(256).await.unwrap();
+    assert_eq!((left.rows.len(), left.full), (2, false), "the others are due");
+    let events = [all[0].event_id, all[2].event_id];
+    outbox.mark_started(&events, SWEEP).await.unwrap();
+    assert_eq!(rows_with(&app, doc! { "startedAt": { "$type": "date" } }).await, 2);
+    for service in ["relay", "worker", "todo"] {
+        app.component(service).start().await.unwrap();
+    }
+    let now = doc! { "$set": { "nextAttemptAt": DateTime::now() } };
+    app.outbox().await.update_many(doc! { "status": "PENDING" }, now).await.unwrap();
+    app.finish().await;
+}
+
+/// A row is damaged between look and claim, so that the server refuses the
+/// claim of the whole page.
+#[tokio::test]
+async fn one_damaged_row_spoils_the_claim_for_no_other() {
+    let tokens = Tokens::new(std::iter::once(Step::RelayClaim.point(Side::Before)));
+    let options = Options::only(&["auth", "worker", "todo"]).with_for(
+        "relay",
+        "FAILPOINTS",
+        &tokens.armed("slow:3000"),
+    );
+    let app = App::start_with(options).await;
+    let damaged = app.register().await;
+    let healthy = [app.register().await, app.register().await];
+    app.component("relay").request_start().await.unwrap();
+    eventually("the relay is about to claim", async || match tokens.left() {
+        left if left.is_empty() => Ok(()),
+        left => Err(left),
+    })
+    .await;
+    let (outbox, row) = (app.outbox().await, doc! { "_id": binary(damaged.uuid()) });
+    let damage = doc! { "$set": { "attempts": "many" } };
+    outbox.update_one(row.clone(), damage).bypass_document_validation(true).await.unwrap();
+    for id in healthy {
+        app.reaches(id, "ACKNOWLEDGED").await;
+        assert_eq!(app.row(id).await.get_i32("attempts").unwrap(), 1, "claimed all the same");
+    }
+    let repaired = doc! { "$set": { "attempts": 0, "nextAttemptAt": DateTime::now() } };
+    outbox.update_one(row, repaired).await.unwrap();
+    app.finish().await;
+}
