@@ -17,8 +17,10 @@ use tokio::sync::Semaphore;
 /// commit another writes. More of them would only meet each other's documents.
 const COMMITS_MAX: usize = 2;
 /// Events in one transaction: two documents each, well under the thousand that
-/// MongoDB advises.
-const EVENTS_MAX: usize = 128;
+/// MongoDB advises. A process that dies leaves its transactions open for up to
+/// a minute, and their events have to wait: both together are half of what
+/// `TODO_PREFETCH` lets in, so that others go on.
+const EVENTS_MAX: usize = 64;
 /// Transactions of single events under way at the same time.
 const ALONE_MAX: usize = 64;
 /// Notes in one update.
