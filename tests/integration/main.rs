@@ -25,6 +25,7 @@ mod chaos;
 mod duplicates;
 mod enumeration;
 mod faults;
+mod full_queue;
 mod harness;
 mod house;
 mod http;

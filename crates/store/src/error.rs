@@ -3,7 +3,7 @@
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 
 /// An operation on the store failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// MongoDB is away, electing, or asked to be tried again. Retryable.
     #[error("MongoDB could not {what}")]
@@ -88,6 +88,10 @@ pub(crate) fn code(error: &Error) -> Option<i32> {
         ErrorKind::Command(command) => Some(command.code),
         ErrorKind::Write(WriteFailure::WriteError(write)) => Some(write.code),
         ErrorKind::Write(WriteFailure::WriteConcernError(concern)) => Some(concern.code),
+        ErrorKind::InsertMany(many) => {
+            let write = many.write_errors.iter().flatten().map(|write| write.code);
+            write.chain(many.write_concern_error.iter().map(|concern| concern.code)).next()
+        }
         _ => None,
     }
 }
@@ -95,6 +99,11 @@ pub(crate) fn code(error: &Error) -> Option<i32> {
 /// Whether a unique index refused the write (`DuplicateKey`).
 pub(crate) fn is_duplicate_key(error: &Error) -> bool {
     code(error) == Some(11_000)
+}
+
+/// Whether another transaction has written the same document (`WriteConflict`).
+pub(crate) fn is_write_conflict(error: &Error) -> bool {
+    code(error) == Some(112)
 }
 
 /// `BadValue`, `FailedToParse`, `TypeMismatch`, `DocumentValidationFailure`,

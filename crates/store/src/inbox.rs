@@ -1,10 +1,12 @@
-//! Stop 5 of a registration: inbox record and welcome todo in one transaction.
+//! Stop 5 of a registration: inbox record and welcome todo in one transaction,
+//! which many events share (`together`) or one has to itself (`apply`).
 //!
 //! The inbox (`processed_events`) is the truth about what was applied. A crash
 //! before the commit leaves nothing and the message comes again; a crash after
 //! it leaves a record, and the message that comes again is a duplicate.
 
 mod retention;
+mod together;
 
 use std::time::Duration;
 
@@ -57,7 +59,7 @@ impl Inbox {
     }
 
     /// Records the event and creates the user's welcome todo, or finds that
-    /// it was done before.
+    /// it was done before; in a transaction of its own.
     ///
     /// # Errors
     /// The store failed.
@@ -77,20 +79,8 @@ impl Inbox {
     async fn commit(&self, event: &UserRegistered, todo: TodoId) -> mongodb::error::Result<()> {
         let (inbox, todos) = (self.mongo.processed_events(), self.mongo.todos());
         let now = date(clock::now_ms());
-        let record = doc! {
-            "eventId": id(event.event_id.uuid()),
-            "userId": id(event.user_id.uuid()),
-            "todoId": id(todo.uuid()),
-            "processedAt": now,
-            "acknowledgedAt": null,
-        };
-        let welcome = doc! { "$setOnInsert": {
-            "userId": id(event.user_id.uuid()),
-            "title": WELCOME_TITLE,
-            "completed": false,
-            "createdAt": now,
-            "updatedAt": now,
-        } };
+        let record = record(event, now);
+        let welcome = doc! { "$setOnInsert": welcome(event, now) };
         // Another event of a user who has deleted the welcome todo.
         let deletion = doc! { "todoId": id(todo.uuid()), "todoDeletedAt": { "$exists": true } };
         let mut session = self.mongo.client().start_session().await?;
@@ -137,14 +127,15 @@ impl Inbox {
         Ok(record.map(Record::into_acknowledgement))
     }
 
-    /// Notes that the workflow was told, or that there is none to tell.
+    /// Notes that the workflows were told, or that there is none to tell.
     ///
     /// # Errors
-    /// The store failed.
-    pub async fn note_acknowledged(&self, event: EventId) -> Result<(), StoreError> {
+    /// The store failed; some of them may be noted.
+    pub async fn note_acknowledged(&self, events: &[EventId]) -> Result<(), StoreError> {
         let inbox = self.mongo.processed_events();
-        let update = inbox.update_one(
-            doc! { "eventId": id(event.uuid()), "acknowledgedAt": null },
+        let events: Vec<Bson> = events.iter().map(|event| id(event.uuid())).collect();
+        let update = inbox.update_many(
+            doc! { "eventId": { "$in": events }, "acknowledgedAt": null },
             doc! { "$set": { "acknowledgedAt": date(clock::now_ms()) } },
         );
         let noted = step(Step::AcknowledgeNote, async { update.await });
@@ -172,6 +163,28 @@ impl Inbox {
             bounded("list the inbox", async { find.await?.try_collect().await }).await?;
         let last = records.last().and_then(Seen::of);
         Ok(Unacknowledged { found: records.into_iter().filter_map(readable).collect(), last })
+    }
+}
+
+/// The inbox record of an event.
+fn record(event: &UserRegistered, now: DateTime) -> Document {
+    doc! {
+        "eventId": id(event.event_id.uuid()),
+        "userId": id(event.user_id.uuid()),
+        "todoId": id(TodoId::welcome(event.user_id).uuid()),
+        "processedAt": now,
+        "acknowledgedAt": null,
+    }
+}
+
+/// The welcome todo of an event's user, without its id.
+fn welcome(event: &UserRegistered, now: DateTime) -> Document {
+    doc! {
+        "userId": id(event.user_id.uuid()),
+        "title": WELCOME_TITLE,
+        "completed": false,
+        "createdAt": now,
+        "updatedAt": now,
     }
 }
 

@@ -1,21 +1,27 @@
 //! Stop 6 of a registration: tell the workflow, then note that it was told.
 //!
-//! Telling is best effort and never holds up the queue: what does not fit into
-//! the bounded channel, fails, or is lost when the process dies stays without
-//! a note in the inbox and is found by the sweep.
+//! Telling never holds up the queue. What does not fit into the bounded channel
+//! is left to the inbox, with everything that comes behind it, until the sweep,
+//! which begins at once, has caught up (`backlog`). What fails, or is lost when
+//! the process dies, stays without a note and is found by the sweep, too.
 
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::StreamExt;
 use onboard_contract::Acknowledgement;
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Shutdown, Tasks};
-use onboard_store::Inbox;
 use onboard_temporal::{Signalled, Temporal, TemporalError};
 use tokio::sync::mpsc;
 
-/// Acknowledgements waiting at most; more are left to the sweep.
-const WAITING_MAX: usize = 1024;
+use crate::backlog::Backlog;
+use crate::groups::GroupedInbox;
+
+/// Acknowledgements waiting at most. A few seconds' worth at Temporal's speed:
+/// what waits here for longer than `TODO_SWEEP_AGE` is sent by the sweep as well.
+const WAITING_MAX: usize = 256;
 /// Signals under way at the same time.
 const CONCURRENCY: usize = 16;
 /// How long signals under way have to end at the shutdown.
@@ -25,6 +31,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) struct Acknowledger {
     waiting: mpsc::Sender<Acknowledgement>,
+    backlog: Arc<Backlog>,
 }
 
 /// What became of an acknowledgement.
@@ -42,31 +49,53 @@ impl Acknowledger {
     /// Starts to send.
     pub(crate) fn start(
         temporal: Temporal,
-        inbox: Inbox,
+        inbox: GroupedInbox,
+        backlog: Arc<Backlog>,
         tasks: &Tasks,
         shutdown: Shutdown,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        tasks.spawn("acknowledger", send(receiver, temporal, inbox, shutdown));
-        Self { waiting: sender }
+        let next = Next { receiver, backlog: backlog.clone() };
+        tasks.spawn("acknowledger", send(next, temporal, inbox, shutdown));
+        Self { waiting: sender, backlog }
     }
 
     /// Hands an acknowledgement over; never waits.
     pub(crate) fn hand(&self, acknowledgement: Acknowledgement) {
-        if self.waiting.try_send(acknowledgement).is_err() {
-            metrics::counter!("todo_acknowledgements_total", "outcome" => "left").increment(1);
-            tracing::debug!("left to the sweep");
+        if self.backlog.is_behind() {
+            left();
+        } else if self.waiting.try_send(acknowledgement).is_err() {
+            self.backlog.fall_behind();
+            left();
         }
     }
 }
 
-async fn send(
-    mut waiting: mpsc::Receiver<Acknowledgement>,
-    temporal: Temporal,
-    inbox: Inbox,
-    shutdown: Shutdown,
-) {
-    let next = futures::stream::poll_fn(move |context| waiting.poll_recv(context));
+fn left() {
+    metrics::counter!("todo_acknowledgements_total", "outcome" => "left").increment(1);
+}
+
+/// What was handed over.
+struct Next {
+    receiver: mpsc::Receiver<Acknowledgement>,
+    backlog: Arc<Backlog>,
+}
+
+impl Next {
+    /// The next that is not the sweep's: when we have fallen behind, it is
+    /// about to send what waits here, and once is enough.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Acknowledgement>> {
+        loop {
+            match self.receiver.poll_recv(context) {
+                Poll::Ready(Some(_)) if self.backlog.is_behind() => left(),
+                other => return other,
+            }
+        }
+    }
+}
+
+async fn send(mut next: Next, temporal: Temporal, inbox: GroupedInbox, shutdown: Shutdown) {
+    let next = futures::stream::poll_fn(move |context| next.poll(context));
     let sending = next.take_until(shutdown.begun()).for_each_concurrent(
         CONCURRENCY,
         async |acknowledgement| {
@@ -85,7 +114,7 @@ async fn send(
 /// again, which the workflow ignores.
 pub(crate) async fn acknowledge(
     temporal: &Temporal,
-    inbox: &Inbox,
+    inbox: &GroupedInbox,
     acknowledgement: &Acknowledgement,
 ) -> Outcome {
     let outcome = match temporal.acknowledge(acknowledgement).await {
@@ -102,8 +131,8 @@ pub(crate) async fn acknowledge(
     outcome
 }
 
-async fn note(inbox: &Inbox, acknowledgement: &Acknowledgement) -> Outcome {
-    match inbox.note_acknowledged(acknowledgement.event_id).await {
+async fn note(inbox: &GroupedInbox, acknowledgement: &Acknowledgement) -> Outcome {
+    match inbox.note(acknowledgement.event_id).await {
         Ok(()) => Outcome::Noted,
         Err(error) if error.is_retryable() => Outcome::Away,
         Err(error) => {

@@ -11,7 +11,7 @@ use onboard_temporal::{TemporalArgs, TemporalConfig};
 use onboard_token::{JwksArgs, JwksConfig, TokenArgs, TokenConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
-const PREFETCH: u32 = 64;
+const PREFETCH: u32 = 256;
 const PER_USER_MAX: u32 = 10_000;
 
 /// Settings of the todo service as text.
@@ -20,7 +20,7 @@ pub struct TodoArgs {
     /// Address of HTTP, health and metrics. Default: `0.0.0.0:4002`.
     #[arg(long, env = "ONBOARD_HTTP_ADDRESS")]
     pub http_address: Option<String>,
-    /// Messages handled at the same time (1 to 1000). Default: 64.
+    /// Messages handled at the same time (1 to 1000). Default: 256.
     #[arg(long, env = "TODO_PREFETCH")]
     pub todo_prefetch: Option<String>,
     /// Wait between two looks for acknowledgements that were not delivered

@@ -1,7 +1,7 @@
 //! Stop 5 of a registration: decode, commit, hand on to be acknowledged.
 //!
-//! `Ack` is answered only after the commit, or when the inbox shows an earlier
-//! one. While MongoDB is away a message waits here, in place: a requeue would
+//! `Ack` is answered only after the commit, which many messages share
+//! (`groups`), or when the inbox shows an earlier one. While MongoDB is away a message waits here, in place: a requeue would
 //! count towards the delivery limit and make a poison message of it. RabbitMQ
 //! takes a message back after 30 minutes (`consumer_timeout`), which counts
 //! once.
@@ -13,10 +13,11 @@ use onboard_broker::{Incoming, Verdict};
 use onboard_contract::{Acknowledgement, EventError, UserRegistered};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Backoff, Shutdown};
-use onboard_store::{Applied, Inbox, StoreError};
+use onboard_store::{Applied, StoreError};
 use tracing::Instrument;
 
 use crate::acknowledger::Acknowledger;
+use crate::groups::GroupedInbox;
 
 /// Why the store's refusal makes a dead letter.
 const STORE_REJECTED: &str = "store_rejected";
@@ -26,14 +27,14 @@ const BACKOFF_CAP: Duration = Duration::from_secs(5);
 /// Handles messages. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Handler {
-    inbox: Inbox,
+    inbox: GroupedInbox,
     acknowledger: Acknowledger,
     mongo: Arc<Availability>,
     shutdown: Shutdown,
 }
 
 impl Handler {
-    pub(crate) fn new(inbox: Inbox, acknowledger: Acknowledger, shutdown: Shutdown) -> Self {
+    pub(crate) fn new(inbox: GroupedInbox, acknowledger: Acknowledger, shutdown: Shutdown) -> Self {
         Self { inbox, acknowledger, mongo: Arc::new(Availability::new("mongo")), shutdown }
     }
 
@@ -80,12 +81,14 @@ impl Handler {
     /// Applies the event however long MongoDB is away; `None` at the shutdown.
     async fn apply(&self, event: &UserRegistered) -> Option<Result<Applied, StoreError>> {
         let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_CAP);
+        let mut tried = self.inbox.apply(event).await;
         loop {
-            match self.inbox.apply(event).await {
-                Ok(applied) => {
+            match tried {
+                Ok(Some(applied)) => {
                     self.mongo.up();
                     return Some(Ok(applied));
                 }
+                Ok(None) => (),
                 Err(error) if error.is_retryable() => {
                     self.mongo.down(&chain(&error));
                     if !self.shutdown.sleep(backoff.failed()).await {
@@ -94,6 +97,7 @@ impl Handler {
                 }
                 Err(error) => return Some(Err(error)),
             }
+            tried = self.inbox.apply_alone(event).await.map(Some);
         }
     }
 }

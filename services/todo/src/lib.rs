@@ -9,11 +9,14 @@
 
 mod acknowledger;
 mod api;
+mod backlog;
 mod config;
 mod consumer;
+mod groups;
 mod retention;
 mod sweep;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use onboard_broker::{Consumer, Publisher};
@@ -28,7 +31,9 @@ pub use config::{TodoArgs, TodoConfig};
 
 use crate::acknowledger::Acknowledger;
 use crate::api::Api;
+use crate::backlog::Backlog;
 use crate::consumer::Handler;
+use crate::groups::GroupedInbox;
 
 /// How long messages in flight have to end at the shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
@@ -72,13 +77,13 @@ pub async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError>
         .map_err(RunError::Http)?
         .with_edge(config.edge);
 
-    let inbox = Inbox::new(&mongo);
-    let acknowledger =
-        Acknowledger::start(temporal.clone(), inbox.clone(), &tasks, shutdown.clone());
-    let sweep = sweep::run(temporal, inbox.clone(), config.sweep, shutdown.clone());
-    tasks.spawn("acknowledgement sweep", sweep);
-    let retention = retention::run(inbox.clone(), config.retention, shutdown.clone());
+    let retention = retention::run(Inbox::new(&mongo), config.retention, shutdown.clone());
     tasks.spawn("retention", retention);
+    let (inbox, backlog) = (GroupedInbox::new(Inbox::new(&mongo)), Arc::new(Backlog::default()));
+    let (tell, told) = (temporal.clone(), inbox.clone());
+    let acknowledger = Acknowledger::start(tell, told, backlog.clone(), &tasks, shutdown.clone());
+    let sweep = sweep::run(temporal, inbox.clone(), backlog, config.sweep, shutdown.clone());
+    tasks.spawn("acknowledgement sweep", sweep);
     let handler = Handler::new(inbox, acknowledger, shutdown.clone());
     let consume = consumer.run(move |message| handler.clone().handle(message), shutdown.clone());
     tasks.spawn("consumer", consume);

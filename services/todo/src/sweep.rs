@@ -1,20 +1,26 @@
 //! Makes stop 6 complete: sends again what was committed but not acknowledged.
 //!
-//! It covers a signal that failed, an acknowledgement that did not fit into
-//! the channel, and a process that died between commit and note. It reads the
-//! inbox, so it misses nothing; the acknowledger is only the faster way.
+//! It covers a signal that failed, acknowledgements that did not fit into the
+//! channel, and a process that died between commit and note. It reads the
+//! inbox, so it misses nothing; the acknowledger is only the faster way. It
+//! looks now and then at what is old, and at once and at everything when the
+//! acknowledger has fallen behind.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures::StreamExt;
 use onboard_contract::Acknowledgement;
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Shutdown};
-use onboard_store::{Inbox, StoreError};
+use onboard_store::StoreError;
 use onboard_temporal::Temporal;
 
 use crate::acknowledger::{Outcome, acknowledge};
+use crate::backlog::Backlog;
 use crate::config::SweepSettings;
+use crate::groups::GroupedInbox;
 
 /// Acknowledgements read at once.
 const BATCH: u32 = 256;
@@ -24,14 +30,19 @@ const CONCURRENCY: usize = 16;
 /// Sweeps until the shutdown.
 pub(crate) async fn run(
     temporal: Temporal,
-    inbox: Inbox,
+    inbox: GroupedInbox,
+    backlog: Arc<Backlog>,
     settings: SweepSettings,
     shutdown: Shutdown,
 ) {
     let mongo = Availability::new("mongo (sweep)");
-    while shutdown.sleep(settings.interval).await {
+    loop {
+        tokio::select! {
+            on = shutdown.sleep(settings.interval) => if !on { return },
+            () = backlog.fell() => (),
+        }
         // Cut off anywhere it is merely unfinished: the next sweep goes on.
-        match shutdown.or(sweep(&temporal, &inbox, settings)).await {
+        match shutdown.or(sweep(&temporal, &inbox, &backlog, settings)).await {
             Some(Ok(())) => mongo.up(),
             Some(Err(error)) => mongo.down(&chain(&error)),
             None => return,
@@ -39,27 +50,57 @@ pub(crate) async fn run(
     }
 }
 
-/// Sends everything that is left, page by page, until a server is away. What
-/// is refused, or cannot be read, holds up nobody behind it.
+/// Sends what is old; or everything, when we have fallen behind, and then once
+/// more what was left while that came to its end.
 async fn sweep(
     temporal: &Temporal,
-    inbox: &Inbox,
+    inbox: &GroupedInbox,
+    backlog: &Backlog,
     settings: SweepSettings,
 ) -> Result<(), StoreError> {
+    if !backlog.is_behind() {
+        return send_all(temporal, inbox, settings.age).await.map(drop);
+    }
+    if send_all(temporal, inbox, Duration::ZERO).await? == Ended::Away {
+        // Still behind: what comes is left to the next sweep.
+        return Ok(());
+    }
+    backlog.caught_up();
+    send_all(temporal, inbox, Duration::ZERO).await.map(drop)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// Everything was looked at.
+    AtTheEnd,
+    /// A server is away.
+    Away,
+}
+
+/// Sends everything of that age that is left, page by page, until a server is
+/// away. What is refused, or cannot be read, holds up nobody behind it.
+async fn send_all(
+    temporal: &Temporal,
+    inbox: &GroupedInbox,
+    age: Duration,
+) -> Result<Ended, StoreError> {
     let (mut after, mut noted) = (None, 0);
-    loop {
-        let page = inbox.unacknowledged(settings.age, after, BATCH).await?;
+    let ended = loop {
+        let page = inbox.inbox().unacknowledged(age, after, BATCH).await?;
         let sent = send(temporal, inbox, page.found).await;
         noted += sent.noted;
         after = page.last;
-        if after.is_none() || sent.away {
-            break;
+        if sent.away {
+            break Ended::Away;
         }
-    }
+        if after.is_none() {
+            break Ended::AtTheEnd;
+        }
+    };
     if noted > 0 {
         tracing::info!(noted, "late acknowledgements sent");
     }
-    Ok(())
+    Ok(ended)
 }
 
 struct Sent {
@@ -68,7 +109,7 @@ struct Sent {
 }
 
 /// Sends one page, stopping when a server is away.
-async fn send(temporal: &Temporal, inbox: &Inbox, page: Vec<Acknowledgement>) -> Sent {
+async fn send(temporal: &Temporal, inbox: &GroupedInbox, page: Vec<Acknowledgement>) -> Sent {
     let (away, noted) = (AtomicBool::new(false), AtomicUsize::new(0));
     futures::stream::iter(page)
         .for_each_concurrent(CONCURRENCY, async |acknowledgement| {

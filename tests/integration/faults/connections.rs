@@ -19,7 +19,7 @@ const COMMIT: &[u8] = b"commitTransaction";
 /// second write of the registration's transaction.
 const OUTBOX: &[u8] = b"insert\0\x07\0\0\0outbox\0";
 /// The second write of the inbox's transaction.
-const TODOS: &[u8] = b"update\0\x06\0\0\0todos\0";
+const TODOS: &[u8] = b"insert\0\x06\0\0\0todos\0";
 const START: &[u8] = b"UserRegistration";
 const SIGNAL: &[u8] = b"todo_acknowledged";
 

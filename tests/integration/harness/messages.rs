@@ -1,8 +1,10 @@
 //! What a test sees of messages: through queues of its own, or by giving them
 //! back too often.
 
-use lapin::options::{BasicGetOptions, BasicRejectOptions};
-use lapin::{Connection, ConnectionProperties};
+use lapin::options::{
+    BasicGetOptions, BasicPublishOptions, BasicRejectOptions, ConfirmSelectOptions,
+};
+use lapin::{BasicProperties, Confirmation, Connection, ConnectionProperties};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -29,6 +31,31 @@ impl App {
     pub(crate) async fn declared(&self, kind: &str, name: &str) -> Value {
         let path = format!("{kind}/{}/{name}", self.id);
         self.management(Method::GET, &path, None).await.json().await.unwrap()
+    }
+
+    /// Publishes many bodies, and returns when the queue has them all.
+    pub(crate) async fn publish_all(&self, bodies: &[String]) {
+        let url = format!("amqp://guest:guest@{}/{}", self.places.amqp_address, self.id);
+        let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+        let mut confirms = Vec::new();
+        for body in bodies {
+            let properties = BasicProperties::default().with_delivery_mode(2);
+            let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+            let publish = channel.basic_publish(
+                "user.events".into(),
+                "user.registered".into(),
+                options,
+                body.as_bytes(),
+                properties,
+            );
+            confirms.push(publish.await.unwrap());
+        }
+        for confirm in confirms {
+            assert!(matches!(confirm.await.unwrap(), Confirmation::Ack(None)), "it was routed");
+        }
+        connection.close(200, "done".into()).await.unwrap();
     }
 
     /// Gives the one message in the queue back until the broker gives it up.

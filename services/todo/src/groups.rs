@@ -1,0 +1,109 @@
+//! Commits and notes that many messages share: one transaction for the events
+//! that wait, one update for the acknowledgements that wait.
+//!
+//! Nobody waits for a group to grow: while one is under way the next gathers.
+//! An event is tried with others once, and after that alone, so that whatever is
+//! wrong with one of them holds up no other for longer than that. When the
+//! process dies, a group has been committed whole or not at all.
+
+use std::sync::Arc;
+
+use onboard_contract::{EventId, UserRegistered};
+use onboard_runtime::Group;
+use onboard_store::{Applied, Inbox, StoreError};
+use tokio::sync::Semaphore;
+
+/// Transactions of groups under way at the same time: while one waits for its
+/// commit another writes. More of them would only meet each other's documents.
+const COMMITS_MAX: usize = 2;
+/// Events in one transaction: two documents each, well under the thousand that
+/// MongoDB advises. A process that dies leaves its transactions open for up to
+/// a minute, and their events have to wait: both together are half of what
+/// `TODO_PREFETCH` lets in, so that others go on.
+const EVENTS_MAX: usize = 64;
+/// Transactions of single events under way at the same time.
+const ALONE_MAX: usize = 64;
+/// Notes in one update.
+const NOTES_MAX: usize = 128;
+
+/// The inbox, shared by all messages. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct GroupedInbox(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    inbox: Inbox,
+    commits: Group<UserRegistered, Result<Option<Applied>, StoreError>>,
+    alone: Semaphore,
+    notes: Group<EventId, Result<(), StoreError>>,
+}
+
+impl GroupedInbox {
+    pub(crate) fn new(inbox: Inbox) -> Self {
+        Self(Arc::new(Shared {
+            inbox,
+            commits: Group::new(COMMITS_MAX, EVENTS_MAX),
+            alone: Semaphore::new(ALONE_MAX),
+            notes: Group::new(1, NOTES_MAX),
+        }))
+    }
+
+    /// Applies an event together with others that wait; `None` when it must be
+    /// applied alone.
+    pub(crate) async fn apply(
+        &self,
+        event: &UserRegistered,
+    ) -> Result<Option<Applied>, StoreError> {
+        let work = |events: Vec<UserRegistered>| async move {
+            let applied = self.0.inbox.apply_together(&events).await;
+            metrics::counter!("todo_inbox_groups_total", "outcome" => outcome(&applied))
+                .increment(1);
+            each(applied, events.len())
+        };
+        self.0.commits.submit(event.clone(), work).await
+    }
+
+    /// Applies an event in a transaction of its own.
+    pub(crate) async fn apply_alone(&self, event: &UserRegistered) -> Result<Applied, StoreError> {
+        // Nothing closes the semaphore.
+        let _permit = self.0.alone.acquire().await.ok();
+        metrics::counter!("todo_inbox_alone_total").increment(1);
+        self.0.inbox.apply(event).await
+    }
+
+    /// Notes an acknowledgement together with others that wait.
+    pub(crate) async fn note(&self, event: EventId) -> Result<(), StoreError> {
+        let work = |events: Vec<EventId>| async move {
+            each(
+                self.0.inbox.note_acknowledged(&events).await.map(|()| vec![(); events.len()]),
+                events.len(),
+            )
+        };
+        match self.0.notes.submit(event, work).await {
+            // Not known whose fault it is.
+            Err(error) if !error.is_retryable() => self.0.inbox.note_acknowledged(&[event]).await,
+            noted => noted,
+        }
+    }
+
+    /// The inbox itself.
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.0.inbox
+    }
+}
+
+/// What became of the whole, for each of its members.
+fn each<T>(whole: Result<Vec<T>, StoreError>, members: usize) -> Vec<Result<T, StoreError>> {
+    match whole {
+        Ok(parts) => parts.into_iter().map(Ok).collect(),
+        Err(error) => (0..members).map(|_| Err(error.clone())).collect(),
+    }
+}
+
+fn outcome(applied: &Result<Vec<Option<Applied>>, StoreError>) -> &'static str {
+    match applied {
+        Ok(applied) if applied.iter().all(Option::is_some) => "committed",
+        Ok(_) => "apart",
+        Err(_) => "failed",
+    }
+}

@@ -1,0 +1,93 @@
+//! The process dies, stalls or goes unheard at a commit that many messages share.
+
+use futures::TryStreamExt;
+use mongodb::bson::{Document, doc};
+use onboard_fault::{Side, Step};
+
+use super::{all_recorded, bodies, end_as_they_should, events, records};
+use crate::harness::{App, Options, eventually};
+
+const EVENTS: usize = 400;
+
+/// A queue full of events, and a service that acts at one of its first large
+/// groups: the first ones are small.
+async fn hit(side: Side, act: &str) -> (App, Vec<super::Event>, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let token = dir.path().join("token");
+    std::fs::write(&token, "").unwrap();
+    let point = Step::InboxCommit.point(side);
+    let armed = format!("{point}=3*off->return({act}@{})", token.display());
+    let options = Options::only(&[]).failing("todo").with_for("todo", "FAILPOINTS", &armed);
+    let app = App::start_with(options).await;
+    let all = events(EVENTS);
+    app.publish_all(&bodies(&all)).await;
+    app.component("todo").request_start().await.unwrap();
+    eventually(
+        "the point is reached",
+        async || {
+            if token.exists() { Err("not yet") } else { Ok(()) }
+        },
+    )
+    .await;
+    (app, all, dir)
+}
+
+/// The group is rolled back, but MongoDB knows only after a minute: until then
+/// its members wait, and nobody else does.
+#[tokio::test]
+async fn a_crash_before_a_groups_commit_leaves_nothing_and_holds_up_no_others() {
+    let (app, all, _dir) = hit(Side::Before, "crash").await;
+    // Two transactions of 64 at most were open.
+    eventually("others go on", async || match records(&app, doc! {}).await {
+        found if found >= (EVENTS - 128) as u64 => Ok(()),
+        found => Err(found),
+    })
+    .await;
+    end_orphans(&app).await;
+    end_as_they_should(&app, &all).await;
+    app.remove().await;
+}
+
+#[tokio::test]
+async fn a_crash_after_a_groups_commit_makes_duplicates_of_all_its_messages() {
+    let (app, all, _dir) = hit(Side::After, "crash").await;
+    all_recorded(&app, EVENTS).await;
+    end_as_they_should(&app, &all).await;
+    let duplicates = app.counter("todo", "todo_duplicates_total", "").await;
+    assert!(duplicates > 10, "it was a group: {duplicates}");
+    app.remove().await;
+}
+
+#[tokio::test]
+async fn a_groups_commit_whose_answer_is_lost_is_found_by_each_of_its_members() {
+    let (app, all, _dir) = hit(Side::After, "lost").await;
+    end_as_they_should(&app, &all).await;
+    let duplicates = app.counter("todo", "todo_duplicates_total", "").await;
+    assert!(duplicates > 10, "it was a group: {duplicates}");
+    app.remove().await;
+}
+
+#[tokio::test]
+async fn a_slow_commit_of_a_group_holds_up_its_members_only() {
+    let (app, all, _dir) = hit(Side::Before, "slow:3000").await;
+    end_as_they_should(&app, &all).await;
+    assert_eq!(app.counter("todo", "todo_duplicates_total", "").await, 0);
+    app.remove().await;
+}
+
+/// Ends the transactions that the dead process has left.
+async fn end_orphans(app: &App) {
+    let client = mongodb::Client::with_uri_str(&app.places.mongodb_uri).await.unwrap();
+    let admin = client.database("admin");
+    let idle = [
+        doc! { "$currentOp": { "allUsers": true, "idleSessions": true } },
+        doc! { "$match": { "type": "idleSession", "appName": &app.id } },
+    ];
+    let found: Vec<Document> = admin.aggregate(idle).await.unwrap().try_collect().await.unwrap();
+    assert!(!found.is_empty(), "there is one");
+    let ids: Vec<Document> = found
+        .iter()
+        .map(|session| doc! { "id": session.get_document("lsid").unwrap().get("id").unwrap() })
+        .collect();
+    admin.run_command(doc! { "killSessions": ids }).await.unwrap();
+}
