@@ -100,7 +100,7 @@ async fn a_row_that_is_refused_while_others_pass_is_quarantined_and_holds_up_nob
         make_due().await;
         let due = outbox.due(10).await.unwrap().rows;
         let row = due.iter().find(|row| row.event_id == poison).unwrap();
-        let claim = || outbox.claim(&[row], Duration::from_secs(15), Written::Primary);
+        let claim = async || outbox.claim(&[row], Duration::from_secs(15), Written::Primary).await;
         assert_eq!(claim().await.unwrap(), Claimed::All);
         assert!(!claim().await.unwrap().has(poison), "claimed once");
         outbox.refuse(row, alone, "Temporal refused: too large").await.unwrap()

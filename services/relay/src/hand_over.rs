@@ -6,21 +6,23 @@
 //! row not claimed is due, a claimed one becomes due again.
 
 use onboard_runtime::Shutdown;
-use onboard_store::{Due, Inserted, Written};
+use onboard_store::{Inserted, Written};
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::held::Row;
-use crate::relay::{PAGE, Relay};
+use crate::relay::Relay;
 
 /// Rows that wait to be claimed.
 pub(crate) const WAITING_MAX: usize = 256;
 
 /// Takes what the change stream says.
-pub(crate) fn accept(relay: &Relay, handed: &Sender<Due>, inserted: Inserted) {
+pub(crate) fn accept(relay: &Relay, handed: &Sender<Row>, inserted: Inserted) {
     match inserted {
         Inserted::Something => relay.wake.notify_one(),
         Inserted::Row(due) => {
-            if handed.try_send(due).is_err() {
+            // In hand from now on, unless the sweep was quicker.
+            let Some(row) = relay.held.take(due) else { return };
+            if handed.try_send(row).is_err() {
                 metrics::counter!("relay_hand_over_full_total").increment(1);
                 relay.wake.notify_one();
             }
@@ -31,11 +33,11 @@ pub(crate) fn accept(relay: &Relay, handed: &Sender<Due>, inserted: Inserted) {
 /// Claims what was handed over, until the shutdown.
 pub(crate) async fn run(
     relay: &Relay,
-    mut handed: Receiver<Due>,
+    mut handed: Receiver<Row>,
     claimed: Sender<Row>,
     shutdown: Shutdown,
 ) {
-    let mut rows = Vec::with_capacity(PAGE);
+    let mut rows = Vec::new();
     // Nothing is claimed while Temporal has never been reached.
     if relay.temporal.connected(&shutdown).await.is_none() {
         return;
@@ -48,9 +50,9 @@ pub(crate) async fn run(
             Some(_) if !relay.pause.over(&shutdown).await => return,
             Some(_) => (),
         }
-        let held = rows.drain(..).filter_map(|due| relay.held.take(due)).collect();
         // The primary's word will do: it is quick, and a lost claim is harmless.
-        let Ok(ours) = relay.claim(held, Written::Primary).await else { continue };
+        let taken = std::mem::take(&mut rows);
+        let Ok(ours) = relay.claim(taken, Written::Primary).await else { continue };
         metrics::counter!("relay_rows_claimed_total", "found" => "handed_over")
             .increment(ours.len() as u64);
         for row in ours {

@@ -1,7 +1,7 @@
 //! The rows this process has in hand, so that what was handed over is not
 //! worked on a second time when the sweep finds it, and the other way round.
 //!
-//! A row is held from before its claim until its note is written or it is left
+//! A row is held from the moment it is handed over or found until its note is written or it is left
 //! to become due again; dropping it ends the hold, on whatever way. How many
 //! there are is bounded by the channels they are in. The set dies with the
 //! process: it saves work and nothing else depends on it.

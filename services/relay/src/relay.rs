@@ -27,7 +27,7 @@ pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 /// of a refused row.
 const PASSING: Duration = Duration::from_mins(2);
 /// Rows claimed at once.
-pub(crate) const PAGE: usize = 64;
+const PAGE: usize = 64;
 /// Claimed rows that wait to be started, beside the page they come from:
 /// enough to bridge the claim of the next page.
 const AHEAD: usize = 16;
@@ -65,7 +65,7 @@ impl Relay {
     /// Runs the four stops in the background.
     pub(crate) fn spawn(self, mongo: Mongo, tasks: &Tasks, shutdown: &Shutdown) {
         let relay = Arc::new(self);
-        let (handed, to_claim) = mpsc::channel::<Due>(hand_over::WAITING_MAX);
+        let (handed, to_claim) = mpsc::channel(hand_over::WAITING_MAX);
         let (claimed, to_start) = mpsc::channel(AHEAD);
         let (started, to_note) = mpsc::channel(note::WAITING_MAX);
         let (watching, stop) = (Arc::clone(&relay), shutdown.clone());

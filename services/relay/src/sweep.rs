@@ -16,8 +16,9 @@ use tokio::sync::mpsc::Sender;
 use crate::held::Row;
 use crate::relay::Relay;
 
-/// The longest wait before another look, when others took the whole page.
-const CONTENDED: Duration = Duration::from_millis(50);
+/// The longest wait before another look, when all of the page is in other
+/// hands, or in ours already: about as long as a page takes to be started.
+const CONTENDED: Duration = Duration::from_millis(250);
 
 /// What a look at the outbox came to.
 enum Look {
