@@ -8,6 +8,7 @@ use onboard_runtime::availability::chain;
 use onboard_runtime::{Backoff, Shutdown};
 use onboard_temporal::Temporal;
 use onboard_workflows::UserRegistration;
+use temporalio_sdk::runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder};
 use temporalio_sdk::runtime::{PollerBehavior, RuntimeOptions};
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use tokio::sync::oneshot;
@@ -18,6 +19,15 @@ pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(12);
 const GRACE: Duration = Duration::from_secs(8);
 /// Fewer cost a fifth of the throughput; more change nothing.
 const POLLERS: usize = 20;
+/// Workflow tasks at once, and as many local activities: a task runs one at a
+/// time, so none of them ever waits for a slot while its task's time runs.
+const WORKFLOW_TASKS: usize = 100;
+/// Activities at once, those included that the answer to a workflow task hands
+/// out. Each may wait 7 s for the broker's confirm.
+const ACTIVITIES: usize = 200;
+/// Workflows kept in memory between their tasks; others are replayed. Most of
+/// those that wait for an acknowledgement wait for milliseconds.
+const CACHED_WORKFLOWS: usize = 1_000;
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
@@ -107,9 +117,22 @@ impl Poller {
             .register_activities(self.activities.clone())
             .workflow_task_poller_behavior(pollers)
             .activity_task_poller_behavior(pollers)
+            .max_cached_workflows(CACHED_WORKFLOWS)
+            .tuner(slots())
+            // One workflow task asks for one activity.
+            .max_eager_activity_reservations_per_workflow_task(1)
             .graceful_shutdown_period(GRACE)
             .build())
     }
+}
+
+fn slots() -> TunerHolder {
+    TunerHolder::builder()
+        .workflow_task_slot_supplier(FixedSizeSlotSupplier::new(WORKFLOW_TASKS))
+        .local_activity_task_slot_supplier(FixedSizeSlotSupplier::new(WORKFLOW_TASKS))
+        .activity_task_slot_supplier(FixedSizeSlotSupplier::new(ACTIVITIES))
+        .nexus_task_slot_supplier(FixedSizeSlotSupplier::new(1))
+        .build()
 }
 
 struct StopOnDrop(Shutdown);
