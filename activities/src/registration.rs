@@ -95,7 +95,7 @@ async fn while_wanted(
         if ctx.info().is_local {
             ctx.cancelled().await;
         } else {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     };
     match select(pin!(work), pin!(over)).await {
