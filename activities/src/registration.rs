@@ -6,8 +6,10 @@
     reason = "the macro declares undocumented handles that only workflows would use"
 )]
 
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures::future::{Either, select};
 use onboard_broker::Publisher;
 use onboard_contract::Acknowledgement;
 use onboard_contract::workflow::EventRef;
@@ -55,10 +57,10 @@ impl RegistrationActivities {
     #[activity(definition = MarkOutboxSent)]
     async fn mark_outbox_sent(
         self: Arc<Self>,
-        _ctx: ActivityContext,
+        ctx: ActivityContext,
         event: EventRef,
     ) -> Result<(), ActivityError> {
-        mark_outbox_sent(&self.outbox, event.event_id).await.map_err(Failure::into_activity_error)
+        while_wanted(&ctx, mark_outbox_sent(&self.outbox, event.event_id)).await
     }
 
     #[activity(definition = CheckTodoAcknowledgement)]
@@ -75,11 +77,29 @@ impl RegistrationActivities {
     #[activity(definition = RecordAcknowledgement)]
     async fn record_acknowledgement(
         self: Arc<Self>,
-        _ctx: ActivityContext,
+        ctx: ActivityContext,
         event: EventRef,
     ) -> Result<(), ActivityError> {
-        record_acknowledgement(&self.outbox, event.event_id)
-            .await
-            .map_err(Failure::into_activity_error)
+        while_wanted(&ctx, record_acknowledgement(&self.outbox, event.event_id)).await
+    }
+}
+
+/// Stops the work of a local activity whose time is over: its slot is given
+/// away already, and what nobody waits for must not pile up. A remote one goes
+/// on to its own end, under the worker's deadline.
+async fn while_wanted(
+    ctx: &ActivityContext,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), ActivityError> {
+    let over = async {
+        if ctx.info().is_local {
+            ctx.cancelled().await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    match select(pin!(work), pin!(over)).await {
+        Either::Left((done, _)) => done.map_err(Failure::into_activity_error),
+        Either::Right(((), _)) => Err(ActivityError::cancelled()),
     }
 }

@@ -34,6 +34,7 @@ mod jwt;
 mod kill_points;
 mod launcher;
 mod limits;
+mod local_activities;
 mod operator;
 mod outages;
 mod passwords;

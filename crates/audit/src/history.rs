@@ -14,6 +14,8 @@ use temporalio_common::protos::temporal::api::history::v1::history_event::Attrib
 
 use crate::sample::Finished;
 
+mod local;
+
 /// What the history lacks, if anything. A run that continues an earlier one
 /// has published there.
 pub(crate) fn flaw(events: &[HistoryEvent], one: Finished) -> Option<String> {
@@ -55,30 +57,39 @@ fn start(events: &[HistoryEvent]) -> Option<RegistrationInput> {
     }
 }
 
-/// The event ids at which an activity about this registration completed.
+/// The event ids at which an activity about this registration completed: as a
+/// task of its own or, of the quick ones, inside a workflow task.
 fn completed(events: &[HistoryEvent], activity: &str, one: Finished) -> Vec<i64> {
     let scheduled: Vec<i64> = events
         .iter()
         .filter(|event| match &event.attributes {
             Some(Attributes::ActivityTaskScheduledEventAttributes(scheduled)) => {
                 scheduled.activity_type.as_ref().is_some_and(|kind| kind.name == activity)
-                    && json::<EventRef>(scheduled.input.as_ref())
-                        .is_some_and(|input| input.event_id == one.event)
+                    && is_about(scheduled.input.as_ref(), one)
             }
             _ => false,
         })
         .map(|event| event.event_id)
         .collect();
-    events
-        .iter()
-        .filter(|event| match &event.attributes {
-            Some(Attributes::ActivityTaskCompletedEventAttributes(done)) => {
-                scheduled.contains(&done.scheduled_event_id)
-            }
-            _ => false,
-        })
-        .map(|event| event.event_id)
-        .collect()
+    let done = events.iter().filter(|event| match &event.attributes {
+        Some(Attributes::ActivityTaskCompletedEventAttributes(done)) => {
+            scheduled.contains(&done.scheduled_event_id)
+        }
+        Some(Attributes::MarkerRecordedEventAttributes(marker)) => {
+            is_quick(activity) && local::succeeded(marker, activity, one)
+        }
+        _ => false,
+    });
+    done.map(|event| event.event_id).collect()
+}
+
+/// A publish needs its own task: a marker proves no confirm.
+fn is_quick(activity: &str) -> bool {
+    [ACTIVITY_MARK_SENT, ACTIVITY_RECORD].contains(&activity)
+}
+
+fn is_about(input: Option<&Payloads>, one: Finished) -> bool {
+    json::<EventRef>(input).is_some_and(|input| input.event_id == one.event)
 }
 
 /// By the todo service's signal, or found in the inbox.

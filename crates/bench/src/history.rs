@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use mongodb::bson::doc;
 use onboard_chaos::Live;
+use onboard_contract::EventId;
 use onboard_runtime::Problems;
-use onboard_store::{Mongo, MongoArgs, Outbox, setup};
+use onboard_store::{Claimed, Due, Mongo, MongoArgs, Outbox, Written, setup};
 
 use self::rows::{insert_finished, insert_pending, remove_pending};
 use crate::progress::Progress;
@@ -107,16 +108,17 @@ async fn round(mongo: &Mongo, times: &mut Times) -> anyhow::Result<()> {
     let outbox = Outbox::new(mongo);
     insert_pending(mongo, DUE).await?;
     let begun = Instant::now();
-    let due = outbox.due(BATCH).await?;
-    for row in &due {
-        ensure!(outbox.claim(row, LEASE).await?, "a row that nobody else has is not claimed");
-        outbox.mark_started(row.event_id, RECHECK).await?;
-    }
+    let due = outbox.due(BATCH).await?.rows;
+    let rows: Vec<&Due> = due.iter().collect();
+    let claimed = outbox.claim(&rows, LEASE, Written::Majority).await?;
+    ensure!(claimed == Claimed::All, "rows that nobody else has are not claimed");
+    let events: Vec<EventId> = due.iter().map(|row| row.event_id).collect();
+    outbox.mark_started(&events, RECHECK).await?;
     times.claim.push(begun.elapsed());
     ensure!(u64::try_from(due.len())? == DUE, "{} rows are due, not {DUE}", due.len());
 
     let begun = Instant::now();
-    let due = outbox.due(BATCH).await?;
+    let due = outbox.due(BATCH).await?.rows;
     times.sweep.push(begun.elapsed());
     ensure!(due.is_empty(), "{} rows are due, and all were claimed", due.len());
 

@@ -10,6 +10,7 @@ mod retention;
 mod sent;
 pub mod stages;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::bson::DateTime;
@@ -24,17 +25,20 @@ pub use outcome::REFUSALS_MAX;
 pub use sent::{MarkedSent, OutboxRow, Recorded};
 pub use stages::{InStage, Stages};
 
+use self::sent::Together;
+
 /// The outbox in MongoDB.
 #[derive(Debug, Clone)]
 pub struct Outbox {
     mongo: Mongo,
+    together: Arc<Together>,
 }
 
 impl Outbox {
-    /// Over a client.
+    /// Over a client. Clones of one outbox share their round trips.
     #[must_use]
     pub fn new(mongo: &Mongo) -> Self {
-        Self { mongo: mongo.clone() }
+        Self { mongo: mongo.clone(), together: Arc::default() }
     }
 }
 

@@ -21,6 +21,10 @@ pub struct RelayArgs {
     /// Workflows started at the same time (1 to 256). Default: 8.
     #[arg(long, env = "RELAY_CONCURRENCY")]
     pub relay_concurrency: Option<String>,
+    /// Workflows that are started and not yet SENT at most, all relays together;
+    /// beyond it rows wait in the outbox (1 to 100,000). Default: 500.
+    #[arg(long, env = "RELAY_UNSENT_MAX")]
+    pub relay_unsent_max: Option<String>,
     /// How long a claimed row is left alone, should its relay die (10 s to
     /// 10 min). Default: 15s.
     #[arg(long, env = "RELAY_CLAIM_LEASE")]
@@ -59,6 +63,7 @@ pub struct RelayConfig {
 pub(crate) struct Settings {
     pub(crate) sweep_interval: Duration,
     pub(crate) concurrency: u32,
+    pub(crate) unsent_max: u32,
     pub(crate) claim_lease: Duration,
     pub(crate) overdue: Duration,
 }
@@ -85,6 +90,12 @@ impl RelayArgs {
                 self.relay_concurrency.as_deref(),
                 8,
                 1..=256,
+            ),
+            unsent_max: problems.number_or(
+                "RELAY_UNSENT_MAX",
+                self.relay_unsent_max.as_deref(),
+                500,
+                1..=100_000,
             ),
             claim_lease: problems.duration_or(
                 "RELAY_CLAIM_LEASE",

@@ -19,6 +19,8 @@ pub(crate) const WAITING_MAX: usize = 256;
 pub(crate) fn accept(relay: &Relay, handed: &Sender<Row>, inserted: Inserted) {
     match inserted {
         Inserted::Something => relay.wake.notify_one(),
+        // It waits with the others until there is room.
+        Inserted::Row(_) if relay.room.is_full() => relay.wake.notify_one(),
         Inserted::Row(due) => {
             // In hand from now on, unless the sweep was quicker.
             let Some(row) = relay.held.take(due) else { return };

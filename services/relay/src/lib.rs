@@ -11,6 +11,7 @@ mod note;
 mod pause;
 mod relay;
 mod retention;
+mod room;
 mod stages;
 mod start;
 mod sweep;

@@ -19,7 +19,8 @@ use tokio::sync::{Notify, mpsc};
 use crate::config::Settings;
 use crate::held::{Held, Row};
 use crate::pause::Pause;
-use crate::{hand_over, note, start, sweep};
+use crate::room::Room;
+use crate::{hand_over, note, room, start, sweep};
 
 /// How long rows in work may take once the process is asked to stop.
 pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
@@ -40,6 +41,7 @@ pub(crate) struct Relay {
     pub(crate) settings: Settings,
     pub(crate) held: Held,
     pub(crate) pause: Pause,
+    pub(crate) room: Room,
     /// Tells the sweep to look.
     pub(crate) wake: Notify,
     /// Apart from reading: MongoDB may allow the one and refuse the other.
@@ -56,6 +58,7 @@ impl Relay {
             settings,
             held: Held::default(),
             pause: Pause::new(),
+            room: Room::default(),
             wake: Notify::new(),
             writing: Availability::new("mongo (writing)"),
             passed_at_ms: AtomicI64::new(0),
@@ -81,6 +84,8 @@ impl Relay {
         tasks.spawn("sweep", async move { sweep::run(&sweeping, claimed, stop).await });
         let (starting, stop) = (Arc::clone(&relay), shutdown.clone());
         tasks.spawn("start", async move { start::run(&starting, to_start, started, stop).await });
+        let (looking, stop) = (Arc::clone(&relay), shutdown.clone());
+        tasks.spawn("room", async move { room::run(&looking, stop).await });
         tasks.spawn("note", async move { note::run(&relay, to_note).await });
     }
 
@@ -159,6 +164,7 @@ impl Relay {
     /// Notes that a row passed.
     pub(crate) fn passed(&self) {
         self.passed_at_ms.store(clock::now_ms(), Ordering::Relaxed);
+        self.room.used();
     }
 
     /// Whether rows pass: then a refusal is about the row, else about all.

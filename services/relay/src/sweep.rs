@@ -38,7 +38,7 @@ pub(crate) async fn run(relay: &Relay, claimed: Sender<Row>, shutdown: Shutdown)
     if relay.temporal.connected(&shutdown).await.is_none() {
         return;
     }
-    while relay.pause.over(&shutdown).await {
+    while relay.pause.over(&shutdown).await && relay.room.freed(&shutdown).await {
         let goes_on = match look(relay, &mongo, &claimed).await {
             Ok(look) => {
                 backoff.succeeded();

@@ -11,6 +11,7 @@ use temporalio_client::{
 };
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
 use temporalio_common::protos::temporal::api::failure::v1::failure::FailureInfo;
+use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 
 use super::App;
@@ -81,19 +82,22 @@ impl App {
             .await;
     }
 
-    /// The whole history of a registration, as it is stored.
+    /// The same as it is stored.
     pub(crate) async fn history_bytes(&self, event: EventId) -> Vec<u8> {
+        let events = self.history(event).await;
+        events.iter().flat_map(prost::Message::encode_to_vec).collect()
+    }
+
+    /// The history of a registration.
+    pub(crate) async fn history(&self, event: EventId) -> Vec<HistoryEvent> {
         let history =
             self.handle(event).await.fetch_history(WorkflowFetchHistoryOptions::default());
-        let events = history.into_events().await.unwrap();
-        events.iter().flat_map(prost::Message::encode_to_vec).collect()
+        history.into_events().await.unwrap()
     }
 
     /// The type of the failure a workflow ended with.
     pub(crate) async fn failure_type(&self, event: EventId) -> String {
-        let history =
-            self.handle(event).await.fetch_history(WorkflowFetchHistoryOptions::default());
-        let events = history.into_events().await.unwrap();
+        let events = self.history(event).await;
         let Some(Attributes::WorkflowExecutionFailedEventAttributes(failed)) =
             events.last().and_then(|event| event.attributes.clone())
         else {

@@ -149,3 +149,30 @@ async fn a_repeated_mark_leaves_the_first_time() {
     assert_eq!(*app.row(id).await.get_datetime("sentAt").unwrap(), first, "the first time stands");
     app.finish().await;
 }
+
+/// Updates that meet share a command: what happens to it happens to all who
+/// wait for it. The worker comes when many do.
+#[tokio::test]
+async fn a_group_of_updates_may_die_stall_or_go_unheard() {
+    for step in [Step::SentMark, Step::TerminalRecord] {
+        join_all(ACTS.map(async |act| {
+            let tokens = Tokens::new(std::iter::once(step.point(act.side)));
+            let mut options = Options::default().with("REGISTRATION_OVERDUE", "5s").with_for(
+                "worker",
+                "FAILPOINTS",
+                &tokens.armed_after(3, act.word),
+            );
+            options.services = vec!["auth", "relay", "todo"];
+            let app = App::start_with(options).await;
+            let ids = join_all((0..25).map(|_| app.register())).await;
+            app.component("worker").request_start().await.unwrap();
+            all_used(&tokens).await;
+            for id in ids {
+                app.reaches(id, "ACKNOWLEDGED").await;
+            }
+            app.every_registration_has_one_workflow().await;
+            app.finish().await;
+        }))
+        .await;
+    }
+}

@@ -24,6 +24,11 @@ impl Tokens {
         self.points.iter().map(arm).collect::<Vec<_>>().join(";")
     }
 
+    /// The same, from the `passes` + 1st time on that a process comes by.
+    pub(crate) fn armed_after(&self, passes: usize, act: &str) -> String {
+        self.armed(act).replace("=return", &format!("={passes}*off->return"))
+    }
+
     /// The points nobody has acted at yet.
     pub(crate) fn left(&self) -> Vec<String> {
         self.points.iter().filter(|point| self.file(point).exists()).cloned().collect()

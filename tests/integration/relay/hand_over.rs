@@ -109,6 +109,34 @@ async fn when_the_channel_is_full_the_sweep_takes_over() {
 }
 
 #[tokio::test]
+async fn no_more_is_started_than_gets_on_and_what_stands_still_holds_up_nobody() {
+    let options = Options::only(&["auth", "relay"]).with("RELAY_UNSENT_MAX", "20");
+    let app = App::start_with(options).await;
+    insert(&app, 1_500).await;
+    let full = async || app.counter("relay", "relay_room_full", "").await;
+    eventually("there is no room", async || match full().await {
+        0 => Err("there is room"),
+        _ => Ok(()),
+    })
+    .await;
+    let waiting = rows_with(&app, doc! { "attempts": 0 }).await;
+    assert!(waiting > 500, "only {waiting} of 1,500 wait, without anybody to get on with them");
+    // A minute later those that were started no longer count.
+    let minute_ago = DateTime::from_millis(clock::now_ms() - 61_000);
+    eventually("others are let on", async || {
+        let age = doc! { "$set": { "startedAt": minute_ago } };
+        let started = doc! { "startedAt": { "$gt": minute_ago } };
+        app.outbox().await.update_many(started, age).await.unwrap();
+        match rows_with(&app, doc! { "startedAt": null }).await {
+            0 => Ok(()),
+            left => Err(left),
+        }
+    })
+    .await;
+    app.remove().await;
+}
+
+#[tokio::test]
 async fn two_relays_share_a_backlog_and_new_rows_and_claim_each_once() {
     let options = Options::only(&["auth", "worker", "todo"]).and("relay-2", "relay");
     let app = App::prepare_on_shared(options).await;

@@ -1,16 +1,24 @@
 //! The activities of a registration as the workflow asks for them: what an
 //! operator reads meanwhile, how often they are retried, how they fail.
+//!
+//! The two updates of the outbox row are quick: they run as local activities,
+//! inside the workflow task that decides on them, and leave a marker. When one
+//! does not succeed there within two seconds it is asked for again as an
+//! activity of its own, which shows its attempts and their cause.
 
 use std::time::Duration;
 
 use onboard_contract::Acknowledgement;
 use onboard_contract::workflow::EventRef;
-use temporalio_common::error::{ActivityExecutionError, ApplicationFailure, IncomingError};
+use temporalio_common::ActivityDefinition;
+use temporalio_common::error::{ActivityExecutionError, ApplicationFailure};
+use temporalio_common::protos::temporal::api::failure::v1::Failure;
 use temporalio_workflow::{
-    ActivityOptions, RetryPolicy, WorkflowContext, WorkflowResult, WorkflowTermination,
+    ActivityOptions, LocalActivityOptions, RetryPolicy, WorkflowContext, WorkflowResult,
+    WorkflowTermination,
 };
 
-use super::UserRegistration;
+use super::{UserRegistration, show};
 use crate::activities::RegistrationActivities;
 
 pub(super) async fn publish(ctx: &mut WorkflowContext<UserRegistration>) -> WorkflowResult<()> {
@@ -61,11 +69,7 @@ pub(super) async fn publish_again(
 
 pub(super) async fn mark_sent(ctx: &mut WorkflowContext<UserRegistration>) -> WorkflowResult<()> {
     ctx.set_current_details("The broker has confirmed; marking the outbox row SENT.");
-    let event = event(ctx);
-    let options = retried("mark the outbox row SENT");
-    ctx.execute_activity(RegistrationActivities::mark_outbox_sent, event, options)
-        .await
-        .map_err(with_type)
+    quick(ctx, || RegistrationActivities::mark_outbox_sent, "mark the outbox row SENT").await
 }
 
 pub(super) async fn look_into_inbox(
@@ -81,11 +85,32 @@ pub(super) async fn look_into_inbox(
 
 pub(super) async fn record(ctx: &mut WorkflowContext<UserRegistration>) -> WorkflowResult<()> {
     ctx.set_current_details("The welcome todo exists; recording that on the outbox row.");
+    let activity = || RegistrationActivities::record_acknowledgement;
+    quick(ctx, activity, "record the acknowledgement on the outbox row").await
+}
+
+/// Runs an update of the row inside the workflow task; when MongoDB does not
+/// take it there, as an activity of its own.
+async fn quick<A>(
+    ctx: &mut WorkflowContext<UserRegistration>,
+    activity: impl Fn() -> A,
+    summary: &str,
+) -> WorkflowResult<()>
+where
+    A: ActivityDefinition<Input = EventRef, Output = ()>,
+{
     let event = event(ctx);
-    let options = retried("record the acknowledgement on the outbox row");
-    ctx.execute_activity(RegistrationActivities::record_acknowledgement, event, options)
-        .await
-        .map_err(with_type)
+    match ctx.execute_local_activity(activity(), event.clone(), local(summary)).await {
+        Ok(()) => Ok(()),
+        Err(error) if is_permanent(&error) => Err(with_type(error)),
+        Err(_) => {
+            ctx.set_current_details(format!(
+                "MongoDB does not take it: {summary}. Tried without end; see the pending activity."
+            ));
+            show(ctx);
+            ctx.execute_activity(activity(), event, retried(summary)).await.map_err(with_type)
+        }
+    }
 }
 
 fn event(ctx: &WorkflowContext<UserRegistration>) -> EventRef {
@@ -108,16 +133,49 @@ fn retried(summary: &str) -> ActivityOptions {
         .build()
 }
 
+/// Two short tries. The number of tries is what bounds it: the SDK does not see
+/// a schedule-to-close time-out that falls between two tries. All of it lies
+/// far below a workflow task's 10 s, so that the task is never prolonged.
+fn local(summary: &str) -> LocalActivityOptions {
+    let retry = RetryPolicy::builder()
+        .initial_interval(Duration::from_millis(50))
+        .maximum_attempts(2)
+        .build();
+    LocalActivityOptions::builder()
+        .retry_policy(retry)
+        .start_to_close_timeout(Duration::from_secs(1))
+        .schedule_to_close_timeout(Duration::from_secs(4))
+        // Names the event in the marker: the audit reads it.
+        .include_arguments_in_marker(true)
+        .summary(summary.to_owned())
+        .build()
+}
+
+/// Whether trying again cannot help.
+fn is_permanent(error: &ActivityExecutionError) -> bool {
+    typed(error).is_some_and(|failure| {
+        failure.maybe_application_failure().is_some_and(|info| info.non_retryable)
+    })
+}
+
+/// What the activity itself reported. That of a remote one is wrapped, that of
+/// a local one is not.
+fn typed(error: &ActivityExecutionError) -> Option<&Failure> {
+    let reported = match error.reason() {
+        Some(reason) => reason.failure(),
+        None => error.failure()?,
+    };
+    reported.maybe_application_failure().map(|_| reported)
+}
+
 /// Ends the workflow with the activity's own failure type, so that an operator
 /// finds it in the list of failed workflows without opening the history.
 fn with_type(error: ActivityExecutionError) -> WorkflowTermination {
-    let permanent = match error.reason() {
-        Some(IncomingError::Application(failure)) => {
-            failure.type_name().map(|name| (name.to_owned(), failure.source_error().to_string()))
-        }
-        _ => None,
-    };
-    match permanent {
+    let named = typed(&error).and_then(|failure| {
+        let name = failure.maybe_application_failure()?.r#type.clone();
+        (!name.is_empty()).then(|| (name, failure.message.clone()))
+    });
+    match named {
         Some((name, message)) => {
             ApplicationFailure::builder(message).type_name(name).non_retryable(true).build().into()
         }

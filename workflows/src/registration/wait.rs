@@ -17,6 +17,9 @@ pub(super) enum Woken {
 }
 
 pub(super) async fn wait(ctx: &mut WorkflowContext<UserRegistration>) -> WorkflowResult<Woken> {
+    if ctx.state(|s| s.acknowledgement.is_some()) {
+        return Ok(Woken::Acknowledged);
+    }
     let patience = ctx.state(patience);
     describe_wait(ctx, patience);
     let token = ctx.cancellation_token().child_token();
@@ -32,12 +35,12 @@ pub(super) async fn wait(ctx: &mut WorkflowContext<UserRegistration>) -> Workflo
             _ = overdue => Some(Woken::Overdue),
         }
     };
+    if ctx.state(|s| s.acknowledgement.is_some()) {
+        // The timer goes with the workflow; to cancel it is one event more.
+        return Ok(Woken::Acknowledged);
+    }
     token.cancel();
-    Ok(match woken {
-        Some(overdue) if ctx.state(|s| s.acknowledgement.is_none()) => overdue,
-        _ if ctx.state(|s| s.acknowledgement.is_some()) => Woken::Acknowledged,
-        _ => Woken::Republish,
-    })
+    Ok(woken.unwrap_or(Woken::Republish))
 }
 
 /// Doubles with every look that found nothing.

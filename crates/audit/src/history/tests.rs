@@ -10,6 +10,9 @@ use uuid::Uuid;
 
 use super::*;
 
+use temporalio_common::protos::temporal::api::failure::v1::Failure;
+use temporalio_common::protos::temporal::api::history::v1::MarkerRecordedEventAttributes;
+
 fn finished() -> Finished {
     Finished { event: Uuid::from_u128(1).into(), user: Uuid::from_u128(2).into() }
 }
@@ -53,6 +56,31 @@ fn done(result: Option<serde_json::Value>) -> Attributes {
         result: Some(payloads(result)),
         ..Default::default()
     })
+}
+
+fn local(activity: &str, event: u128) -> MarkerRecordedEventAttributes {
+    let data = json!({
+        "seq": 1, "attempt": 1, "activity_id": "1", "activity_type": activity, "backoff": null,
+    });
+    MarkerRecordedEventAttributes {
+        marker_name: "core_local_activity".to_owned(),
+        details: [
+            ("data".to_owned(), payloads(data)),
+            ("input".to_owned(), payloads(json!({ "eventId": Uuid::from_u128(event) }))),
+            ("result".to_owned(), payloads(serde_json::Value::Null)),
+        ]
+        .into(),
+        ..Default::default()
+    }
+}
+
+fn quick() -> Vec<Attributes> {
+    let mut events = whole();
+    let [mark, record] = [ACTIVITY_MARK_SENT, ACTIVITY_RECORD]
+        .map(|step| Attributes::MarkerRecordedEventAttributes(local(step, 1)));
+    events.splice(6..8, [record]);
+    events.splice(3..5, [mark]);
+    events
 }
 
 fn signalled() -> Attributes {
@@ -149,4 +177,63 @@ fn a_continued_run_has_published_before() {
     let mut events = whole();
     events.splice(0..5, [begin(2, true)]);
     assert_eq!(flaw_of(events), None);
+}
+
+#[test]
+fn the_quick_steps_may_run_inside_workflow_tasks() {
+    assert_eq!(flaw_of(quick()), None);
+    for left_out in 0..quick().len() {
+        let mut events = quick();
+        events.remove(left_out);
+        assert!(flaw_of(events).is_some(), "without event {left_out}");
+    }
+}
+
+#[test]
+fn the_remote_activity_makes_up_for_a_marker_that_failed() {
+    let failed = Attributes::MarkerRecordedEventAttributes(MarkerRecordedEventAttributes {
+        failure: Some(Failure::default()),
+        ..local(ACTIVITY_MARK_SENT, 1)
+    });
+    let mut events = whole();
+    events.insert(3, failed);
+    assert_eq!(flaw_of(events), None);
+}
+
+#[test]
+fn a_marker_proves_only_what_it_says() {
+    let empty = |key: &str| {
+        let mut marker = local(ACTIVITY_MARK_SENT, 1);
+        marker.details.remove(key);
+        marker
+    };
+    let forged = [
+        local(ACTIVITY_MARK_SENT, 2),
+        local(ACTIVITY_CHECK, 1),
+        empty("data"),
+        empty("input"),
+        empty("result"),
+        MarkerRecordedEventAttributes {
+            marker_name: "another".to_owned(),
+            ..local(ACTIVITY_MARK_SENT, 1)
+        },
+        MarkerRecordedEventAttributes {
+            failure: Some(Failure::default()),
+            ..local(ACTIVITY_MARK_SENT, 1)
+        },
+    ];
+    for marker in forged {
+        let mut events = quick();
+        events[3] = Attributes::MarkerRecordedEventAttributes(marker.clone());
+        let flaw = flaw_of(events);
+        assert!(flaw.is_some_and(|flaw| flaw.contains(ACTIVITY_MARK_SENT)), "{marker:?}");
+    }
+}
+
+#[test]
+fn a_publish_has_a_task_of_its_own() {
+    let mut events = quick();
+    let marker = Attributes::MarkerRecordedEventAttributes(local(ACTIVITY_PUBLISH, 1));
+    events.splice(1..3, [marker]);
+    assert!(flaw_of(events).is_some_and(|flaw| flaw.contains(ACTIVITY_PUBLISH)));
 }

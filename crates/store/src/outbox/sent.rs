@@ -1,11 +1,17 @@
 //! The worker's side: load the row for publishing, mark it SENT, record the
 //! acknowledgement.
+//!
+//! Marks and records that meet go to MongoDB in one command; each caller still
+//! gets the answer for its own row. A process that dies here has changed some
+//! of the rows, or none: each change is a compare-and-set, or keeps the first
+//! time, and whoever asked asks again.
 
-use mongodb::bson::{self, DateTime, doc};
+use futures::future::join_all;
+use mongodb::bson::{self, Bson, DateTime, Document, doc};
 use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::{EventId, TraceParent, UserId};
 use onboard_fault::{Step, step};
-use onboard_runtime::clock;
+use onboard_runtime::{Group, clock};
 use serde::Deserialize;
 
 use super::{Outbox, PENDING, SENT};
@@ -65,20 +71,33 @@ impl Outbox {
     /// # Errors
     /// The store failed.
     pub async fn mark_sent(&self, event: EventId) -> Result<MarkedSent, StoreError> {
-        let now = date(clock::now_ms());
+        self.together.sent.submit(event, |events| self.mark_each(events)).await
+    }
+
+    async fn mark_each(&self, events: Vec<EventId>) -> Vec<Result<MarkedSent, StoreError>> {
+        match self.mark_all(&events).await {
+            Ok(true) => events.iter().map(|_| Ok(MarkedSent::Now)).collect(),
+            // Some case differs, or one may have spoilt it for all: each for itself.
+            _ => join_all(events.into_iter().map(|event| self.mark_one(event))).await,
+        }
+    }
+
+    /// True when every one of several rows was PENDING and is SENT now.
+    async fn mark_all(&self, events: &[EventId]) -> Result<bool, StoreError> {
+        if events.len() < 2 {
+            return Ok(false);
+        }
         let outbox = self.mongo.outbox();
-        let update = outbox.update_one(
-            doc! { "_id": id(event.uuid()), "status": PENDING },
-            vec![
-                doc! { "$set": {
-                    "status": SENT,
-                    "sentAt": now,
-                    "startedAt": { "$ifNull": ["$startedAt", now] },
-                    "lastError": null,
-                } },
-                doc! { "$unset": ["nextAttemptAt", "refusals", "quarantinedAt"] },
-            ],
-        );
+        let pending = doc! { "_id": { "$in": ids(events) }, "status": PENDING };
+        let update = outbox.update_many(pending, sent_now());
+        let done = bounded("mark rows SENT", step(Step::SentMark, async { update.await })).await?;
+        Ok(done.matched_count == events.len() as u64)
+    }
+
+    async fn mark_one(&self, event: EventId) -> Result<MarkedSent, StoreError> {
+        let outbox = self.mongo.outbox();
+        let pending = doc! { "_id": id(event.uuid()), "status": PENDING };
+        let update = outbox.update_one(pending, sent_now());
         let done =
             bounded("mark the row SENT", step(Step::SentMark, async { update.await })).await?;
         if done.matched_count == 1 {
@@ -92,12 +111,32 @@ impl Outbox {
     /// # Errors
     /// The store failed.
     pub async fn record_acknowledged(&self, event: EventId) -> Result<Recorded, StoreError> {
-        let now = date(clock::now_ms());
+        self.together.recorded.submit(event, |events| self.record_each(events)).await
+    }
+
+    async fn record_each(&self, events: Vec<EventId>) -> Vec<Result<Recorded, StoreError>> {
+        match self.record_all(&events).await {
+            Ok(true) => events.iter().map(|_| Ok(Recorded::Done)).collect(),
+            _ => join_all(events.into_iter().map(|event| self.record_one(event))).await,
+        }
+    }
+
+    /// True when every one of several rows has its record.
+    async fn record_all(&self, events: &[EventId]) -> Result<bool, StoreError> {
+        if events.len() < 2 {
+            return Ok(false);
+        }
         let outbox = self.mongo.outbox();
-        let update = outbox.update_one(
-            doc! { "_id": id(event.uuid()) },
-            vec![doc! { "$set": { "acknowledgedAt": { "$ifNull": ["$acknowledgedAt", now] } } }],
-        );
+        let update = outbox.update_many(doc! { "_id": { "$in": ids(events) } }, acknowledged_now());
+        let done =
+            bounded("record acknowledgements", step(Step::TerminalRecord, async { update.await }))
+                .await?;
+        Ok(done.matched_count == events.len() as u64)
+    }
+
+    async fn record_one(&self, event: EventId) -> Result<Recorded, StoreError> {
+        let outbox = self.mongo.outbox();
+        let update = outbox.update_one(doc! { "_id": id(event.uuid()) }, acknowledged_now());
         let done = bounded(
             "record the acknowledgement",
             step(Step::TerminalRecord, async { update.await }),
@@ -112,6 +151,42 @@ impl Outbox {
         let found = bounded("look for the row", async { find.await }).await?;
         Ok(found.is_some())
     }
+}
+
+/// What waits to be written together.
+#[derive(Debug)]
+pub(super) struct Together {
+    sent: Group<EventId, Result<MarkedSent, StoreError>>,
+    recorded: Group<EventId, Result<Recorded, StoreError>>,
+}
+
+impl Default for Together {
+    /// Two groups at once: one gathers and travels while the other commits.
+    fn default() -> Self {
+        Self { sent: Group::new(2, 100), recorded: Group::new(2, 100) }
+    }
+}
+
+fn ids(events: &[EventId]) -> Vec<Bson> {
+    events.iter().map(|event| id(event.uuid())).collect()
+}
+
+fn sent_now() -> Vec<Document> {
+    let now = date(clock::now_ms());
+    vec![
+        doc! { "$set": {
+            "status": SENT,
+            "sentAt": now,
+            "startedAt": { "$ifNull": ["$startedAt", now] },
+            "lastError": null,
+        } },
+        doc! { "$unset": ["nextAttemptAt", "refusals", "quarantinedAt"] },
+    ]
+}
+
+fn acknowledged_now() -> Vec<Document> {
+    let now = date(clock::now_ms());
+    vec![doc! { "$set": { "acknowledgedAt": { "$ifNull": ["$acknowledgedAt", now] } } }]
 }
 
 #[derive(Debug, Deserialize)]

@@ -55,6 +55,18 @@ impl Outbox {
         Ok(Stages { stages: [pending, started, sent, stalled], quarantined })
     }
 
+    /// How many workflows were started within `lately` and are not SENT;
+    /// counting stops at `most`.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn unsent(&self, lately: Duration, most: u64) -> Result<u64, StoreError> {
+        let filter = started_after(earlier(lately));
+        let outbox = self.mongo.outbox();
+        let count = outbox.count_documents(filter).limit(most);
+        bounded("count the workflows under way", async { count.await }).await
+    }
+
     async fn in_stage(&self, stage: Stage, cutoff: DateTime) -> Result<InStage, StoreError> {
         let filter = filter(stage, cutoff);
         let (count, oldest) =
@@ -89,9 +101,7 @@ impl Outbox {
 pub fn filter(stage: Stage, cutoff: DateTime) -> Document {
     match stage {
         Stage::Pending => unfinished(PENDING, doc! { "sentAt": null, "startedAt": null }),
-        Stage::Started => {
-            unfinished(PENDING, doc! { "sentAt": null, "startedAt": { "$gt": DateTime::MIN } })
-        }
+        Stage::Started => started_after(DateTime::MIN),
         Stage::Sent => unfinished(SENT, doc! { "sentAt": { "$gte": cutoff } }),
         Stage::Stalled => unfinished(SENT, doc! { "sentAt": { "$lt": cutoff } }),
         Stage::Acknowledged => doc! { "acknowledgedAt": { "$type": "date" } },
@@ -102,6 +112,10 @@ pub fn filter(stage: Stage, cutoff: DateTime) -> Document {
 #[must_use]
 pub fn order() -> Document {
     doc! { "status": 1, "sentAt": 1, "startedAt": 1, "_id": 1 }
+}
+
+fn started_after(time: DateTime) -> Document {
+    unfinished(PENDING, doc! { "sentAt": null, "startedAt": { "$gt": time } })
 }
 
 fn unfinished(status: &str, more: Document) -> Document {

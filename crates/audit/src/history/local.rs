@@ -1,0 +1,39 @@
+//! The marker that a local activity leaves in a history. Its name says only
+//! that there was one; which, about what and how it ended is in the details.
+
+use serde::Deserialize;
+use temporalio_common::protos::temporal::api::history::v1::MarkerRecordedEventAttributes;
+
+use super::{is_about, json};
+use crate::sample::Finished;
+
+const MARKER: &str = "core_local_activity";
+
+/// What Temporal's core notes under `data`.
+#[derive(Debug, Deserialize)]
+struct Data {
+    activity_type: String,
+    /// There when this is one try of several.
+    #[serde(default)]
+    backoff: Option<serde_json::Value>,
+}
+
+/// Whether it says that this activity about this registration succeeded.
+pub(super) fn succeeded(
+    marker: &MarkerRecordedEventAttributes,
+    activity: &str,
+    one: Finished,
+) -> bool {
+    let is_done = |data: &Data| data.activity_type == activity && data.backoff.is_none();
+    marker.marker_name == MARKER
+        && marker.failure.is_none()
+        && json::<Data>(marker.details.get("data")).as_ref().is_some_and(is_done)
+        && is_about(marker.details.get("input"), one)
+        && marker.details.get("result").is_some_and(|result| {
+            // Nothing, in whichever way it is written.
+            result
+                .payloads
+                .iter()
+                .all(|payload| ["", "null"].map(str::as_bytes).contains(&&*payload.data))
+        })
+}

@@ -1,0 +1,197 @@
+//! The quick steps run inside workflow tasks: short histories, and the same
+//! guarantees as before.
+
+use futures::future::join_all;
+use mongodb::bson::{Document, doc};
+use onboard_contract::EventId;
+use onboard_store::{MarkedSent, Outbox, Recorded};
+use serde_json::Value;
+use temporalio_client::WorkflowExecutionStatus;
+use temporalio_common::protos::temporal::api::enums::v1::EventType;
+use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
+use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
+
+use crate::harness::{App, Options, eventually};
+
+/// The acknowledgement comes while the workflow waits for it: 20 events. It
+/// comes before the mark is decided on: 15, and it cannot come otherwise.
+#[tokio::test]
+async fn a_plain_registration_takes_at_most_20_events_and_3_workflow_tasks() {
+    let app = App::start().await;
+    for id in join_all((0..8).map(|_| app.register())).await {
+        app.reaches(id, "ACKNOWLEDGED").await;
+        completed(&app, id).await;
+        let history = app.history(id).await;
+        let tasks = count(&history, EventType::WorkflowTaskCompleted);
+        assert!(history.len() <= 20 && tasks <= 3, "{tasks} tasks, {:#?}", names(&history));
+        assert_eq!(count(&history, EventType::ActivityTaskScheduled), 1, "{:#?}", names(&history));
+        let steps = markers(&history).into_iter().map(|(step, ..)| step).collect::<Vec<_>>();
+        assert_eq!(steps, ["mark_outbox_sent", "record_acknowledgement"]);
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_stage_that_lasts_is_visible() {
+    let app = App::start_with(Options::only(&["auth", "relay", "worker"])).await;
+    let id = app.register().await;
+    for (stage, service) in [("SENT", Some("todo")), ("ACKNOWLEDGED", None)] {
+        app.reaches(id, stage).await;
+        eventually("the search attribute says so", async || {
+            match app.workflows_where(&format!("RegistrationStage = '{stage}'")).await {
+                1 => Ok(()),
+                found => Err(found),
+            }
+        })
+        .await;
+        if let Some(service) = service {
+            app.component(service).start().await.unwrap();
+        }
+    }
+    app.finish().await;
+}
+
+/// The first tries, inside the workflow task, leave a marker; then a pending
+/// activity shows the attempts and their cause, as long as it takes.
+#[tokio::test]
+async fn a_mongodb_that_is_away_at_the_mark_is_waited_for_in_the_open() {
+    let app = App::start_with(Options::default().failing("worker")).await;
+    let away = doc! { "failCommands": ["update"], "errorCode": 91 };
+    let point = app.fail_commands(doc! { "times": i32::MAX }, away).await;
+    let id = app.register().await;
+    let failure = eventually("the activity is tried for 20 s", async || {
+        match app.pending_activity(id).await {
+            // After 0, 1, 3, 7 and 15 s.
+            Some(activity) if activity.attempt > 4 => Ok(activity.last_failure),
+            other => Err(other),
+        }
+    })
+    .await;
+    assert!(failure.contains("MongoDb") && failure.contains("91"), "{failure}");
+    point.off().await;
+    app.reaches(id, "ACKNOWLEDGED").await;
+    completed(&app, id).await;
+    let history = app.history(id).await;
+    assert_eq!(
+        count(&history, EventType::WorkflowTaskTimedOut)
+            + count(&history, EventType::WorkflowTaskFailed),
+        0,
+        "{:#?}",
+        names(&history)
+    );
+    assert!(history.len() <= 30, "no task was prolonged: {:#?}", names(&history));
+    let first = markers(&history).remove(0);
+    assert_eq!((first.0.as_str(), first.1), ("mark_outbox_sent", 2), "it was tried twice inside");
+    assert!(first.2.is_some(), "the marker says that it failed there");
+    app.finish().await;
+}
+
+/// A row that vanishes later is as permanent inside a workflow task.
+#[tokio::test]
+async fn a_row_that_is_missing_at_the_end_fails_the_workflow_with_that_type() {
+    let app = App::start_with(Options::only(&["auth", "relay", "worker"])).await;
+    let id = app.register().await;
+    app.reaches(id, "SENT").await;
+    let row = app.row(id).await;
+    let this = doc! { "_id": row.get("_id").unwrap() };
+    app.outbox().await.delete_one(this.clone()).await.unwrap();
+    app.component("todo").start().await.unwrap();
+    eventually("the workflow has failed", async || match app.workflow(id).await {
+        Some(WorkflowExecutionStatus::Failed) => Ok(()),
+        status => Err(status),
+    })
+    .await;
+    assert_eq!(app.failure_type(id).await, "OutboxRowMissing");
+    let history = app.history(id).await;
+    assert_eq!(count(&history, EventType::ActivityTaskScheduled), 1, "it was not tried again");
+    app.outbox().await.insert_one(row).await.unwrap();
+    app.remove().await;
+}
+
+/// One command for many, and each gets the answer for its own row.
+#[tokio::test]
+async fn marks_and_records_that_meet_share_a_command() {
+    let app = App::start_with(Options::only(&["auth"])).await;
+    let ids = join_all((0..60).map(|_| app.register())).await;
+    let outbox = Outbox::new(&app.mongo().await);
+    let database = app.auth_database().await;
+    database.run_command(doc! { "profile": 2 }).await.unwrap();
+    let marked = join_all(ids.iter().map(|id| outbox.mark_sent(*id))).await;
+    assert!(marked.iter().all(|found| matches!(found, Ok(MarkedSent::Now))), "{marked:?}");
+    let recorded = join_all(ids.iter().map(|id| outbox.record_acknowledged(*id))).await;
+    assert!(recorded.iter().all(|found| matches!(found, Ok(Recorded::Done))), "{recorded:?}");
+    database.run_command(doc! { "profile": 0 }).await.unwrap();
+    let profile = database.collection::<Document>("system.profile");
+    let updates = doc! { "op": "update", "ns": format!("auth-{}.outbox", app.id) };
+    let commands = profile.count_documents(updates).await.unwrap();
+    assert!((2..=12).contains(&commands), "{commands} commands for 120 updates");
+    assert_eq!(app.unfinished_rows().await, 0);
+    app.remove().await;
+}
+
+#[tokio::test]
+async fn one_row_of_a_group_does_not_harm_the_others() {
+    let app = App::start_with(Options::only(&["auth"])).await;
+    let ids = join_all((0..12).map(|_| app.register())).await;
+    let outbox = Outbox::new(&app.mongo().await);
+    let before = outbox.mark_sent(ids[0]).await.unwrap();
+    assert_eq!(before, MarkedSent::Now);
+    let sent_at = *app.row(ids[0]).await.get_datetime("sentAt").unwrap();
+    // The validator refuses whatever is done to this one.
+    let strict = doc! { "collMod": "outbox", "validationLevel": "strict" };
+    app.auth_database().await.run_command(strict).await.unwrap();
+    let broken = doc! { "_id": app.row(ids[1]).await.get("_id").unwrap() };
+    let damage = app.outbox().await;
+    let damage = damage.update_one(broken, doc! { "$set": { "eventType": 7 } });
+    damage.bypass_document_validation(true).await.unwrap();
+    let missing = EventId::from(uuid::Uuid::from_u128(7));
+    let asked: Vec<EventId> = ids.iter().copied().chain([missing]).collect();
+    let answers = join_all(asked.iter().map(|id| outbox.mark_sent(*id))).await;
+    for (at, answer) in answers.iter().enumerate() {
+        match (at, answer) {
+            (0, Ok(MarkedSent::Already))
+            | (1, Err(onboard_store::StoreError::Refused { .. }))
+            | (12, Ok(MarkedSent::Missing)) => (),
+            // Done by the group before it was taken apart, or after.
+            (2..=11, Ok(MarkedSent::Now | MarkedSent::Already)) => (),
+            other => panic!("{other:?}"),
+        }
+    }
+    let sent = app.outbox().await.count_documents(doc! { "status": "SENT" }).await.unwrap();
+    assert_eq!(sent, 11, "all but the refused one");
+    assert_eq!(*app.row(ids[0]).await.get_datetime("sentAt").unwrap(), sent_at);
+    app.remove().await;
+}
+
+async fn completed(app: &App, id: EventId) {
+    eventually("the workflow has completed", async || match app.workflow(id).await {
+        Some(WorkflowExecutionStatus::Completed) => Ok(()),
+        status => Err(status),
+    })
+    .await;
+}
+
+fn count(history: &[HistoryEvent], kind: EventType) -> usize {
+    history.iter().filter(|event| event.event_type() == kind).count()
+}
+
+fn names(history: &[HistoryEvent]) -> Vec<&'static str> {
+    history.iter().map(|event| event.event_type().as_str_name()).collect()
+}
+
+/// Of each local activity: its type, its attempts, and how it failed.
+fn markers(history: &[HistoryEvent]) -> Vec<(String, u64, Option<String>)> {
+    let markers = history.iter().filter_map(|event| match event.attributes.as_ref()? {
+        Attributes::MarkerRecordedEventAttributes(marker) => Some(marker),
+        _ => None,
+    });
+    let read = markers.map(|marker| {
+        assert_eq!(marker.marker_name, "core_local_activity");
+        let data = &marker.details.get("data").unwrap().payloads[0].data;
+        let data: Value = serde_json::from_slice(data).unwrap();
+        let failure = marker.failure.as_ref().map(|failure| format!("{failure:?}"));
+        let step = data["activity_type"].as_str().unwrap().to_owned();
+        (step, data["attempt"].as_u64().unwrap(), failure)
+    });
+    read.collect()
+}
