@@ -35,7 +35,7 @@ impl Acks {
     }
 
     /// Acks a delivery, together with others that wait for the same.
-    pub(crate) async fn ack(&self, delivery: &Arc<Delivery>) {
+    pub(crate) async fn acknowledge(&self, delivery: &Arc<Delivery>) {
         self.group.submit(Arc::clone(delivery), |deliveries| self.ack_all(deliveries)).await;
     }
 

@@ -52,11 +52,11 @@ async fn settle(
     shutdown: &Shutdown,
 ) {
     match verdict {
-        Verdict::Ack => acks.ack(delivery).await,
+        Verdict::Ack => acks.acknowledge(delivery).await,
         Verdict::Retry => requeue(delivery, acks, shutdown).await,
         Verdict::DeadLetter { reason, detail } => {
             match dead_letter::publish(dead_letters, delivery, reason, &detail).await {
-                Ok(()) => acks.ack(delivery).await,
+                Ok(()) => acks.acknowledge(delivery).await,
                 Err(error) => {
                     tracing::warn!(reason, %error, "cannot dead-letter a message; it is retried");
                     requeue(delivery, acks, shutdown).await;
