@@ -151,9 +151,9 @@ async fn one_row_of_a_group_does_not_harm_the_others() {
         match (at, answer) {
             (0, Ok(MarkedSent::Already))
             | (1, Err(onboard_store::StoreError::Refused { .. }))
-            | (12, Ok(MarkedSent::Missing)) => (),
+            | (12, Ok(MarkedSent::Missing))
             // Done by the group before it was taken apart, or after.
-            (2..=11, Ok(MarkedSent::Now | MarkedSent::Already)) => (),
+            | (2..=11, Ok(MarkedSent::Now | MarkedSent::Already)) => (),
             other => panic!("{other:?}"),
         }
     }
