@@ -25,7 +25,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::acks::Acks;
 use crate::connection::{CALL_TIMEOUT, Dialer, died};
 use crate::link::{BACKOFF_CAP, BACKOFF_FIRST, Link, LinkState};
 use crate::settle::handle;
@@ -114,7 +113,6 @@ impl Consumer {
         };
         self.state.send_replace(LinkState::Up(Arc::clone(&connection)));
         self.availability.up();
-        let acks = Arc::new(Acks::new());
         let died = died(&connection, &self.availability);
         let mut died = std::pin::pin!(died);
         loop {
@@ -125,11 +123,10 @@ impl Consumer {
                 cause = &mut died => return Err(cause),
                 next = deliveries.next(), if room => {
                     let delivery = delivered(next)?;
-                    acks.opened(&delivery);
                     let (handler, shutdown) = (Arc::clone(handler), shutdown.clone());
-                    let (dead_letters, acks) = (self.dead_letters.clone(), Arc::clone(&acks));
+                    let dead_letters = self.dead_letters.clone();
                     in_flight.spawn(async move {
-                        handle(delivery, &acks, &*handler, &dead_letters, &shutdown).await;
+                        handle(delivery, &*handler, &dead_letters, &shutdown).await;
                     });
                 }
             }

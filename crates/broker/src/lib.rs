@@ -13,7 +13,6 @@
 //! not have arrived and is made again under the same message id; a delivery
 //! that was not acked comes again.
 
-mod acks;
 mod config;
 mod connection;
 mod consumer;

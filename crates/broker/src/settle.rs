@@ -1,11 +1,9 @@
-//! The one place where deliveries are acked, requeued or dead-lettered; `acks`
-//! says how many at once.
+//! The one place where deliveries are acked, requeued or dead-lettered.
 //!
 //! A delivery that dies between a dead letter's confirm and the ack of the
 //! original leaves the dead letter twice, never not at all.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -15,7 +13,6 @@ use onboard_fault::{Step, step};
 use onboard_runtime::{Backoff, Shutdown};
 use tokio::time::timeout;
 
-use crate::acks::Acks;
 use crate::connection::CALL_TIMEOUT;
 use crate::{Incoming, Publisher, Verdict, dead_letter};
 
@@ -27,7 +24,6 @@ const REQUEUE_AFTER: Duration = Duration::from_secs(2);
 /// panics has not committed anything that it could vouch for: retry.
 pub(crate) async fn handle<H, F>(
     delivery: Delivery,
-    acks: &Acks,
     handler: &H,
     dead_letters: &Publisher,
     shutdown: &Shutdown,
@@ -41,43 +37,40 @@ pub(crate) async fn handle<H, F>(
         tracing::error!(message_id = ?delivery.properties.message_id(), "the handler panicked");
         Verdict::Retry
     });
-    settle(&Arc::new(delivery), verdict, acks, dead_letters, shutdown).await;
+    settle(&delivery, verdict, dead_letters, shutdown).await;
 }
 
 async fn settle(
-    delivery: &Arc<Delivery>,
+    delivery: &Delivery,
     verdict: Verdict,
-    acks: &Acks,
     dead_letters: &Publisher,
     shutdown: &Shutdown,
 ) {
     match verdict {
-        Verdict::Ack => acks.acknowledge(delivery).await,
-        Verdict::Retry => requeue(delivery, acks, shutdown).await,
+        Verdict::Ack => ack(delivery).await,
+        Verdict::Retry => requeue(delivery, shutdown).await,
         Verdict::DeadLetter { reason, detail } => {
             match dead_letter::publish(dead_letters, delivery, reason, &detail).await {
-                Ok(()) => acks.acknowledge(delivery).await,
+                Ok(()) => ack(delivery).await,
                 Err(error) => {
                     tracing::warn!(reason, %error, "cannot dead-letter a message; it is retried");
-                    requeue(delivery, acks, shutdown).await;
+                    requeue(delivery, shutdown).await;
                 }
             }
         }
     }
 }
 
-/// Acks a delivery; with `multiple` every open one before it, too.
-pub(crate) async fn send_ack(delivery: &Delivery, multiple: bool) {
-    let sent = step(Step::DeliveryAck, delivery.ack(BasicAckOptions { multiple }));
-    said(timeout(CALL_TIMEOUT, sent).await);
+async fn ack(delivery: &Delivery) {
+    let acked = step(Step::DeliveryAck, delivery.ack(BasicAckOptions::default()));
+    said(timeout(CALL_TIMEOUT, acked).await);
 }
 
-async fn requeue(delivery: &Delivery, acks: &Acks, shutdown: &Shutdown) {
+async fn requeue(delivery: &Delivery, shutdown: &Shutdown) {
     shutdown.sleep(Backoff::after(REQUEUE_AFTER, REQUEUE_AFTER, 0)).await;
     let options = BasicNackOptions { requeue: true, multiple: false };
     let requeued = step(Step::DeliveryRequeue, delivery.nack(options));
     said(timeout(CALL_TIMEOUT, requeued).await);
-    acks.settled(delivery);
 }
 
 /// A settlement that is not heard is not an error: the channel is gone, and
