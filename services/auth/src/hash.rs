@@ -1,4 +1,4 @@
-//! Password hashing: argon2id, off the async runtime, in a bounded pool.
+//! Password hashing: argon2id, off the async runtime, in a bounded pool (`pool`).
 //!
 //! A hash takes much memory and time on purpose. At most `HASH_THREADS` run at
 //! once and at most `HASH_QUEUE` wait; beyond that the answer is "overloaded"
@@ -13,15 +13,16 @@
 pub mod calibrate;
 mod memory;
 mod phc;
+mod pool;
 mod settings;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use argon2::Params;
-use tokio::sync::Semaphore;
 
 use self::memory::Memory;
+use self::pool::Pool;
 use crate::password::Password;
 pub use phc::HashFailure;
 pub use settings::{HashArgs, HashConfig};
@@ -30,9 +31,7 @@ pub use settings::{HashArgs, HashConfig};
 #[derive(Debug, Clone)]
 pub struct Hasher {
     params: Params,
-    /// Running or waiting.
-    admitted: Arc<Semaphore>,
-    running: Arc<Semaphore>,
+    pool: Arc<Pool>,
     memory: Arc<Memory>,
     decoy: Arc<str>,
 }
@@ -47,23 +46,23 @@ pub enum HashError {
     /// cannot be used.
     #[error("the password could not be hashed")]
     Failed(#[source] HashFailure),
-    /// The thread died.
+    /// It panicked.
     #[error("the hashing thread died")]
-    Died(#[source] tokio::task::JoinError),
+    Died,
 }
 
 impl Hasher {
     /// A pool of the configured size.
-    #[must_use]
-    pub fn new(config: &HashConfig) -> Self {
-        let (threads, queue) = (config.threads, config.queue);
-        Self {
+    ///
+    /// # Errors
+    /// The system gives no threads.
+    pub fn new(config: &HashConfig) -> std::io::Result<Self> {
+        Ok(Self {
             params: config.params.clone(),
-            admitted: Arc::new(Semaphore::new(threads + queue)),
-            running: Arc::new(Semaphore::new(threads)),
+            pool: Arc::new(Pool::new(config.threads, config.queue)?),
             memory: Arc::new(Memory::new(config.params.block_count())),
             decoy: phc::decoy(&config.params).into(),
-        }
+        })
     }
 
     /// The hash as a PHC string, with its own random salt.
@@ -104,21 +103,15 @@ impl Hasher {
         operation: &'static str,
         work: impl FnOnce(&Memory) -> Result<T, HashFailure> + Send + 'static,
     ) -> Result<T, HashError> {
-        let admitted = self.admitted.clone().try_acquire_owned();
-        let admitted = admitted.map_err(|_| HashError::Overloaded)?;
-        // Nobody closes the semaphore.
-        let running = self.running.clone().acquire_owned().await;
-        let running = running.map_err(|_| HashError::Overloaded)?;
         let memory = self.memory.clone();
-        let working = tokio::task::spawn_blocking(move || {
+        let hashed = self.pool.run(move || {
             let started = Instant::now();
             let done = work(&memory);
             let seconds = started.elapsed().as_secs_f64();
             metrics::histogram!("password_hash_seconds", "operation" => operation).record(seconds);
-            drop((running, admitted));
             done
         });
-        working.await.map_err(HashError::Died)?.map_err(HashError::Failed)
+        hashed.await?.map_err(HashError::Failed)
     }
 }
 

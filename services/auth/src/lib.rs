@@ -41,7 +41,6 @@ pub use openapi::description;
 pub use register::{RegisterArgs, RegisterConfig};
 pub use session::{SessionArgs, SessionConfig};
 
-use crate::hash::HashError;
 use crate::keys::Keys;
 
 /// How long the background work has to end at the shutdown.
@@ -53,9 +52,9 @@ pub enum RunError {
     /// The MongoDB client cannot be made.
     #[error("auth cannot use its MongoDB settings")]
     Store(#[source] StoreError),
-    /// There are no random numbers to start with.
-    #[error("auth cannot verify passwords")]
-    Hash(#[source] HashError),
+    /// The system gives no threads.
+    #[error("auth cannot start the threads that hash")]
+    Threads(#[source] std::io::Error),
     /// The HTTP server cannot run.
     #[error("auth cannot serve HTTP")]
     Http(#[source] ServerError),
@@ -87,7 +86,8 @@ impl Service {
         let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
         let keys = Keys::new(&mongo, &config.secret);
         let readiness = Readiness::new(vec![mongo.check(), keys.check()]);
-        let router = routes::router(routes::App::new(&config, &mongo, keys.clone()));
+        let app = routes::App::new(&config, &mongo, keys.clone()).map_err(RunError::Threads)?;
+        let router = routes::router(app);
         let router = onboard_http::openapi::serve(router, &description());
         let server = Server::bind(config.address, router, readiness).await;
         let keys_refresh = config.session.keys_refresh;

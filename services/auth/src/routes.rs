@@ -62,9 +62,9 @@ impl Authority for App {
 }
 
 impl App {
-    pub(crate) fn new(config: &Config, mongo: &Mongo, keys: Keys) -> Self {
-        Self {
-            hasher: Hasher::new(&config.hash),
+    pub(crate) fn new(config: &Config, mongo: &Mongo, keys: Keys) -> std::io::Result<Self> {
+        Ok(Self {
+            hasher: Hasher::new(&config.hash)?,
             registrations: Registrations::new(mongo),
             idempotency: IdempotencyKeys::new(&config.secret, config.register.key_lifetime),
             mode: config.register.mode,
@@ -77,7 +77,7 @@ impl App {
             verifier: Verifier::new(config.token.clone(), keys.public().clone()),
             keys,
             store: Availability::new("mongo"),
-        }
+        })
     }
 
     /// The key that signs now. Without one nobody can be let in.
@@ -105,7 +105,7 @@ impl App {
     pub(crate) fn hash_failed(error: &HashError) -> Problem {
         match error {
             HashError::Overloaded => Problem::new(Kind::Overloaded),
-            HashError::Failed(_) | HashError::Died(_) => {
+            HashError::Failed(_) | HashError::Died => {
                 tracing::error!(error = chain(error), "a password was not hashed");
                 Problem::new(Kind::Internal)
             }

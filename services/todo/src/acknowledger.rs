@@ -22,8 +22,9 @@ use crate::groups::GroupedInbox;
 /// Acknowledgements waiting at most. A few seconds' worth at Temporal's speed:
 /// what waits here for longer than `TODO_SWEEP_AGE` is sent by the sweep as well.
 const WAITING_MAX: usize = 256;
-/// Signals under way at the same time.
-const CONCURRENCY: usize = 16;
+/// Acknowledgements under way at the same time; most of them wait for their
+/// note (`groups`).
+const CONCURRENCY: usize = 64;
 /// How long signals under way have to end at the shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -117,7 +118,11 @@ pub(crate) async fn acknowledge(
     inbox: &GroupedInbox,
     acknowledgement: &Acknowledgement,
 ) -> Outcome {
-    let outcome = match temporal.acknowledge(acknowledgement).await {
+    let told = {
+        let _turn = inbox.turn_to_signal().await;
+        temporal.acknowledge(acknowledgement).await
+    };
+    let outcome = match told {
         // Without a workflow (published by hand, or ended) there is nobody to
         // tell; noted, or it would be sent for ever.
         Ok(Signalled::Delivered | Signalled::NoWorkflow) => note(inbox, acknowledgement).await,

@@ -7,11 +7,12 @@
 //! process dies, a group has been committed whole or not at all.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use onboard_contract::{EventId, UserRegistered};
 use onboard_runtime::Group;
 use onboard_store::{Applied, Inbox, StoreError};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Transactions of groups under way at the same time: while one waits for its
 /// commit another writes. More of them would only meet each other's documents.
@@ -23,6 +24,11 @@ const COMMITS_MAX: usize = 2;
 const EVENTS_MAX: usize = 64;
 /// Transactions of single events under way at the same time.
 const ALONE_MAX: usize = 64;
+/// Signals under way at the same time, those of the sweep included.
+const SIGNALS_MAX: usize = 16;
+/// Notes are written this often, all that wait at once: nobody waits for them,
+/// and one that is lost only sends its signal again.
+const NOTE_EVERY: Duration = Duration::from_millis(100);
 /// Notes in one update.
 const NOTES_MAX: usize = 128;
 
@@ -36,6 +42,8 @@ struct Shared {
     commits: Group<UserRegistered, Result<Option<Applied>, StoreError>>,
     alone: Semaphore,
     notes: Group<EventId, Result<(), StoreError>>,
+    since: Instant,
+    signals: Semaphore,
 }
 
 impl GroupedInbox {
@@ -45,6 +53,8 @@ impl GroupedInbox {
             commits: Group::new(COMMITS_MAX, EVENTS_MAX),
             alone: Semaphore::new(ALONE_MAX),
             notes: Group::new(1, NOTES_MAX),
+            since: Instant::now(),
+            signals: Semaphore::new(SIGNALS_MAX),
         }))
     }
 
@@ -71,8 +81,16 @@ impl GroupedInbox {
         self.0.inbox.apply(event).await
     }
 
-    /// Notes an acknowledgement together with others that wait.
+    /// Waits for its turn to signal Temporal.
+    pub(crate) async fn turn_to_signal(&self) -> Option<SemaphorePermit<'_>> {
+        // Nothing closes the semaphore.
+        self.0.signals.acquire().await.ok()
+    }
+
+    /// Notes an acknowledgement together with others, at the next of the
+    /// moments at which that is done.
     pub(crate) async fn note(&self, event: EventId) -> Result<(), StoreError> {
+        tokio::time::sleep(until_next(self.0.since.elapsed())).await;
         let work = |events: Vec<EventId>| async move {
             each(
                 self.0.inbox.note_acknowledged(&events).await.map(|()| vec![(); events.len()]),
@@ -90,6 +108,13 @@ impl GroupedInbox {
     pub(crate) fn inbox(&self) -> &Inbox {
         &self.0.inbox
     }
+}
+
+/// How long until the next moment to write notes.
+fn until_next(elapsed: Duration) -> Duration {
+    let every_ms = NOTE_EVERY.as_millis();
+    let left_ms = every_ms - elapsed.as_millis() % every_ms;
+    u64::try_from(left_ms).map_or(NOTE_EVERY, Duration::from_millis)
 }
 
 /// What became of the whole, for each of its members.

@@ -24,8 +24,9 @@ use crate::groups::GroupedInbox;
 
 /// Acknowledgements read at once.
 const BATCH: u32 = 256;
-/// Signals under way at the same time.
-const CONCURRENCY: usize = 16;
+/// Acknowledgements under way at the same time; most of them wait for their
+/// note (`groups`).
+const CONCURRENCY: usize = 64;
 
 /// Sweeps until the shutdown.
 pub(crate) async fn run(

@@ -1,0 +1,122 @@
+//! The threads that hash.
+//!
+//! They are the pool's own and take the next job as soon as one is done, without
+//! sleeping in between: a thread that sleeps and wakes 50 times a second is put
+//! beside another hash by the scheduler, while a process of a lower priority
+//! has the other CPU to itself. Jobs wait in line; whose client goes away loses
+//! its place at once. The threads end with the pool.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::HashError;
+
+/// Hashes on threads of its own; bounded.
+#[derive(Debug)]
+pub(super) struct Pool {
+    jobs: Sender<Job>,
+    /// Running or waiting.
+    admitted: Arc<Semaphore>,
+}
+
+struct Job {
+    /// Held by whoever waits for the job, and by its thread once it runs.
+    place: Weak<OwnedSemaphorePermit>,
+    work: Box<dyn FnOnce() + Send>,
+}
+
+impl Pool {
+    /// At most `threads` jobs run at once and at most `queue` wait.
+    ///
+    /// # Errors
+    /// The system gives no threads.
+    pub(super) fn new(threads: usize, queue: usize) -> std::io::Result<Self> {
+        let (jobs, next) = channel();
+        let next = Arc::new(Mutex::new(next));
+        for number in 1..=threads {
+            let next = Arc::clone(&next);
+            let thread = std::thread::Builder::new().name(format!("hash {number}"));
+            thread.spawn(move || take_turns(&next))?;
+        }
+        Ok(Self { jobs, admitted: Arc::new(Semaphore::new(threads + queue)) })
+    }
+
+    /// Runs the work when it is its turn.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HashError> {
+        let place = Arc::clone(&self.admitted).try_acquire_owned();
+        let place = Arc::new(place.map_err(|_| HashError::Overloaded)?);
+        let (done, result) = oneshot::channel();
+        let work = Box::new(move || {
+            // Nobody may wait for it any more.
+            done.send(work()).ok();
+        });
+        let job = Job { place: Arc::downgrade(&place), work };
+        self.jobs.send(job).map_err(|_| HashError::Died)?;
+        result.await.map_err(|_| HashError::Died)
+    }
+}
+
+fn take_turns(next: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = next.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Job { place, work }) = job else { return };
+        // Gone with who waited for it.
+        let Some(_place) = place.upgrade() else { continue };
+        // The answer of a job that panics is missed; the thread goes on.
+        catch_unwind(AssertUnwindSafe(work)).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Begins, and is found waiting.
+    async fn waits<T>(work: &mut (impl Future<Output = T> + Unpin)) {
+        tokio::select! {
+            biased;
+            _ = work => panic!("it is done"),
+            () = std::future::ready(()) => (),
+        }
+    }
+
+    #[tokio::test]
+    async fn beyond_the_queue_the_answer_is_overloaded_and_who_leaves_makes_room() {
+        let pool = Pool::new(1, 1).unwrap();
+        let (go, wait) = channel::<()>();
+        let mut running = Box::pin(pool.run(move || wait.recv().is_err()));
+        waits(&mut running).await;
+        let ran = Arc::new(AtomicUsize::new(0));
+        let count = || {
+            let ran = Arc::clone(&ran);
+            move || ran.fetch_add(1, Ordering::SeqCst)
+        };
+        let mut waiting = Box::pin(pool.run(count()));
+        waits(&mut waiting).await;
+        assert!(matches!(pool.run(count()).await, Err(HashError::Overloaded)));
+        drop(waiting);
+        let mut waiting = Box::pin(pool.run(count()));
+        waits(&mut waiting).await;
+        drop(go);
+        assert!(running.await.unwrap());
+        assert_eq!(waiting.await.unwrap(), 0, "what was left did not run before it");
+        assert_eq!(ran.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_takes_no_thread_and_no_place_with_it() {
+        let pool = Pool::new(1, 3).unwrap();
+        for _ in 0..3 {
+            let died = pool.run(|| panic!("on purpose")).await;
+            assert!(matches!(died, Err(HashError::Died)), "{died:?}");
+        }
+        assert_eq!(pool.run(|| 7).await.unwrap(), 7);
+    }
+}
