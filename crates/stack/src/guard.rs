@@ -15,8 +15,8 @@ use nix::unistd::getppid;
 
 use crate::process::Priority;
 
-/// A sixtieth of the share of others, while they want it all.
-const BACKGROUND_NICE: i32 = 19;
+/// A thirtieth of the share of others, while they want it all.
+const BACKGROUND_NICE: i32 = 15;
 
 /// Becomes `command`; returns only when that is not possible.
 ///
