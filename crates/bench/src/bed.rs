@@ -52,7 +52,7 @@ impl Bed {
             plain("todo"),
         ];
         let BedConfig { home, exe, cache } = config;
-        let stage = StageConfig { home, exe, cache, processes };
+        let stage = StageConfig { home, exe, cache, people_first: true, processes };
         let stage = Stage::prepare(stage, events).await?;
         Ok(Self { stage, ready_after: Duration::ZERO })
     }

@@ -33,6 +33,8 @@ pub struct StageConfig {
     pub exe: PathBuf,
     /// Where downloads are kept; the user's cache when `None`.
     pub cache: Option<PathBuf>,
+    /// As `onboard up` has it (ADR 0031).
+    pub people_first: bool,
     /// The services, in the order in which they are started.
     pub processes: Vec<Process>,
 }
@@ -78,6 +80,7 @@ impl Stage {
             fresh: true,
             test_commands: false,
             cache: config.cache,
+            people_first: config.people_first,
         };
         let servers = Servers::prepare(servers, &events).await?;
         let mut services = Vec::new();

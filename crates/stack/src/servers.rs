@@ -50,6 +50,9 @@ pub struct ServersConfig {
     pub test_commands: bool,
     /// Where downloads are kept; the user's cache when `None`.
     pub cache: Option<PathBuf>,
+    /// Whether Temporal, relay and worker let the others have the CPUs first
+    /// (ADR 0031).
+    pub people_first: bool,
 }
 
 impl ServersConfig {
@@ -64,6 +67,7 @@ impl ServersConfig {
             fresh: true,
             test_commands: true,
             cache: None,
+            people_first: false,
         }
     }
 }
@@ -81,6 +85,7 @@ pub struct Servers {
     ports: Ports,
     home: Home,
     exe: PathBuf,
+    background: Priority,
     _leases: Vec<Lease>,
 }
 
@@ -111,6 +116,8 @@ impl Servers {
         }
         let (ports, leases) = Ports::choose(config.ports, &home.ports_file())?;
         let programs = Programs::find(&config, events).await?;
+        let background =
+            if config.people_first { Priority::Background } else { Priority::Foreground };
         let supervise = |spec: Spec| Component::supervise(spec, config.exe.clone(), events.clone());
         let mongo = programs.mongod.map(|program| {
             mongod::spec(&home, &ports, &program, config.test_commands).and_then(supervise)
@@ -120,7 +127,7 @@ impl Servers {
         let rabbitmq = files.map(|files| rabbitmq::spec(&home, &ports, files).and_then(supervise));
         let temporal = programs
             .temporal
-            .map(|program| temporal::spec(&home, &ports, program).and_then(supervise));
+            .map(|program| temporal::spec(&home, &ports, program, background).and_then(supervise));
         Ok(Self {
             mongo: mongo.transpose()?,
             epmd: epmd.transpose()?,
@@ -129,6 +136,7 @@ impl Servers {
             ports,
             home,
             exe: config.exe,
+            background,
             _leases: leases,
         })
     }
@@ -179,6 +187,11 @@ impl Servers {
     #[must_use]
     pub fn home(&self) -> &Home {
         &self.home
+    }
+
+    /// The priority of what nobody waits for.
+    pub(crate) fn background(&self) -> Priority {
+        self.background
     }
 
     /// The `onboard` program in use.

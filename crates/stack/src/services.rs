@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::component::{Component, Spec};
 use crate::event::Events;
 use crate::probe::Probe;
-use crate::process::Priority;
 use crate::servers::Servers;
 
 /// The services in the order they are started.
@@ -42,7 +41,7 @@ pub fn supervise(
     all.extend(env);
     let mut launch = servers.launch(component, &[service], &all);
     if BACKGROUND.contains(&service) {
-        launch.priority = Priority::Background;
+        launch.priority = servers.background();
     }
     let spec = Spec {
         name: component.to_owned(),

@@ -50,6 +50,7 @@ impl Stack {
             fresh: config.fresh,
             test_commands: false,
             cache: config.cache,
+            people_first: true,
         };
         let servers = Servers::prepare(config, &events).await?;
         let services = services::supervise_all(&servers, &events)?;

@@ -21,7 +21,12 @@ const DYNAMIC: [&str; 3] = [
     "matching.numTaskqueueWritePartitions=1",
 ];
 
-pub(crate) fn spec(home: &Home, ports: &Ports, program: PathBuf) -> anyhow::Result<Spec> {
+pub(crate) fn spec(
+    home: &Home,
+    ports: &Ports,
+    program: PathBuf,
+    priority: Priority,
+) -> anyhow::Result<Spec> {
     let data = home.data("temporal")?;
     let mut args: Vec<OsString> =
         ["server", "start-dev", "--db-filename"].map(OsString::from).into();
@@ -51,7 +56,7 @@ pub(crate) fn spec(home: &Home, ports: &Ports, program: PathBuf) -> anyhow::Resu
             env_alone: true,
             dir: Some(data),
             log: home.log("temporal"),
-            priority: Priority::Background,
+            priority,
         },
         probe: Probe::Temporal { ui: ports.temporal_ui },
         port: ports.temporal,

@@ -136,6 +136,7 @@ async fn chaos(args: &ChaosArgs, settings: &Settings, place: &Place) -> anyhow::
         home: place.dir().to_owned(),
         exe: std::env::current_exe().context("this program's own file is unknown")?,
         cache: args.cache.clone(),
+        people_first: false,
         processes: Process::pairs(args.cheap_hashing),
     };
     let stage = tokio::select! {
