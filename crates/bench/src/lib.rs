@@ -7,7 +7,7 @@
 //!
 //! When this process dies the kernel kills what it started.
 //!
-//! Reading order: [`run`] → [`bed`] → the scenarios → [`report`].
+//! Reading order: [`run()`] → [`bed`] → the scenarios → [`report`].
 
 pub mod bed;
 pub mod figure;
