@@ -31,6 +31,9 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// What stands for the path of a request that met no route.
+const UNMATCHED: &str = "unmatched";
+
 /// The outermost layer of every router.
 pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let seen = Seen::of(&request);
@@ -60,7 +63,7 @@ struct Seen {
 impl Seen {
     fn of(request: &Request) -> Self {
         let matched = request.extensions().get::<MatchedPath>();
-        let path = matched.map_or("unmatched", MatchedPath::as_str).to_owned();
+        let path = matched.map_or(UNMATCHED, MatchedPath::as_str).to_owned();
         Self { method: method_label(request.method()), path }
     }
 
@@ -69,12 +72,14 @@ impl Seen {
         if health::is_watched(&self.path) {
             return tracing::debug_span!("http.health", path = self.path);
         }
+        let route = (self.path != UNMATCHED).then_some(self.path.as_str());
+        let name = route.map_or_else(|| self.method.to_owned(), |r| format!("{} {r}", self.method));
         tracing::info_span!(
             "http.request",
-            otel.name = format!("{} {}", self.method, self.path),
+            otel.name = name,
             otel.kind = "server",
             http.request.method = self.method,
-            http.route = self.path,
+            http.route = route,
             url.scheme = "http",
             http.response.status_code = tracing::field::Empty,
         )

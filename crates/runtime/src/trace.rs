@@ -8,10 +8,10 @@
 //! after it still joins it, for the parents are ids that were stored.
 
 use onboard_contract::TraceParent;
+use opentelemetry::Context;
 use opentelemetry::trace::{
     SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
 };
-use opentelemetry::Context;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 

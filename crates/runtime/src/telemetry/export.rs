@@ -60,10 +60,7 @@ fn resource(service: &str) -> Resource {
     Resource::builder()
         .with_service_name(service.to_owned())
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .with_attribute(KeyValue::new(
-            "service.instance.id",
-            clock::random_id().to_string(),
-        ))
+        .with_attribute(KeyValue::new("service.instance.id", clock::random_id().to_string()))
         .build()
 }
 

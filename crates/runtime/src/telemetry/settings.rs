@@ -30,7 +30,7 @@ pub struct TraceArgs {
     pub trace_service_name: Option<String>,
     /// Which traces are exported: `always_on`, `always_off`, `traceidratio`, or
     /// these with `parentbased_` before them, which keeps to what the caller
-    /// decided. Default: parentbased_always_on.
+    /// decided. Default: `parentbased_always_on`.
     #[arg(long, env = "OTEL_TRACES_SAMPLER")]
     pub traces_sampler: Option<String>,
     /// The share of traces for `traceidratio`, 0 to 1. Default: 1.
@@ -161,7 +161,9 @@ mod tests {
             trace_service_name: None,
         })
         .unwrap_err();
-        for setting in [ENDPOINT, "OTLP_PROTOCOL", "TRACES_SAMPLER:", SAMPLER_ARG, "DISABLED", DELAY] {
+        for setting in
+            [ENDPOINT, "OTLP_PROTOCOL", "TRACES_SAMPLER:", SAMPLER_ARG, "DISABLED", DELAY]
+        {
             assert!(said.contains(setting), "{setting}: {said}");
         }
     }
