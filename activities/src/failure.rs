@@ -5,6 +5,7 @@ use onboard_broker::PublishError;
 use onboard_contract::EventId;
 use onboard_contract::names::{FAILURE_ROW_CORRUPT, FAILURE_ROW_MISSING};
 use onboard_runtime::availability::chain;
+use onboard_runtime::trace;
 use onboard_store::StoreError;
 use temporalio_common::error::ApplicationFailure;
 use temporalio_sdk::activities::ActivityError;
@@ -56,6 +57,7 @@ impl Failure {
         }
     }
 
+    /// To be called inside the activity's span, which it marks.
     pub(crate) fn into_activity_error(self) -> ActivityError {
         let (type_name, permanent, message) = match &self {
             Self::RowMissing(_) => (FAILURE_ROW_MISSING, true, self.to_string()),
@@ -65,6 +67,7 @@ impl Failure {
             Self::Store { .. } => ("MongoDb", false, chain(&self)),
             Self::Publish { .. } => ("RabbitMq", false, chain(&self)),
         };
+        trace::failed(&tracing::Span::current(), type_name);
         let failure = ApplicationFailure::builder(message)
             .type_name(type_name.to_owned())
             .non_retryable(permanent)

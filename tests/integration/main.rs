@@ -48,4 +48,5 @@ mod secrets;
 mod setup;
 mod stuck;
 mod todos;
+mod tracing;
 mod worker;

@@ -56,6 +56,9 @@ const fn overdue_default() -> u64 {
 pub struct EventRef {
     /// The outbox event.
     pub event_id: EventId,
+    /// The trace the registration belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
 }
 
 /// What the todo service acknowledges, and the inbox proves.

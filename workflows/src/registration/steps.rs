@@ -114,7 +114,7 @@ where
 }
 
 fn event(ctx: &WorkflowContext<UserRegistration>) -> EventRef {
-    ctx.state(|s| EventRef { event_id: s.input.event_id })
+    ctx.state(|s| EventRef { event_id: s.input.event_id, traceparent: s.input.traceparent.clone() })
 }
 
 /// Retried without end: only a permanent failure, which says so itself, stops

@@ -203,6 +203,7 @@ fn processed_events() -> Document {
             "processedAt": { "bsonType": "date" },
             "acknowledgedAt": { "bsonType": ["date", "null"] },
             "todoDeletedAt": { "bsonType": "date" },
+            "traceparent": { "bsonType": ["string", "null"] },
         },
     }
 }
