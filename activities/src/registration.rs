@@ -22,6 +22,7 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError, activities};
 use crate::check_todo_acknowledgement::check_todo_acknowledgement;
 use crate::failure::Failure;
 use crate::mark_outbox_sent::mark_outbox_sent;
+use crate::measured::measured;
 use crate::publish_user_registered::publish_user_registered;
 use crate::record_acknowledgement::record_acknowledgement;
 
@@ -49,9 +50,8 @@ impl RegistrationActivities {
         _ctx: ActivityContext,
         event: EventRef,
     ) -> Result<(), ActivityError> {
-        publish_user_registered(&self.outbox, &self.publisher, event.event_id)
-            .await
-            .map_err(Failure::into_activity_error)
+        let work = publish_user_registered(&self.outbox, &self.publisher, event.event_id);
+        measured("publish_user_registered", work).await.map_err(Failure::into_activity_error)
     }
 
     #[activity(definition = MarkOutboxSent)]
@@ -60,7 +60,8 @@ impl RegistrationActivities {
         ctx: ActivityContext,
         event: EventRef,
     ) -> Result<(), ActivityError> {
-        while_wanted(&ctx, mark_outbox_sent(&self.outbox, event.event_id)).await
+        let work = measured("mark_outbox_sent", mark_outbox_sent(&self.outbox, event.event_id));
+        while_wanted(&ctx, work).await
     }
 
     #[activity(definition = CheckTodoAcknowledgement)]
@@ -69,9 +70,12 @@ impl RegistrationActivities {
         _ctx: ActivityContext,
         event: EventRef,
     ) -> Result<Option<Acknowledgement>, ActivityError> {
-        check_todo_acknowledgement(&self.inbox, event.event_id)
-            .await
-            .map_err(Failure::into_activity_error)
+        measured(
+            "check_todo_acknowledgement",
+            check_todo_acknowledgement(&self.inbox, event.event_id),
+        )
+        .await
+        .map_err(Failure::into_activity_error)
     }
 
     #[activity(definition = RecordAcknowledgement)]
@@ -80,7 +84,8 @@ impl RegistrationActivities {
         ctx: ActivityContext,
         event: EventRef,
     ) -> Result<(), ActivityError> {
-        while_wanted(&ctx, record_acknowledgement(&self.outbox, event.event_id)).await
+        let work = record_acknowledgement(&self.outbox, event.event_id);
+        while_wanted(&ctx, measured("record_acknowledgement", work)).await
     }
 }
 

@@ -14,7 +14,7 @@ use onboard_contract::EventId;
 use onboard_contract::names::{EXCHANGE, ROUTING_KEY};
 use onboard_fault::{Step, step};
 use onboard_runtime::{Check, Shutdown, Tasks};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::connection::Dialer;
 use crate::lanes::Lanes;
@@ -107,9 +107,11 @@ impl Publisher {
     /// # Errors
     /// The event is not known to be in the queue.
     pub async fn publish(&self, message: &Message) -> Result<(), PublishError> {
-        self.send(EXCHANGE, ROUTING_KEY, &message.body, message.properties())
-            .await
-            .map_err(|error| error.about(message.event_id))
+        let began = Instant::now();
+        let sent = self.send(EXCHANGE, ROUTING_KEY, &message.body, message.properties()).await;
+        metrics::histogram!("broker_publish_seconds").record(began.elapsed());
+        metrics::counter!("broker_publishes_total", "outcome" => outcome(&sent)).increment(1);
+        sent.map_err(|error| error.about(message.event_id))
     }
 
     /// Publishes persistent, mandatory and confirmed. The properties say
@@ -150,6 +152,16 @@ impl Publisher {
     /// a publisher that is only dropped says no goodbye.
     pub async fn close(&self) {
         self.inner.link.close().await;
+    }
+}
+
+const fn outcome(sent: &Result<(), SendError>) -> &'static str {
+    match sent {
+        Ok(()) => "confirmed",
+        Err(SendError::Unroutable { .. }) => "returned",
+        Err(SendError::Nacked) => "nacked",
+        Err(SendError::TimedOut(_)) => "timed_out",
+        Err(SendError::Unavailable(_)) => "away",
     }
 }
 

@@ -20,7 +20,7 @@ mod wake;
 
 pub use config::{MongoArgs, MongoConfig, inbox_retention, outbox_retention};
 pub use error::StoreError;
-pub use inbox::{Applied, Cursor, Inbox, Seen, Unacknowledged};
+pub use inbox::{Applied, Cursor, Inbox, Seen, Unacknowledged, occurred_at_ms};
 pub use mongo::Mongo;
 pub use outbox::{
     Claimed, Due, DuePage, InStage, MarkedSent, Outbox, OutboxRow, Recorded, Stages, Written,

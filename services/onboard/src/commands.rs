@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod calibrate;
 pub(crate) mod chaos;
+pub(crate) mod config;
 pub(crate) mod control;
 pub(crate) mod guard;
 pub(crate) mod keys;

@@ -7,13 +7,13 @@
 //! once.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use onboard_broker::{Incoming, Verdict};
 use onboard_contract::{Acknowledgement, EventError, UserRegistered};
 use onboard_runtime::availability::chain;
-use onboard_runtime::{Availability, Backoff, Shutdown};
-use onboard_store::{Applied, StoreError};
+use onboard_runtime::{Availability, Backoff, Shutdown, clock};
+use onboard_store::{Applied, StoreError, occurred_at_ms};
 use tracing::Instrument;
 
 use crate::acknowledger::Acknowledger;
@@ -48,12 +48,14 @@ impl Handler {
             event_id = tracing::field::Empty,
             redelivered = message.redelivered,
         );
+        let began = Instant::now();
         async {
             let verdict = match UserRegistered::parse(&message.body) {
                 Ok(event) => self.process(&event).await,
                 Err(error) => undecodable(&error),
             };
             metrics::counter!("todo_messages_total", "verdict" => word(&verdict)).increment(1);
+            metrics::histogram!("todo_message_seconds").record(began.elapsed());
             verdict
         }
         .instrument(span)
@@ -64,7 +66,7 @@ impl Handler {
         tracing::Span::current().record("event_id", tracing::field::display(event.event_id));
         match self.apply(event).await {
             Some(Ok(applied)) => {
-                report(applied);
+                report(event, applied);
                 // A duplicate is acknowledged again: that heals a lost signal.
                 self.acknowledger
                     .hand(Acknowledgement { event_id: event.event_id, todo_id: applied.todo_id() });
@@ -102,10 +104,13 @@ impl Handler {
     }
 }
 
-fn report(applied: Applied) {
+fn report(event: &UserRegistered, applied: Applied) {
     match applied {
         Applied::Created(todo_id) => {
             metrics::counter!("todo_welcome_tasks_created_total").increment(1);
+            if let Some(since) = since_registered(event) {
+                metrics::histogram!("registration_to_task_seconds").record(since);
+            }
             tracing::info!(%todo_id, "welcome task created");
         }
         Applied::Duplicate(todo_id) => {
@@ -113,6 +118,13 @@ fn report(applied: Applied) {
             tracing::info!(%todo_id, "duplicate; nothing changed");
         }
     }
+}
+
+/// Only an event published by hand does not say when it happened.
+fn since_registered(event: &UserRegistered) -> Option<Duration> {
+    let occurred_at_ms = occurred_at_ms(event)?;
+    let since_ms = clock::now_ms().saturating_sub(occurred_at_ms);
+    Some(Duration::from_millis(u64::try_from(since_ms).unwrap_or_default()))
 }
 
 fn undecodable(error: &EventError) -> Verdict {
