@@ -22,6 +22,7 @@ mod audit;
 mod bench;
 mod canary;
 mod chaos;
+mod doctor;
 mod duplicates;
 mod enumeration;
 mod faults;

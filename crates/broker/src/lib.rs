@@ -20,6 +20,7 @@ mod dead_letter;
 mod dead_letters;
 mod depths;
 mod incoming;
+pub mod inspect;
 mod lanes;
 mod link;
 mod message;

@@ -7,6 +7,7 @@ mod bson_time;
 pub mod config;
 mod error;
 mod inbox;
+pub mod inspect;
 mod mongo;
 pub mod outbox;
 mod registrations;

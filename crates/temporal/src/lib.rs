@@ -9,6 +9,7 @@ mod connection;
 mod error;
 mod execution;
 mod history;
+pub mod inspect;
 mod meter;
 mod redrive;
 mod registration;

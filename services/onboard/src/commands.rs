@@ -7,6 +7,7 @@ pub(crate) mod calibrate;
 pub(crate) mod chaos;
 pub(crate) mod config;
 pub(crate) mod control;
+pub(crate) mod doctor;
 pub(crate) mod guard;
 pub(crate) mod keys;
 pub(crate) mod list;
