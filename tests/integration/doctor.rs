@@ -1,6 +1,8 @@
 //! `onboard doctor`: a sound environment passes, and each thing that is broken
 //! is found, with the words that say what to do. It mends nothing.
 
+use std::time::Duration;
+
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions, QueueUnbindOptions};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
@@ -8,8 +10,11 @@ use mongodb::bson::doc;
 use onboard_contract::names::{EXCHANGE, QUEUE, ROUTING_KEY};
 use onboard_stack::Server;
 use serde_json::Value;
+use temporalio_client::grpc::WorkflowService;
+use temporalio_client::tonic::IntoRequest;
+use temporalio_common::protos::temporal::api::workflowservice::v1::RegisterNamespaceRequest;
 
-use crate::harness::{App, Options, Places, own_servers};
+use crate::harness::{App, Options, eventually, with_own};
 
 /// An application whose services do not run, and a doctor who may ask
 /// everything.
@@ -153,10 +158,35 @@ async fn a_namespace_that_is_missing_is_found() {
 }
 
 #[tokio::test]
+async fn a_namespace_that_forgets_soon_and_knows_no_attributes_is_found() {
+    let app = patient().await;
+    let name = format!("doctor-{}", app.id);
+    let day = Duration::from_hours(24);
+    let request = RegisterNamespaceRequest {
+        namespace: name.clone(),
+        workflow_execution_retention_period: day.try_into().ok(),
+        ..Default::default()
+    };
+    let mut client = app.temporal().await;
+    WorkflowService::register_namespace(&mut client, request.into_request()).await.unwrap();
+    let findings = eventually("the namespace is there", async || {
+        let (_, findings) = examine(&app, &[("TEMPORAL_NAMESPACE", &name)]).await;
+        let there = findings.iter().any(|one| one["check"] == "retention");
+        if there { Ok(findings) } else { Err(findings) }
+    })
+    .await;
+    let retention = finding(&findings, "temporal", "retention");
+    assert_eq!(retention["verdict"], "warn", "{retention}");
+    assert!(retention["advice"].as_str().unwrap().contains("TEMPORAL_RETENTION"), "{retention}");
+    let attributes = finding(&findings, "temporal", "search attributes");
+    assert_eq!(attributes["verdict"], "fail", "{attributes}");
+    assert!(attributes["advice"].as_str().unwrap().contains("onboard setup"), "{attributes}");
+    app.remove().await;
+}
+
+#[tokio::test]
 async fn a_weak_default_write_concern_is_found() {
-    let servers = own_servers(&[Server::Mongo, Server::RabbitMq, Server::Temporal]).await;
-    let places = Places::of(&servers);
-    let app = App::prepare(&servers, places, Options::only(&[])).await;
+    let (app, own) = with_own(Server::Mongo, Options::only(&[])).await;
     let admin = app.auth_database().await.client().database("admin");
     let weak = doc! { "setDefaultRWConcern": 1, "defaultWriteConcern": { "w": 1 },
     "writeConcern": { "w": "majority" } };
@@ -164,6 +194,7 @@ async fn a_weak_default_write_concern_is_found() {
     let place = ("mongo", "default write concern");
     says(&app, place, "warn", "w: 1", "setDefaultRWConcern").await;
     app.remove().await;
+    drop(own);
 }
 
 #[tokio::test]
