@@ -53,8 +53,8 @@ impl Collector {
         let url = format!("http://{}", incoming.local_addr().unwrap());
         let kept = Kept::default();
         let service = TraceServiceServer::new(kept.clone());
-        let server = tonic::transport::Server::builder().add_service(service);
-        tokio::spawn(server.serve_with_incoming(incoming));
+        let server = tonic::transport::Server::builder();
+        tokio::spawn(server.serve_with_incoming(service, incoming));
         Self { url, kept }
     }
 
