@@ -84,7 +84,7 @@ async fn a_new_build_takes_over_under_load_and_the_old_one_again() {
     let waiting = app.register().await;
     is_sent(&app, waiting).await;
 
-    let load = Load::during(&app, &["auth"], Duration::from_millis(100), async {
+    let load = Load::during(&app, &["auth"], Duration::from_millis(500), async {
         app.component("worker-b").start().await.unwrap();
         let id = app.register().await;
         is_sent(&app, id).await;
@@ -106,7 +106,7 @@ async fn a_new_build_takes_over_under_load_and_the_old_one_again() {
     .await;
     assert_eq!(app.builds(waiting).await, ["a", "b"], "a run that waits moves on");
     assert_eq!((load.refused, load.unanswered), (0, 0));
-    assert!(load.acknowledged.len() > 30, "{}", load.acknowledged.len());
+    assert!(load.acknowledged.len() > 10, "{}", load.acknowledged.len());
     app.all_are_there(&load).await;
     app.is_clean().await;
     app.finish().await;
@@ -122,16 +122,15 @@ async fn a_versioned_worker_gets_nothing_until_its_build_is_current() {
     app.reaches(id, "STARTED").await;
     eventually("the build is known, and nothing is current", async || {
         let told = operate(&app, "See who does what", "a").await?;
-        if told.contains("CurrentVersionBuildID") && !told.contains("CurrentVersionBuildID  a") {
-            Ok(())
-        } else {
-            Err(told)
-        }
+        let known = told.lines().any(|line| line.contains(&app.id) && line.contains(" a "));
+        if known && !told.contains("CurrentVersion") { Ok(()) } else { Err(told) }
     })
     .await;
     assert_eq!(app.builds(id).await, [""; 0], "nobody has decided anything");
     make_current(&app, "a").await;
     app.reaches(id, "ACKNOWLEDGED").await;
+    let told = operate(&app, "See who does what", "a").await.unwrap();
+    assert!(told.contains("CurrentVersion"), "{told}");
     app.finish().await;
 }
 
@@ -141,7 +140,7 @@ async fn without_versioning_one_worker_replaces_another_under_load() {
     for service in ["auth", "relay", "worker", "todo"] {
         app.component(service).start().await.unwrap();
     }
-    let load = Load::during(&app, &["auth"], Duration::from_millis(100), async {
+    let load = Load::during(&app, &["auth"], Duration::from_millis(500), async {
         let first = app.register().await;
         app.reaches(first, "ACKNOWLEDGED").await;
         app.component("worker-b").start().await.unwrap();

@@ -58,6 +58,11 @@ impl DeploymentArgs {
 }
 
 impl Deployment {
+    /// The build's name, for the log.
+    pub(crate) fn build(&self) -> &str {
+        &self.build
+    }
+
     /// A run moves to the current build with its next workflow task: it may wait
     /// for hours, and a pinned one would need its old build for as long (ADR 0036).
     pub(crate) fn options(&self) -> WorkerDeploymentOptions {

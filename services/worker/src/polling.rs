@@ -79,7 +79,7 @@ impl Poller {
         let runtime = Runtime::from_current_tokio(RuntimeOptions::default())?;
         let mut worker = Worker::new(&runtime, client, self.options()?)?;
         let stop = worker.shutdown_handle();
-        let build = self.deployment.as_ref().map(tracing::field::debug);
+        let build = self.deployment.as_ref().map(Deployment::build);
         tracing::info!(task_queue = self.task_queue, build, "polling for workflows and activities");
         let mut run = std::pin::pin!(worker.run());
         tokio::select! {

@@ -2,6 +2,8 @@
 //! patch removed (docs/adr/0036). The example moves the mark before the
 //! publish; the runs are real, their activities do nothing.
 
+#![allow(dead_code, reason = "the macro declares handles that only workflows would use")]
+
 use onboard_contract::workflow::EventRef;
 use onboard_contract::{Acknowledgement, RegistrationInput};
 use onboard_workflows::activities::{

@@ -253,20 +253,17 @@ fn one_event_a_line(mut history: Value) -> String {
     format!("{{\"events\":[\n{}\n]}}\n", events.collect::<Vec<_>>().join(",\n"))
 }
 
+/// An identity, and a sticky task queue's name, is `<pid>@<host>`.
 fn without_identities(json: &mut Value) {
     match json {
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                if name.to_lowercase().ends_with("identity") && field.is_string() {
-                    *field = json!("a worker");
-                } else if name.starts_with("stickyTaskQueue") || name == "sticky_task_queue" {
-                    *field = json!("sticky");
-                } else {
-                    without_identities(field);
-                }
+        Value::String(text) => {
+            let pid = text.split_once('@').and_then(|(pid, _)| pid.parse::<u32>().ok());
+            if pid.is_some() {
+                *json = json!("a worker");
             }
         }
+        Value::Object(fields) => fields.values_mut().for_each(without_identities),
         Value::Array(items) => items.iter_mut().for_each(without_identities),
-        _ => (),
+        Value::Null | Value::Bool(_) | Value::Number(_) => (),
     }
 }
