@@ -33,5 +33,5 @@ pub use consumer::Consumer;
 pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, PutBackError, depths};
 pub use incoming::{Incoming, Verdict};
 pub use message::Message;
-pub use publisher::{PublishError, Publisher};
+pub use publisher::{CLOSE_MAX, PublishError, Publisher};
 pub use setup::setup;
