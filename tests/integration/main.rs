@@ -22,6 +22,8 @@ mod audit;
 mod bench;
 mod canary;
 mod chaos;
+mod deployment;
+mod drain;
 mod duplicates;
 mod enumeration;
 mod faults;
