@@ -17,6 +17,8 @@ mod stages;
 mod start;
 mod sweep;
 
+use std::time::Duration;
+
 use onboard_http::Server;
 use onboard_http::metrics::{self, Process};
 use onboard_runtime::{Readiness, Shutdown, Tasks};
@@ -26,6 +28,9 @@ use onboard_temporal::Temporal;
 pub use config::{RelayArgs, RelayConfig};
 
 use crate::relay::Relay;
+
+/// How long a stop may take: rows in hand and HTTP end side by side.
+pub const STOP_MAX: Duration = relay::DRAIN_DEADLINE;
 
 /// The relay could not run.
 #[derive(Debug, thiserror::Error)]

@@ -27,6 +27,10 @@ use crate::polling::{DRAIN_DEADLINE, Poller};
 /// How long the connections' own tasks may take once nothing uses them.
 const TASKS_DEADLINE: Duration = Duration::from_secs(2);
 
+/// How long a stop may take: activities, then the publisher, then the rest.
+pub const STOP_MAX: Duration =
+    DRAIN_DEADLINE.saturating_add(onboard_broker::CLOSE_MAX).saturating_add(TASKS_DEADLINE);
+
 /// The worker could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
