@@ -61,13 +61,7 @@ async fn start(relay: &Relay, due: &Due) -> bool {
 }
 
 fn input(relay: &Relay, due: &Due) -> RegistrationInput {
-    RegistrationInput {
-        event_id: due.event_id,
-        user_id: due.user_id,
-        traceparent: due.traceparent.clone(),
-        overdue_ms: u64::try_from(relay.settings.overdue.as_millis()).unwrap_or(u64::MAX),
-        carried: None,
-    }
+    relay.input(due.event_id, due.user_id, due.traceparent.clone())
 }
 
 async fn give_back(relay: &Relay, due: &Due, error: &TemporalError) {
