@@ -10,6 +10,7 @@ mod hand_over;
 mod held;
 mod note;
 mod pause;
+mod rebuild;
 mod relay;
 mod retention;
 mod room;
