@@ -16,8 +16,8 @@ use onboard_worker::WorkerArgs;
 
 use crate::commands::service::ServiceArgs;
 use crate::commands::{
-    audit, bench, calibrate, chaos, control, guard, keys, list, probe, redrive, service, setup,
-    show, up, users,
+    audit, bench, calibrate, chaos, control, env, guard, keys, list, probe, redrive, service,
+    setup, show, up, users,
 };
 
 #[derive(Debug, Parser)]
@@ -41,6 +41,8 @@ enum Command {
     Start(control::ComponentArgs),
     /// Kill one component; it is restarted.
     Kill(control::ComponentArgs),
+    /// Print the addresses of the running `up` for a shell: eval "$(onboard env)".
+    Env(env::EnvArgs),
     /// Prepare MongoDB, RabbitMQ and Temporal; safe to repeat.
     Setup(setup::SetupArgs),
     /// List registrations by stage and age.
@@ -88,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Stop(args) => control::stop(args),
         Command::Start(args) => control::start(args),
         Command::Kill(args) => control::kill(args),
+        Command::Env(args) => env::run(&args),
         Command::Setup(args) => setup::run(args),
         Command::List(args) => list::run(args),
         Command::Show(args) => show::run(args),

@@ -6,6 +6,7 @@ pub(crate) mod bench;
 pub(crate) mod calibrate;
 pub(crate) mod chaos;
 pub(crate) mod control;
+pub(crate) mod env;
 pub(crate) mod guard;
 pub(crate) mod keys;
 pub(crate) mod list;
