@@ -43,6 +43,7 @@ mod redrive;
 mod registration;
 mod relay;
 mod retention;
+mod runbook;
 mod schemas;
 mod secrets;
 mod setup;
