@@ -46,6 +46,8 @@ async fn nobody_consumes(watched: &Watched) {
     let entry = Entry::named("Registrations are STALLED");
     watched.breaks("onboard stop todo").await;
     let id = watched.register().await;
+    watched.reaches(&id, "SENT").await;
+    watched.ages(&id, "sentAt").await;
     watched.alarmed(&entry, "RegistrationsStalled").await;
     watched.follow(&entry, &[("ID", &id), REASON]).await;
     watched.prometheus.ends("RegistrationsStalled").await;

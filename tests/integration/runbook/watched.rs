@@ -11,12 +11,11 @@ use crate::harness::{Entry, Operated, PASSWORD, Prometheus, binary, eventually};
 const SERVICES: [(&str, &str); 4] =
     [("auth", "AUTH_URL"), ("todo", "TODO_URL"), ("relay", "RELAY_URL"), ("worker", "WORKER_URL")];
 
-/// Hashing at its cheapest, and registrations that are overdue soon.
-const SETTINGS: [(&str, &str); 4] = [
+/// Hashing at its cheapest.
+const SETTINGS: [(&str, &str); 3] = [
     ("ONBOARD_INSECURE_HASHING", "yes"),
     ("ARGON2_MEMORY_KIB", "8"),
     ("ARGON2_ITERATIONS", "1"),
-    ("REGISTRATION_OVERDUE", "2s"),
 ];
 
 /// Why, as the operator of the tests puts it.
