@@ -53,6 +53,7 @@ mod registration;
 mod relay;
 mod retention;
 mod rolling;
+mod runbook;
 mod schemas;
 mod secrets;
 mod setup;
