@@ -6,6 +6,7 @@
     reason = "the macro declares undocumented handles that only workflows would use"
 )]
 
+use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use onboard_workflows::activities::{
 };
 use temporalio_sdk::activities::{ActivityContext, ActivityError, activities};
 use tracing::Instrument;
+use tracing::instrument::Instrumented;
 
 use crate::check_todo_acknowledgement::check_todo_acknowledgement;
 use crate::failure::Failure;
@@ -92,11 +94,10 @@ impl RegistrationActivities {
 
 /// One attempt is one span, in the registration's trace; an attempt that a crash
 /// cut off is missing, and the next one stands where it would have stood.
-async fn traced<T>(
-    ctx: &ActivityContext,
-    event: &EventRef,
-    work: impl Future<Output = Result<T, ActivityError>>,
-) -> Result<T, ActivityError> {
+fn traced<T, F>(ctx: &ActivityContext, event: &EventRef, work: F) -> Instrumented<Pin<Box<F>>>
+where
+    F: Future<Output = Result<T, ActivityError>>,
+{
     let info = ctx.info();
     let span = tracing::info_span!(
         "activity",
@@ -110,7 +111,7 @@ async fn traced<T>(
         local = info.is_local,
     );
     trace::continues(&span, event.traceparent.as_ref());
-    work.instrument(span).await
+    Box::pin(work).instrument(span)
 }
 
 /// Stops the work of a local activity whose time is over: its slot is given
