@@ -24,6 +24,7 @@ use tracing::Instrument;
 use crate::check_todo_acknowledgement::check_todo_acknowledgement;
 use crate::failure::Failure;
 use crate::mark_outbox_sent::mark_outbox_sent;
+use crate::measured::measured;
 use crate::publish_user_registered::publish_user_registered;
 use crate::record_acknowledgement::record_acknowledgement;
 
@@ -52,6 +53,7 @@ impl RegistrationActivities {
         event: EventRef,
     ) -> Result<(), ActivityError> {
         let work = publish_user_registered(&self.outbox, &self.publisher, event.event_id);
+        let work = measured("publish_user_registered", work);
         traced(&ctx, &event, async { work.await.map_err(Failure::into_activity_error) }).await
     }
 
@@ -61,8 +63,8 @@ impl RegistrationActivities {
         ctx: ActivityContext,
         event: EventRef,
     ) -> Result<(), ActivityError> {
-        let work = while_wanted(&ctx, mark_outbox_sent(&self.outbox, event.event_id));
-        traced(&ctx, &event, work).await
+        let work = measured("mark_outbox_sent", mark_outbox_sent(&self.outbox, event.event_id));
+        traced(&ctx, &event, while_wanted(&ctx, work)).await
     }
 
     #[activity(definition = CheckTodoAcknowledgement)]
@@ -72,6 +74,7 @@ impl RegistrationActivities {
         event: EventRef,
     ) -> Result<Option<Acknowledgement>, ActivityError> {
         let work = check_todo_acknowledgement(&self.inbox, event.event_id);
+        let work = measured("check_todo_acknowledgement", work);
         traced(&ctx, &event, async { work.await.map_err(Failure::into_activity_error) }).await
     }
 
@@ -81,7 +84,8 @@ impl RegistrationActivities {
         ctx: ActivityContext,
         event: EventRef,
     ) -> Result<(), ActivityError> {
-        let work = while_wanted(&ctx, record_acknowledgement(&self.outbox, event.event_id));
+        let work = record_acknowledgement(&self.outbox, event.event_id);
+        let work = while_wanted(&ctx, measured("record_acknowledgement", work));
         traced(&ctx, &event, work).await
     }
 }

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use crate::harness::{ONBOARD, eventually, text};
+use crate::harness::{ONBOARD, Operated, eventually, text};
 
 const COMPONENTS: [&str; 7] = ["mongo", "rabbitmq", "temporal", "auth", "relay", "worker", "todo"];
 
@@ -216,4 +216,25 @@ async fn a_taken_port_is_named_with_what_holds_it() {
         assert!(said.contains(&std::process::id().to_string()), "{said}");
     }
     nothing_runs(home.path()).await;
+}
+
+#[tokio::test]
+async fn env_tells_a_shell_where_everything_is() {
+    let operated = Operated::up(&[]).await;
+    for check in [
+        "curl -sf \"$AUTH_URL/readyz\" && curl -sf \"$TODO_URL/readyz\"",
+        "curl -sf \"$RELAY_URL/readyz\" && curl -sf \"$WORKER_URL/readyz\"",
+        "curl -sf \"$AMQP_MANAGEMENT_URL/api/overview\"",
+        "curl -sf \"$TEMPORAL_UI_URL\" && temporal operator cluster health",
+        "rabbitmqctl list_queues name | grep -q user_registered_queue",
+        "onboard audit && onboard keys list && onboard setup",
+    ] {
+        let script = format!("eval \"$(onboard env)\"; cd /; {check}");
+        let told = operated.sh(&script, &[]).await;
+        assert!(told.status.success(), "{check}: {}", text(&told));
+    }
+    operated.down().await;
+    let nobody = tempfile::tempdir().unwrap();
+    let told = command(nobody.path()).arg("env").output().await.unwrap();
+    assert_eq!(told.status.code(), Some(1), "{}", text(&told));
 }

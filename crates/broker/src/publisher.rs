@@ -14,7 +14,7 @@ use onboard_contract::names::{EXCHANGE, ROUTING_KEY};
 use onboard_contract::{EventId, TraceParent};
 use onboard_fault::{Step, step};
 use onboard_runtime::{Check, Shutdown, Tasks, trace};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
 
 use crate::connection::Dialer;
@@ -110,10 +110,14 @@ impl Publisher {
     pub async fn publish(&self, message: &Message) -> Result<(), PublishError> {
         let span = span(message);
         let properties = message.properties(trace::of(&span).as_ref());
+        let began = Instant::now();
         let sent = self.send(EXCHANGE, ROUTING_KEY, &message.body, properties);
         let sent = sent.instrument(span.clone()).await;
+        let outcome = sent.as_ref().map_or_else(SendError::word, |()| "confirmed");
+        metrics::histogram!("broker_publish_seconds").record(began.elapsed());
+        metrics::counter!("broker_publishes_total", "outcome" => outcome).increment(1);
         sent.map_err(|error| {
-            trace::failed(&span, error.word());
+            trace::failed(&span, outcome);
             error.about(message.event_id)
         })
     }

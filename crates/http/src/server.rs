@@ -47,6 +47,7 @@ pub struct Server {
     address: SocketAddr,
     router: Router,
     edge: Edge,
+    readiness: Readiness,
 }
 
 impl Server {
@@ -64,8 +65,8 @@ impl Server {
         let bound = TcpListener::bind(address).await.and_then(|l| Ok((l.local_addr()?, l)));
         let (local, listener) = bound.map_err(|error| ServerError::Bind(address, error))?;
         tracing::info!(address = %local, "listening for HTTP");
-        let router = router.merge(health::routes(readiness));
-        Ok(Self { listener, address: local, router, edge: Edge::default() })
+        let router = router.merge(health::routes(readiness.clone()));
+        Ok(Self { listener, address: local, router, edge: Edge::default(), readiness })
     }
 
     /// With the settings of a side to the Internet; by default there is no
@@ -90,6 +91,7 @@ impl Server {
         let router = complete(self.router, &self.edge);
         let mut connections = Connections::new(router, shutdown.clone(), &self.edge);
         let mut upkeep = tokio::time::interval(metrics::UPKEEP_EVERY);
+        let mut watch = std::pin::pin!(metrics::watch(&self.readiness));
         loop {
             tokio::select! {
                 () = shutdown.begun() => break,
@@ -99,6 +101,7 @@ impl Server {
                 }
                 () = connections.one_ended() => (),
                 _ = upkeep.tick() => metrics::upkeep(),
+                () = &mut watch => (),
             }
         }
         drop(self.listener);

@@ -24,6 +24,7 @@ pub mod services;
 pub mod setup;
 pub mod stack;
 pub mod state;
+pub mod tools;
 
 mod http;
 mod keeper;

@@ -109,6 +109,12 @@ impl Ports {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.amqp)
     }
 
+    /// `RabbitMQ`'s management API, with user and password.
+    #[must_use]
+    pub fn management_url(&self) -> String {
+        format!("http://guest:guest@127.0.0.1:{}", self.management)
+    }
+
     /// Temporal's gRPC address, `host:port`.
     #[must_use]
     pub fn temporal_address(&self) -> String {

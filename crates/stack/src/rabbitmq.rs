@@ -71,7 +71,7 @@ pub(crate) fn spec(home: &Home, ports: &Ports, files: &RabbitmqFiles) -> anyhow:
     })
 }
 
-fn env(data: &Path, ports: &Ports, files: &RabbitmqFiles) -> Vec<(String, OsString)> {
+pub(crate) fn env(data: &Path, ports: &Ports, files: &RabbitmqFiles) -> Vec<(String, OsString)> {
     let mut path = OsString::from(&files.erlang_bin);
     path.push(":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
     let mut env: Vec<(&str, OsString)> = vec![

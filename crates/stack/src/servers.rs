@@ -15,7 +15,7 @@ use crate::home::Home;
 use crate::install::{MongodFiles, RabbitmqFiles};
 use crate::ports::{Choice, Lease, Ports};
 use crate::process::{Launch, Priority};
-use crate::{cache, install, mongod, rabbitmq, temporal};
+use crate::{cache, install, mongod, rabbitmq, temporal, tools};
 
 /// One of the servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +116,7 @@ impl Servers {
         }
         let (ports, leases) = Ports::choose(config.ports, &home.ports_file())?;
         let programs = Programs::find(&config, events).await?;
+        programs.lay_out(&config.exe, &home, &ports)?;
         let background =
             if config.people_first { Priority::Background } else { Priority::Foreground };
         let supervise = |spec: Spec| Component::supervise(spec, config.exe.clone(), events.clone());
@@ -296,6 +297,21 @@ impl Programs {
             }
         }
         Ok(programs)
+    }
+
+    /// Puts the tools where an operator finds them.
+    fn lay_out(&self, exe: &Path, home: &Home, ports: &Ports) -> anyhow::Result<()> {
+        tools::link(home, "onboard", exe)?;
+        if let Some(files) = &self.mongod {
+            tools::link(home, "mongod", &files.program)?;
+        }
+        if let Some(program) = &self.temporal {
+            tools::link(home, "temporal", program)?;
+        }
+        if let Some(files) = &self.rabbitmq {
+            tools::rabbitmq(home, ports, files)?;
+        }
+        Ok(())
     }
 }
 

@@ -45,6 +45,13 @@ impl Applied {
     }
 }
 
+/// When the event happened, in ms since the Unix epoch, if it says so.
+#[must_use]
+pub fn occurred_at_ms(event: &UserRegistered) -> Option<i64> {
+    let at = DateTime::parse_rfc3339_str(event.occurred_at.as_deref()?).ok()?;
+    Some(at.timestamp_millis())
+}
+
 /// The inbox in MongoDB.
 #[derive(Debug, Clone)]
 pub struct Inbox {

@@ -7,8 +7,8 @@ mod replica_set;
 
 use mongodb::error::Error;
 
-pub use collections::prepare_collections;
-pub use replica_set::prepare_replica_set;
+pub use collections::{lacking, prepare_collections};
+pub use replica_set::{hello, prepare_replica_set};
 
 use crate::{Mongo, MongoConfig};
 

@@ -32,6 +32,7 @@ mod session;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use onboard_http::metrics::{self, Process};
 use onboard_http::{Drain, Server, ServerError};
 use onboard_runtime::{Readiness, Shutdown, Tasks};
 use onboard_store::{Mongo, StoreError};
@@ -83,6 +84,7 @@ impl Service {
     /// # Errors
     /// See [`RunError`].
     pub async fn bind(config: Config) -> Result<Self, RunError> {
+        metrics::begin(Process::Auth);
         let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
         let keys = Keys::new(&mongo, &config.secret);
         let readiness = Readiness::new(vec![mongo.check(), keys.check()]);

@@ -10,7 +10,7 @@ use futures::StreamExt;
 use onboard_contract::RegistrationInput;
 use onboard_contract::names::workflow_id;
 use onboard_runtime::availability::chain;
-use onboard_runtime::{Shutdown, trace};
+use onboard_runtime::{Shutdown, clock, trace};
 use onboard_store::{Due, StoreError};
 use onboard_temporal::{Started, TemporalError};
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -56,8 +56,14 @@ async fn start(relay: &Relay, due: &Due) -> bool {
 
 async fn ask(relay: &Relay, due: &Due) -> bool {
     let found = match relay.temporal.start_registration(&input(relay, due)).await {
-        Ok(Started::Now) => "started",
-        Ok(Started::Already) => "was started before",
+        Ok(Started::Now) => {
+            started(due);
+            "started"
+        }
+        Ok(Started::Already) => {
+            counted("already");
+            "was started before"
+        }
         Err(error) => {
             give_back(relay, due, &error).await;
             return false;
@@ -67,6 +73,19 @@ async fn ask(relay: &Relay, due: &Due) -> bool {
     tracing::info!(workflow_id = workflow_id(due.event_id), "workflow {found}");
     relay.passed();
     true
+}
+
+fn started(due: &Due) {
+    counted("started");
+    if let Some(created_at_ms) = due.created_at_ms {
+        let lag_ms = clock::now_ms().saturating_sub(created_at_ms);
+        let lag = Duration::from_millis(u64::try_from(lag_ms).unwrap_or_default());
+        metrics::histogram!("relay_start_lag_seconds").record(lag);
+    }
+}
+
+fn counted(outcome: &'static str) {
+    metrics::counter!("relay_starts_total", "outcome" => outcome).increment(1);
 }
 
 /// The workflow's trace goes on from this start; the start that counts is the
@@ -93,6 +112,7 @@ async fn give_back(relay: &Relay, due: &Due, error: &TemporalError) {
 
 async fn unanswered(relay: &Relay, due: &Due, error: &TemporalError) -> Result<(), StoreError> {
     trace::failed(&Span::current(), "unavailable");
+    counted("unavailable");
     relay.pause();
     relay.outbox.release(due.event_id, UNANSWERED, &chain(error)).await
 }
@@ -100,6 +120,7 @@ async fn unanswered(relay: &Relay, due: &Due, error: &TemporalError) -> Result<(
 /// Temporal refuses this row; others may pass.
 async fn refused(relay: &Relay, due: &Due, error: &TemporalError) -> Result<(), StoreError> {
     trace::failed(&Span::current(), "refused");
+    counted("refused");
     let reason = chain(error);
     tracing::error!(error = reason, "Temporal refuses to start the workflow");
     if relay.outbox.refuse(due, relay.others_pass(), &reason).await? {

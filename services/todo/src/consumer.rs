@@ -7,14 +7,14 @@
 //! once.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use onboard_broker::{Incoming, Verdict};
 use onboard_contract::names::QUEUE;
 use onboard_contract::{Acknowledgement, EventError, UserRegistered};
 use onboard_runtime::availability::chain;
-use onboard_runtime::{Availability, Backoff, Shutdown, trace};
-use onboard_store::{Applied, StoreError, Untold};
+use onboard_runtime::{Availability, Backoff, Shutdown, clock, trace};
+use onboard_store::{Applied, StoreError, Untold, occurred_at_ms};
 use tracing::{Instrument, Span};
 
 use crate::acknowledger::Acknowledger;
@@ -43,6 +43,7 @@ impl Handler {
     /// of it.
     pub(crate) async fn handle(self, message: Incoming) -> Verdict {
         let span = span(&message);
+        let began = Instant::now();
         async {
             let verdict = match UserRegistered::parse(&message.body) {
                 Ok(mut event) => {
@@ -52,6 +53,7 @@ impl Handler {
                 Err(error) => undecodable(&error),
             };
             metrics::counter!("todo_messages_total", "verdict" => word(&verdict)).increment(1);
+            metrics::histogram!("todo_message_seconds").record(began.elapsed());
             verdict
         }
         .instrument(span)
@@ -62,7 +64,7 @@ impl Handler {
         Span::current().record("messaging.message.id", tracing::field::display(event.event_id));
         match self.apply(event).await {
             Some(Ok(applied)) => {
-                report(applied);
+                report(event, applied);
                 // A duplicate is acknowledged again: that heals a lost signal.
                 let todo_id = applied.todo_id();
                 self.acknowledger.hand(Untold {
@@ -124,10 +126,13 @@ fn span(message: &Incoming) -> Span {
     span
 }
 
-fn report(applied: Applied) {
+fn report(event: &UserRegistered, applied: Applied) {
     match applied {
         Applied::Created(todo_id) => {
             metrics::counter!("todo_welcome_tasks_created_total").increment(1);
+            if let Some(since) = since_registered(event) {
+                metrics::histogram!("registration_to_task_seconds").record(since);
+            }
             tracing::info!(%todo_id, "welcome task created");
         }
         Applied::Duplicate(todo_id) => {
@@ -135,6 +140,13 @@ fn report(applied: Applied) {
             tracing::info!(%todo_id, "duplicate; nothing changed");
         }
     }
+}
+
+/// Only an event published by hand does not say when it happened.
+fn since_registered(event: &UserRegistered) -> Option<Duration> {
+    let occurred_at_ms = occurred_at_ms(event)?;
+    let since_ms = clock::now_ms().saturating_sub(occurred_at_ms);
+    Some(Duration::from_millis(u64::try_from(since_ms).unwrap_or_default()))
 }
 
 fn undecodable(error: &EventError) -> Verdict {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use onboard_activities::RegistrationActivities;
 use onboard_broker::Publisher;
 use onboard_http::Server;
+use onboard_http::metrics::{self, Process};
 use onboard_runtime::{Readiness, Shutdown, Tasks};
 use onboard_store::Mongo;
 use onboard_temporal::Temporal;
@@ -43,6 +44,7 @@ pub enum RunError {
 /// # Errors
 /// See [`RunError`].
 pub async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunError> {
+    metrics::begin(Process::Worker);
     let tasks = Tasks::new(shutdown.clone());
     let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
     // The activities publish while the worker drains, so the publisher stops

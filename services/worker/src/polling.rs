@@ -81,7 +81,7 @@ impl Poller {
 
     async fn run_once(&self, shutdown: &Shutdown) -> Result<(), Fault> {
         let Some(client) = self.temporal.connected(shutdown).await else { return Ok(()) };
-        let runtime = Runtime::from_current_tokio(RuntimeOptions::default())?;
+        let runtime = Runtime::from_current_tokio(runtime_options()?)?;
         let mut worker = Worker::new(&runtime, client, self.options()?)?;
         let stop = worker.shutdown_handle();
         tracing::info!(task_queue = self.task_queue, "polling for workflows and activities");
@@ -108,6 +108,12 @@ impl Poller {
             .build();
         Ok(tuned(options))
     }
+}
+
+/// Temporal's own metrics go where ours are.
+fn runtime_options() -> Result<RuntimeOptions, Fault> {
+    let options = RuntimeOptions::builder().telemetry_options(onboard_temporal::telemetry());
+    Ok(options.build()?)
 }
 
 struct StopOnDrop(Shutdown);
