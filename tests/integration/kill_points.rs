@@ -24,6 +24,8 @@ enum Driven {
     Specially,
     /// By the tests of `retention`.
     ByRetention,
+    /// By the tests of `disaster`.
+    ByDisaster,
     /// By the tests of `redrive`.
     ByRedrive,
     /// By the tests of `idempotency`.
@@ -46,6 +48,7 @@ const fn driven(step: Step) -> Driven {
             Driven::Plainly("todo")
         }
         Step::RelayRelease | Step::RelayPutOff | Step::DeliveryRequeue => Driven::Specially,
+        Step::RelayRebuild => Driven::ByDisaster,
         Step::PurgeHorizon | Step::PurgeOutbox | Step::PurgeInbox => Driven::ByRetention,
         Step::TodoCreate | Step::TodoChange | Step::TodoRemove | Step::TodoRemoveCommit => {
             Driven::ByTodos
@@ -69,12 +72,12 @@ const fn driven(step: Step) -> Driven {
 
 /// What happens at the points.
 #[derive(Debug, Clone, Copy)]
-struct Act {
-    side: Side,
-    word: &'static str,
+pub(crate) struct Act {
+    pub(crate) side: Side,
+    pub(crate) word: &'static str,
 }
 
-const ACTS: [Act; 4] = [
+pub(crate) const ACTS: [Act; 4] = [
     Act { side: Side::Before, word: "crash" },
     Act { side: Side::After, word: "crash" },
     Act { side: Side::After, word: "lost" },

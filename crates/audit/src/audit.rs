@@ -2,6 +2,7 @@
 
 use onboard_runtime::clock;
 
+use crate::horizon::Horizon;
 use crate::progress::{Pass, Progress};
 use crate::sample::Sample;
 use crate::scope::Scope;
@@ -16,6 +17,8 @@ pub(crate) struct Audit<'a> {
     pub(crate) scope: Scope,
     /// How long Temporal keeps closed workflows.
     pub(crate) retention_ms: i64,
+    /// What Temporal lost with its database.
+    pub(crate) lost_workflows: Horizon,
     /// The finished registrations whose history is to be read.
     pub(crate) sample: Sample,
     pub(crate) report: Report,
@@ -40,6 +43,7 @@ pub async fn audit(
         sources,
         scope: Scope::new(options, began_at_ms),
         retention_ms: visibility::retention_ms(&sources.temporal).await?,
+        lost_workflows: Horizon::of_workflows(sources).await?,
         sample: Sample::new(options.histories),
         report: Report::new(options, began_at_ms),
         progress: &progress,

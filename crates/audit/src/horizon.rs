@@ -1,4 +1,4 @@
-//! What retention may have removed.
+//! What retention, or the loss of Temporal's database, may have removed.
 //!
 //! A cleaner writes down how far it goes before it removes anything, so a gap
 //! that was seen before the horizon was read is judged by a horizon that covers
@@ -6,6 +6,7 @@
 
 use mongodb::Database;
 use mongodb::bson::{Document, doc};
+use onboard_store::retention::WORKFLOWS;
 
 use crate::document::time;
 use crate::page::read;
@@ -26,6 +27,12 @@ impl Horizon {
         load(sources.mongo.todo(), "inbox").await
     }
 
+    /// Of the workflows, when Temporal's database was lost or replaced; goes by
+    /// the row's `acknowledgedAt`. What was not acknowledged by then is rebuilt.
+    pub(crate) async fn of_workflows(sources: &Sources) -> Result<Self, AuditError> {
+        load(sources.mongo.auth(), WORKFLOWS).await
+    }
+
     /// Whether something from then may have been removed.
     pub(crate) fn covers(self, at_ms: Option<i64>) -> bool {
         at_ms.is_some_and(|at| at < self.0)
@@ -35,7 +42,7 @@ impl Horizon {
 async fn load(database: &Database, which: &str) -> Result<Horizon, AuditError> {
     let notes = database.collection::<Document>("retention");
     let find = notes.find_one(doc! { "_id": which });
-    let note = read("tell what retention has removed", async { find.await }).await?;
+    let note = read("tell what has been removed", async { find.await }).await?;
     let before = note.as_ref().and_then(|note| time(note, "removedBefore").ms());
     Ok(Horizon(before.unwrap_or(i64::MIN)))
 }

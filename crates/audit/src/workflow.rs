@@ -43,12 +43,12 @@ pub(crate) async fn judge(audit: &mut Audit<'_>, rows: &[Row]) -> Result<(), Aud
 }
 
 /// Whether the row's workflow must be there: it was started, and Temporal
-/// cannot have forgotten it since.
+/// cannot have forgotten it since, nor lost it with its database.
 fn is_owed(audit: &Audit<'_>, row: &Row) -> bool {
-    let forgotten = row
-        .acknowledged_at_ms()
+    let acknowledged_ms = row.acknowledged_at_ms();
+    let forgotten = acknowledged_ms
         .is_some_and(|at| at.saturating_add(audit.retention_ms) < audit.scope.now_ms);
-    row.was_started() && !forgotten
+    row.was_started() && !forgotten && !audit.lost_workflows.covers(acknowledged_ms)
 }
 
 /// Whether what visibility lists says that all is well. It lags: anything

@@ -36,5 +36,5 @@ pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, PutBackError, 
 pub use depths::{Depth, watch as watch_depths};
 pub use incoming::{Incoming, Verdict};
 pub use message::Message;
-pub use publisher::{PublishError, Publisher};
+pub use publisher::{CLOSE_MAX, PublishError, Publisher};
 pub use setup::setup;

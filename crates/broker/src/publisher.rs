@@ -17,13 +17,15 @@ use onboard_runtime::{Check, Shutdown, Tasks, trace};
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
 
-use crate::connection::Dialer;
+use crate::connection::{CALL_TIMEOUT, Dialer};
 use crate::lanes::Lanes;
 use crate::link::{Link, supervise};
 use crate::{BrokerConfig, Message};
 
 /// How long a publish waits for a connection that is not there.
 const LINK_PATIENCE: Duration = Duration::from_secs(2);
+/// The longest [`Publisher::close`].
+pub const CLOSE_MAX: Duration = CALL_TIMEOUT;
 
 /// Publishes over one supervised connection. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -40,6 +40,9 @@ pub struct Carried {
     pub publishes: u32,
     /// Overdue checks so far; decides the wait before the next one.
     pub overdue_checks: u32,
+    /// Since when the acknowledgement is waited for, ms since the epoch.
+    #[serde(default)]
+    pub awaited_since_ms: Option<u64>,
 }
 
 const fn sent() -> Stage {

@@ -21,6 +21,9 @@ pub enum Step {
     RelayRelease,
     /// The relay puts a row off that it cannot read.
     RelayPutOff,
+    /// The relay starts a workflow anew that Temporal has lost, or that has
+    /// completed in a time that was restored away.
+    RelayRebuild,
     /// The worker hands the message to the broker.
     PublishSend,
     /// The broker's confirm reaches the worker.
@@ -94,7 +97,7 @@ pub enum Side {
 
 impl Step {
     /// Every step, in the order of a registration's way.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::RegisterCommit,
         Self::RefusalKeep,
         Self::RelayClaim,
@@ -102,6 +105,7 @@ impl Step {
         Self::RelayNote,
         Self::RelayRelease,
         Self::RelayPutOff,
+        Self::RelayRebuild,
         Self::PublishSend,
         Self::PublishConfirm,
         Self::SentMark,
@@ -155,6 +159,7 @@ impl Step {
             Self::RelayNote => "relay.note",
             Self::RelayRelease => "relay.release",
             Self::RelayPutOff => "relay.put_off",
+            Self::RelayRebuild => "relay.rebuild",
             Self::PublishSend => "publish.send",
             Self::PublishConfirm => "publish.confirm",
             Self::SentMark => "sent.mark",

@@ -169,7 +169,7 @@ fn zero(metric: &Metric) {
                 drop(metrics::histogram!(metric.name, *label => *value));
             }
         }
-        (Kind::Gauge, _) | (Kind::Counter | Kind::Histogram, _) => (),
+        (Kind::Gauge | Kind::Counter | Kind::Histogram, _) => (),
     }
 }
 

@@ -24,7 +24,8 @@ pub use error::StoreError;
 pub use inbox::{Applied, Cursor, Inbox, Seen, Unacknowledged, Untold, occurred_at_ms};
 pub use mongo::Mongo;
 pub use outbox::{
-    Claimed, Due, DuePage, InStage, MarkedSent, Outbox, OutboxRow, Recorded, Stages, Written,
+    Claimed, Due, DuePage, InStage, MarkedSent, Outbox, OutboxRow, Overdue, OverdueRows, Recorded,
+    Stages, Written,
 };
 pub use registrations::{
     Committed, KeyRecord, NewKey, NewRegistration, RegisterError, Registered, RegistrationRow,

@@ -2,10 +2,12 @@
 //!
 //! Each change is one update with its condition in the filter, so it may be
 //! repeated, by the same process or another one. `claim` and `outcome` are the
-//! relay's side, `sent` the worker's, `stages` and `retention` look at all of it.
+//! relay's side, `sent` the worker's, `overdue`, `stages` and `retention` look at
+//! all of it.
 
 pub mod claim;
 pub mod outcome;
+mod overdue;
 mod retention;
 mod sent;
 pub mod stages;
@@ -22,6 +24,7 @@ use crate::mongo::Mongo;
 
 pub use claim::{Claimed, Due, DuePage, Written};
 pub use outcome::REFUSALS_MAX;
+pub use overdue::{Overdue, OverdueRows};
 pub use sent::{MarkedSent, OutboxRow, Recorded};
 pub use stages::{InStage, Stages};
 

@@ -10,6 +10,8 @@ use crate::mongo::bounded;
 
 /// The collection of the horizons, one in each database.
 pub const HORIZONS: &str = "retention";
+/// The note of the workflows that are gone, beside the horizon of the outbox.
+pub const WORKFLOWS: &str = "workflows";
 /// Documents removed at once.
 pub(crate) const PAGE: i64 = 500;
 

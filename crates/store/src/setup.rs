@@ -3,11 +3,13 @@
 //! "already there" for success.
 
 mod collections;
+mod namespace;
 mod replica_set;
 
 use mongodb::error::Error;
 
 pub use collections::{lacking, prepare_collections};
+pub use namespace::note_namespace;
 pub use replica_set::{hello, prepare_replica_set};
 
 use crate::{Mongo, MongoConfig};

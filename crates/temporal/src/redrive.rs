@@ -37,4 +37,17 @@ impl Temporal {
     ) -> Result<Started, TemporalError> {
         self.start_run(input, WorkflowIdReusePolicy::AllowDuplicateFailedOnly).await
     }
+
+    /// Starts a fresh run although an earlier one has completed: for a row
+    /// that does not know of it, since it was restored to a time before. One
+    /// that runs is left alone.
+    ///
+    /// # Errors
+    /// See [`TemporalError`].
+    pub async fn repeat_registration(
+        &self,
+        input: &RegistrationInput,
+    ) -> Result<Started, TemporalError> {
+        self.start_run(input, WorkflowIdReusePolicy::AllowDuplicate).await
+    }
 }

@@ -17,7 +17,7 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::{
     DescribeNamespaceRequest, RegisterNamespaceRequest, UpdateNamespaceRequest,
 };
 
-use crate::connection::connect;
+use crate::connection::{CALL_DEADLINE, connect};
 use crate::{TemporalConfig, TemporalError};
 
 /// How long a new namespace or attribute may take to be seen everywhere.
@@ -38,6 +38,25 @@ pub async fn prepare(config: &TemporalConfig) -> Result<(), TemporalError> {
     match tokio::time::timeout(VISIBLE_DEADLINE, prepared).await {
         Ok(done) => done,
         Err(_) => Err(TemporalError::away("prepare the namespace")),
+    }
+}
+
+/// The id of the namespace, which another one of the same name does not have.
+///
+/// # Errors
+/// The server is away, or there is no such namespace.
+pub async fn namespace_id(config: &TemporalConfig) -> Result<String, TemporalError> {
+    const WHAT: &str = "describe the namespace";
+    let mut client = connect(config).await?;
+    let request = DescribeNamespaceRequest {
+        namespace: config.client.namespace.clone(),
+        ..Default::default()
+    };
+    let answer = WorkflowService::describe_namespace(&mut client, request.into_request());
+    match tokio::time::timeout(CALL_DEADLINE, answer).await {
+        Ok(Ok(found)) => Ok(found.into_inner().namespace_info.unwrap_or_default().id),
+        Ok(Err(status)) => Err(TemporalError::from_status(WHAT, status)),
+        Err(_) => Err(TemporalError::away(WHAT)),
     }
 }
 

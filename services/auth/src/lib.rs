@@ -46,6 +46,9 @@ use crate::keys::Keys;
 
 /// How long the background work has to end at the shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a stop may take, `SHUTDOWN_DELAY` apart: the requests in flight, then
+/// the background work.
+pub const STOP_MAX: Duration = onboard_http::DRAIN_MAX.saturating_add(DRAIN_DEADLINE);
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]

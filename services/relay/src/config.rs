@@ -33,6 +33,15 @@ pub struct RelayArgs {
     /// Default: 30s.
     #[arg(long, env = "REGISTRATION_OVERDUE")]
     pub registration_overdue: Option<String>,
+    /// How long a row that was started or sent may be left unacknowledged until
+    /// Temporal is asked whether its workflow is there (1 s to 1 d).
+    /// Default: 5m.
+    #[arg(long, env = "RELAY_REBUILD_AFTER")]
+    pub relay_rebuild_after: Option<String>,
+    /// Workflows Temporal is asked for, and given back, per second at most (1
+    /// to 1,000). Default: 50.
+    #[arg(long, env = "RELAY_REBUILD_RATE")]
+    pub relay_rebuild_rate: Option<String>,
     /// How long rows that are SENT and acknowledged are kept (7 d to 3650 d).
     /// Default: 90d.
     #[arg(long, env = "OUTBOX_RETENTION")]
@@ -66,6 +75,8 @@ pub(crate) struct Settings {
     pub(crate) unsent_max: u32,
     pub(crate) claim_lease: Duration,
     pub(crate) overdue: Duration,
+    pub(crate) rebuild_after: Duration,
+    pub(crate) rebuild_rate: u32,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -78,7 +89,25 @@ impl RelayArgs {
             self.http_address.as_deref(),
             SocketAddr::from(([0, 0, 0, 0], 4003)),
         );
-        let settings = Settings {
+        let settings = self.settings(problems);
+        let retention = outbox_retention(problems, self.outbox_retention.as_deref());
+        let mongo = self.mongo.check(problems);
+        let temporal = self.temporal.check(problems);
+        let environment = self.environment.check(problems);
+        if let Some(mongo) = mongo.as_ref().filter(|_| environment.is_production()) {
+            mongo.refuse_in_production(problems);
+        }
+        mongo.zip(temporal).map(|(mongo, temporal)| RelayConfig {
+            http_address,
+            mongo,
+            temporal,
+            settings,
+            retention,
+        })
+    }
+
+    fn settings(&self, problems: &mut Problems) -> Settings {
+        Settings {
             sweep_interval: problems.duration_or(
                 "RELAY_SWEEP_INTERVAL",
                 self.relay_sweep_interval.as_deref(),
@@ -109,20 +138,18 @@ impl RelayArgs {
                 Duration::from_millis(OVERDUE_MS_DEFAULT),
                 SECOND..=SECOND * 3600,
             ),
-        };
-        let retention = outbox_retention(problems, self.outbox_retention.as_deref());
-        let mongo = self.mongo.check(problems);
-        let temporal = self.temporal.check(problems);
-        let environment = self.environment.check(problems);
-        if let Some(mongo) = mongo.as_ref().filter(|_| environment.is_production()) {
-            mongo.refuse_in_production(problems);
+            rebuild_after: problems.duration_or(
+                "RELAY_REBUILD_AFTER",
+                self.relay_rebuild_after.as_deref(),
+                SECOND * 300,
+                SECOND..=SECOND * 86_400,
+            ),
+            rebuild_rate: problems.number_or(
+                "RELAY_REBUILD_RATE",
+                self.relay_rebuild_rate.as_deref(),
+                50,
+                1..=1_000,
+            ),
         }
-        mongo.zip(temporal).map(|(mongo, temporal)| RelayConfig {
-            http_address,
-            mongo,
-            temporal,
-            settings,
-            retention,
-        })
     }
 }

@@ -10,12 +10,15 @@ mod hand_over;
 mod held;
 mod note;
 mod pause;
+mod rebuild;
 mod relay;
 mod retention;
 mod room;
 mod stages;
 mod start;
 mod sweep;
+
+use std::time::Duration;
 
 use onboard_http::Server;
 use onboard_http::metrics::{self, Process};
@@ -26,6 +29,9 @@ use onboard_temporal::Temporal;
 pub use config::{RelayArgs, RelayConfig};
 
 use crate::relay::Relay;
+
+/// How long a stop may take: rows in hand and HTTP end side by side.
+pub const STOP_MAX: Duration = relay::DRAIN_DEADLINE;
 
 /// The relay could not run.
 #[derive(Debug, thiserror::Error)]

@@ -5,11 +5,13 @@
 //! when one is slow, those before it wait, and the change stream lets rows go
 //! to the sweep. When the shutdown begins nothing more is claimed; what was
 //! claimed is started and noted. A crash anywhere lets rows become due again.
+//! Beside them `room` holds back and `rebuild` looks for lost workflows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use onboard_contract::{EventId, RegistrationInput, TraceParent, UserId};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Shutdown, Tasks, clock};
 use onboard_store::{Claimed, Due, Mongo, Outbox, StoreError, Written, watch_outbox};
@@ -20,7 +22,7 @@ use crate::config::Settings;
 use crate::held::{Held, Row};
 use crate::pause::Pause;
 use crate::room::Room;
-use crate::{hand_over, note, room, start, sweep};
+use crate::{hand_over, note, rebuild, room, start, sweep};
 
 /// How long rows in work may take once the process is asked to stop.
 pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
@@ -86,6 +88,8 @@ impl Relay {
         tasks.spawn("start", async move { start::run(&starting, to_start, started, stop).await });
         let (looking, stop) = (Arc::clone(&relay), shutdown.clone());
         tasks.spawn("room", async move { room::run(&looking, stop).await });
+        let (rebuilding, stop) = (Arc::clone(&relay), shutdown.clone());
+        tasks.spawn("rebuild", async move { rebuild::run(&rebuilding, stop).await });
         tasks.spawn("note", async move { note::run(&relay, to_note).await });
     }
 
@@ -153,6 +157,17 @@ impl Relay {
     pub(crate) fn away(&self, error: &StoreError) {
         self.writing.down(&chain(error));
         self.pause();
+    }
+
+    /// What a workflow is started with.
+    pub(crate) fn input(
+        &self,
+        event_id: EventId,
+        user_id: UserId,
+        traceparent: Option<TraceParent>,
+    ) -> RegistrationInput {
+        let overdue_ms = u64::try_from(self.settings.overdue.as_millis()).unwrap_or(u64::MAX);
+        RegistrationInput { event_id, user_id, traceparent, overdue_ms, carried: None }
     }
 
     /// A server is away: holds everything back for a while, then looks.

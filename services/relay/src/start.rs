@@ -91,13 +91,8 @@ fn counted(outcome: &'static str) {
 /// The workflow's trace goes on from this start; the start that counts is the
 /// first, whichever relay's it was.
 fn input(relay: &Relay, due: &Due) -> RegistrationInput {
-    RegistrationInput {
-        event_id: due.event_id,
-        user_id: due.user_id,
-        traceparent: trace::current().or_else(|| due.traceparent.clone()),
-        overdue_ms: u64::try_from(relay.settings.overdue.as_millis()).unwrap_or(u64::MAX),
-        carried: None,
-    }
+    let traceparent = trace::current().or_else(|| due.traceparent.clone());
+    relay.input(due.event_id, due.user_id, traceparent)
 }
 
 async fn give_back(relay: &Relay, due: &Due, error: &TemporalError) {

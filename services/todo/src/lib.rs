@@ -39,6 +39,9 @@ use crate::groups::GroupedInbox;
 
 /// How long messages in flight have to end at the shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
+/// How long a stop may take, `SHUTDOWN_DELAY` apart: messages and requests in
+/// flight end side by side, then the connection of the dead letters.
+pub const STOP_MAX: Duration = DRAIN_DEADLINE.saturating_add(onboard_broker::CLOSE_MAX);
 
 /// The todo service could not run.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,7 @@
 //! worker; an activity that was cut off is tried again.
 
 mod config;
+mod deployment;
 mod polling;
 mod tuning;
 
@@ -18,12 +19,17 @@ use onboard_store::Mongo;
 use onboard_temporal::Temporal;
 
 pub use config::{WorkerArgs, WorkerConfig};
+pub use deployment::DeploymentArgs;
 pub use tuning::tuned;
 
 use crate::polling::{DRAIN_DEADLINE, Poller};
 
 /// How long the connections' own tasks may take once nothing uses them.
 const TASKS_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long a stop may take: activities, then the publisher, then the rest.
+pub const STOP_MAX: Duration =
+    DRAIN_DEADLINE.saturating_add(onboard_broker::CLOSE_MAX).saturating_add(TASKS_DEADLINE);
 
 /// The worker could not run.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +64,12 @@ pub async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunErro
         .await
         .map_err(RunError::Http)?;
     let activities = RegistrationActivities::new(&mongo, publisher.clone());
-    let poller = Poller::new(temporal, config.temporal.task_queue.clone(), activities);
+    let poller = Poller {
+        temporal,
+        task_queue: config.temporal.task_queue.clone(),
+        deployment: config.deployment,
+        activities,
+    };
     let polling = poller.spawn(&shutdown).map_err(RunError::Thread)?;
     let serve = async {
         let served = http.serve(shutdown.clone()).await;

@@ -173,20 +173,31 @@ fn ids(events: &[EventId]) -> Vec<Bson> {
 
 fn sent_now() -> Vec<Document> {
     let now = date(clock::now_ms());
-    vec![
-        doc! { "$set": {
-            "status": SENT,
-            "sentAt": now,
-            "startedAt": { "$ifNull": ["$startedAt", now] },
-            "lastError": null,
-        } },
-        doc! { "$unset": ["nextAttemptAt", "refusals", "quarantinedAt"] },
-    ]
+    marked(doc! {
+        "status": SENT,
+        "sentAt": now,
+        "startedAt": { "$ifNull": ["$startedAt", now] },
+        "lastError": null,
+    })
 }
 
+/// What is acknowledged was sent, whatever the row says: it may have been
+/// restored to a time before that.
 fn acknowledged_now() -> Vec<Document> {
     let now = date(clock::now_ms());
-    vec![doc! { "$set": { "acknowledgedAt": { "$ifNull": ["$acknowledgedAt", now] } } }]
+    let first = |field: &str| doc! { "$ifNull": [format!("${field}"), now] };
+    marked(doc! {
+        "status": SENT,
+        "sentAt": first("sentAt"),
+        "startedAt": first("startedAt"),
+        "lastError": null,
+        "acknowledgedAt": first("acknowledgedAt"),
+    })
+}
+
+/// With these fields the row is no longer the relay's.
+fn marked(fields: Document) -> Vec<Document> {
+    vec![doc! { "$set": fields }, doc! { "$unset": ["nextAttemptAt", "refusals", "quarantinedAt"] }]
 }
 
 #[derive(Debug, Deserialize)]

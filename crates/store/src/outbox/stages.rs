@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use mongodb::bson::{DateTime, Document, doc};
-use onboard_contract::Stage;
+use onboard_contract::{OutboxStatus, Stage};
 use onboard_runtime::clock;
 
 use super::{Outbox, PENDING, SENT, earlier};
@@ -105,6 +105,19 @@ pub fn filter(stage: Stage, cutoff: DateTime) -> Document {
         Stage::Sent => unfinished(SENT, doc! { "sentAt": { "$gte": cutoff } }),
         Stage::Stalled => unfinished(SENT, doc! { "sentAt": { "$lt": cutoff } }),
         Stage::Acknowledged => doc! { "acknowledgedAt": { "$type": "date" } },
+    }
+}
+
+/// The rows that came to this status before `cutoff` and no further, in the
+/// same terms: of PENDING rows those that were started.
+#[must_use]
+pub fn overdue(status: OutboxStatus, cutoff: DateTime) -> Document {
+    match status {
+        OutboxStatus::Pending => {
+            let started = doc! { "$gt": DateTime::MIN, "$lt": cutoff };
+            unfinished(PENDING, doc! { "sentAt": null, "startedAt": started })
+        }
+        OutboxStatus::Sent => filter(Stage::Stalled, cutoff),
     }
 }
 

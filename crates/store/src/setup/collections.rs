@@ -179,7 +179,7 @@ async fn index(
     step("create the index", rows.create_index(model)).await.map(drop)
 }
 
-async fn step<T>(
+pub(super) async fn step<T>(
     what: &'static str,
     action: impl IntoFuture<Output = mongodb::error::Result<T>>,
 ) -> Result<T, SetupError> {

@@ -69,7 +69,11 @@ pub(crate) fn run(args: SetupArgs) -> anyhow::Result<ExitCode> {
     let log = args.log.clone();
     let config = configure(&log, |problems| args.check(problems))?;
     let code = tokio::runtime::Runtime::new()?.block_on(async {
-        if prepare(&config).await { make_key(&config).await } else { exit::UNAVAILABLE }
+        if prepare(&config).await && note_namespace(&config).await {
+            make_key(&config).await
+        } else {
+            exit::UNAVAILABLE
+        }
     });
     Ok(ExitCode::from(code))
 }
@@ -106,6 +110,17 @@ async fn prepare(config: &SetupConfig) -> bool {
         }),
     );
     mongo && rabbitmq && temporal
+}
+
+/// Notes which namespace it is, so that a lost one is known for lost.
+async fn note_namespace(config: &SetupConfig) -> bool {
+    step("namespace", "its id is noted", config.wait, async || {
+        let id = onboard_temporal::setup::namespace_id(&config.temporal).await;
+        let id = id.map_err(|error| chain(&error))?;
+        let noted = onboard_store::setup::note_namespace(&config.mongo, &id).await;
+        noted.map_err(|error| chain(&error))
+    })
+    .await
 }
 
 /// Tries until it works or the wait is over, and says how it went on one line.

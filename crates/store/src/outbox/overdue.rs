@@ -1,0 +1,110 @@
+//! The rows whose acknowledgement is overdue by far: those that the relay asks
+//! Temporal about, since their workflow may be lost.
+//!
+//! Nothing is written here. A read that is cut off is begun anew.
+
+use std::time::Duration;
+
+use mongodb::bson::{self, Document, doc};
+use mongodb::options::Hint;
+use mongodb::{Collection, Cursor};
+use onboard_contract::{EventId, OutboxStatus, TraceParent, UserId};
+use serde::Deserialize;
+
+use super::stages::{order, overdue};
+use super::{Outbox, earlier};
+use crate::StoreError;
+use crate::bson_time::{id, uuid};
+use crate::mongo::bounded;
+
+/// A row that was started long ago and is not acknowledged.
+#[derive(Debug, Clone)]
+pub struct Overdue {
+    /// The event.
+    pub event_id: EventId,
+    /// The user.
+    pub user_id: UserId,
+    /// The trace the registration belongs to; an invalid one is left out.
+    pub traceparent: Option<TraceParent>,
+}
+
+/// Overdue rows of one status, oldest first.
+#[derive(Debug)]
+pub struct OverdueRows(Cursor<Document>);
+
+impl Outbox {
+    /// The rows that were started (PENDING) or sent (SENT) `age` ago and have
+    /// come no further since.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn overdue(
+        &self,
+        status: OutboxStatus,
+        age: Duration,
+    ) -> Result<OverdueRows, StoreError> {
+        let outbox = self.mongo.outbox();
+        let find = outbox
+            .find(overdue(status, earlier(age)))
+            .hint(Hint::Keys(order()))
+            .sort(order())
+            .projection(doc! { "aggregateId": 1, "traceparent": 1 });
+        let rows = bounded("list the overdue rows", async { find.await }).await?;
+        Ok(OverdueRows(rows))
+    }
+
+    /// Whether the row is there and still not acknowledged.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn awaits_acknowledgement(&self, event: EventId) -> Result<bool, StoreError> {
+        let outbox: Collection<Document> = self.mongo.outbox();
+        let find = outbox
+            .find_one(doc! { "_id": id(event.uuid()), "acknowledgedAt": null })
+            .projection(doc! { "_id": 1 });
+        let found = bounded("look for the row", async { find.await }).await?;
+        Ok(found.is_some())
+    }
+}
+
+impl OverdueRows {
+    /// The next rows, at most so many; none at the end. One that cannot be read
+    /// is left out: the audit names it.
+    ///
+    /// # Errors
+    /// The store failed; the rest is left to another look.
+    pub async fn page(&mut self, most: usize) -> Result<Vec<Overdue>, StoreError> {
+        let mut rows = Vec::with_capacity(most);
+        while rows.len() < most
+            && bounded("read an overdue row", async { self.0.advance().await }).await?
+        {
+            let read = self.0.deserialize_current().and_then(|row| Ok(Overdue::parse(row)?));
+            match read {
+                Ok(row) => rows.push(row),
+                Err(error) => tracing::error!(%error, "an overdue row cannot be read"),
+            }
+        }
+        Ok(rows)
+    }
+}
+
+impl Overdue {
+    fn parse(row: Document) -> Result<Self, bson::error::Error> {
+        let row: OverdueDocument = bson::deserialize_from_document(row)?;
+        Ok(Self {
+            event_id: uuid(row.id).into(),
+            user_id: uuid(row.aggregate_id).into(),
+            traceparent: row.traceparent.as_deref().and_then(|t| TraceParent::parse(t).ok()),
+        })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OverdueDocument {
+    #[serde(rename = "_id")]
+    id: bson::Uuid,
+    aggregate_id: bson::Uuid,
+    #[serde(default)]
+    traceparent: Option<String>,
+}

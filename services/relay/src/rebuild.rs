@@ -1,0 +1,189 @@
+//! Rebuilds what is due from the outbox: the one place that knows of every
+//! registration.
+//!
+//! A row that was started or sent long ago (`RELAY_REBUILD_AFTER`) and is not
+//! acknowledged should have a workflow that keeps trying. Temporal is asked for
+//! it, a page a second. It is started again where Temporal knows none (its
+//! database was lost), and where it has completed although the row does not
+//! know (MongoDB was restored to a time before). One that runs is left alone,
+//! and one that ended without success is for `onboard redrive`.
+//!
+//! Every repeat is harmless: the id admits one run at a time, and the inbox one
+//! todo. Nothing is written down, so a process that dies here, or a second
+//! relay, asks again.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::StreamExt;
+use onboard_contract::OutboxStatus;
+use onboard_contract::names::workflow_id;
+use onboard_fault::{Step, step};
+use onboard_runtime::availability::chain;
+use onboard_runtime::{Availability, Shutdown, clock};
+use onboard_store::{Overdue, OverdueRows, StoreError};
+use onboard_temporal::{ExecutionStatus, Started, TemporalError};
+use tokio::time::Instant;
+
+use crate::relay::Relay;
+
+/// How long a page takes at least.
+const PAGE_TIME: Duration = Duration::from_secs(1);
+/// Between two passes at most.
+const REST_MAX: Duration = Duration::from_mins(1);
+
+/// Why a workflow is started again.
+#[derive(Debug, Clone, Copy)]
+enum Cause {
+    /// Temporal knows none.
+    Lost,
+    /// It has completed and the row does not know.
+    Forgotten,
+}
+
+/// What a pass came to.
+#[derive(Debug, Default)]
+struct Tally {
+    rebuilt: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// A server stopped the pass; the rest is left to the next.
+#[derive(Debug, thiserror::Error)]
+enum CutOff {
+    #[error("the outbox cannot be read")]
+    Store(#[from] StoreError),
+    #[error("Temporal cannot be asked")]
+    Temporal(#[source] TemporalError),
+}
+
+/// Looks until the shutdown.
+pub(crate) async fn run(relay: &Relay, shutdown: Shutdown) {
+    let servers = Availability::new("what is rebuilt from");
+    let rest = (relay.settings.rebuild_after / 5).min(REST_MAX);
+    if relay.temporal.connected(&shutdown).await.is_none() {
+        return;
+    }
+    // Several relays do not ask at the same time.
+    while shutdown.sleep(rest.mul_f64(0.5 + clock::jitter() / 2.0)).await {
+        match shutdown.or(pass(relay)).await {
+            Some(Ok(())) => servers.up(),
+            Some(Err(error)) => servers.down(&chain(&error)),
+            None => return,
+        };
+    }
+}
+
+/// Asks for every row that is overdue by far, those that were sent first:
+/// somebody waits longest for these.
+async fn pass(relay: &Relay) -> Result<(), CutOff> {
+    let tally = Tally::default();
+    let mut done = Ok(());
+    for status in [OutboxStatus::Sent, OutboxStatus::Pending] {
+        done = match relay.outbox.overdue(status, relay.settings.rebuild_after).await {
+            Ok(rows) => pages(relay, rows, &tally).await,
+            Err(error) => Err(error.into()),
+        };
+        if done.is_err() {
+            break;
+        }
+    }
+    tell(&tally);
+    done
+}
+
+async fn pages(relay: &Relay, mut rows: OverdueRows, tally: &Tally) -> Result<(), CutOff> {
+    let most = usize::try_from(relay.settings.rebuild_rate).unwrap_or(1);
+    // Temporal has enough to do as it is: the next pass goes on.
+    while !relay.room.is_full() {
+        let next = Instant::now() + PAGE_TIME;
+        let page = rows.page(most).await?;
+        if page.is_empty() {
+            break;
+        }
+        judge(relay, page, tally).await?;
+        tokio::time::sleep_until(next).await;
+    }
+    Ok(())
+}
+
+async fn judge(relay: &Relay, page: Vec<Overdue>, tally: &Tally) -> Result<(), CutOff> {
+    let judged = futures::stream::iter(page)
+        .map(async |row| match rebuild(relay, &row).await {
+            Ok(None) => Ok(()),
+            Ok(Some(cause)) => {
+                told(&row, cause);
+                tally.rebuilt.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            // It holds up nobody else.
+            Err(CutOff::Temporal(error @ TemporalError::Refused { .. })) => {
+                tracing::debug!(event_id = %row.event_id, error = chain(&error), "refused");
+                tally.refused.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        })
+        .buffer_unordered(relay.concurrency());
+    futures::pin_mut!(judged);
+    while let Some(one) = judged.next().await {
+        one?;
+    }
+    Ok(())
+}
+
+/// Starts the row's workflow again if there is a cause.
+async fn rebuild(relay: &Relay, row: &Overdue) -> Result<Option<Cause>, CutOff> {
+    metrics::counter!("relay_rebuild_asked_total").increment(1);
+    let temporal = &relay.temporal;
+    let found = temporal.find_execution(row.event_id).await.map_err(CutOff::Temporal)?;
+    let cause = match found.map(|run| run.status) {
+        None => Cause::Lost,
+        // It records the acknowledgement and only then completes: what the row
+        // says now is said after that.
+        Some(ExecutionStatus::Completed)
+            if relay.outbox.awaits_acknowledgement(row.event_id).await? =>
+        {
+            Cause::Forgotten
+        }
+        Some(_) => return Ok(None),
+    };
+    let input = relay.input(row.event_id, row.user_id, row.traceparent.clone());
+    let started = step(Step::RelayRebuild, async {
+        match cause {
+            Cause::Lost => temporal.start_registration(&input).await,
+            Cause::Forgotten => temporal.repeat_registration(&input).await,
+        }
+    });
+    match started.await.map_err(CutOff::Temporal)? {
+        Started::Now => Ok(Some(cause)),
+        // Another relay was quicker.
+        Started::Already => Ok(None),
+    }
+}
+
+fn told(row: &Overdue, cause: Cause) {
+    let (event_id, workflow_id) = (row.event_id, workflow_id(row.event_id));
+    metrics::counter!("relay_rebuilt_total", "cause" => cause.word()).increment(1);
+    tracing::info!(%event_id, workflow_id, cause = cause.word(), "workflow started again");
+}
+
+fn tell(tally: &Tally) {
+    let rebuilt = tally.rebuilt.load(Ordering::Relaxed);
+    let refused = tally.refused.load(Ordering::Relaxed);
+    if rebuilt > 0 {
+        tracing::warn!(rebuilt, "workflows were gone; they were rebuilt from the outbox");
+    }
+    if refused > 0 {
+        tracing::error!(refused, "Temporal refuses to rebuild workflows; run `onboard setup`");
+    }
+}
+
+impl Cause {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Forgotten => "forgotten",
+        }
+    }
+}
