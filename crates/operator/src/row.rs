@@ -46,6 +46,7 @@ pub struct Row {
     pub(crate) sent: bool,
 }
 
+#[expect(clippy::ref_option, reason = "serde asks for it")]
 fn trace_id<S: serde::Serializer>(
     trace: &Option<TraceParent>,
     serializer: S,

@@ -13,6 +13,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use prost::Message;
+use tokio::task::JoinSet;
+use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
@@ -41,10 +43,11 @@ struct Kept {
     bytes: Arc<Mutex<Vec<u8>>>,
 }
 
-/// A running collector; ends with the test's runtime.
+/// A running collector.
 pub(crate) struct Collector {
     url: String,
     kept: Kept,
+    _serving: JoinSet<()>,
 }
 
 impl Collector {
@@ -53,9 +56,10 @@ impl Collector {
         let url = format!("http://{}", incoming.local_addr().unwrap());
         let kept = Kept::default();
         let service = TraceServiceServer::new(kept.clone());
-        let server = tonic::transport::Server::builder();
-        tokio::spawn(server.serve_with_incoming(service, incoming));
-        Self { url, kept }
+        let serve = Server::builder().serve_with_incoming(service, incoming);
+        let mut serving = JoinSet::new();
+        serving.spawn(async { serve.await.expect("the collector serves") });
+        Self { url, kept, _serving: serving }
     }
 
     /// Options with which every service exports to it, soon.

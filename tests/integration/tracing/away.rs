@@ -73,7 +73,7 @@ async fn warnings(app: &App, service: &str) -> usize {
 /// Prints the figures that `docs/tracing.md` gives.
 #[tokio::test]
 async fn a_collector_that_is_away_slows_no_registration() {
-    const ROUNDS: usize = 6;
+    const ROUNDS: u32 = 6;
     let (_listener, silent) = frozen().await;
     let options = Options::only(&["auth"])
         .and("auth-away", "auth")
@@ -89,7 +89,7 @@ async fn a_collector_that_is_away_slows_no_registration() {
             *total += if round == 0 { Duration::ZERO } else { one };
         }
     }
-    let per_second = took.map(|took| (ROUNDS * 8 * 8) as f64 / took.as_secs_f64());
+    let per_second = took.map(|took| f64::from(ROUNDS * 8 * 8) / took.as_secs_f64());
     eprintln!("registrations a second: off, away, frozen: {per_second:.0?}");
     let [off, away, frozen] = took;
     assert!(away < off * 2 && frozen < off * 2, "off, away, frozen: {took:?}");
