@@ -83,11 +83,13 @@ pub struct Finding {
 
 impl Finding {
     /// As it should be.
+    #[must_use]
     pub fn ok(area: Area, check: &'static str, found: impl Into<String>) -> Self {
         Self { area, check, verdict: Verdict::Ok, found: found.into(), advice: None }
     }
 
     /// Somebody should look.
+    #[must_use]
     pub fn warn(
         area: Area,
         check: &'static str,
@@ -99,6 +101,7 @@ impl Finding {
     }
 
     /// It will not do.
+    #[must_use]
     pub fn fail(
         area: Area,
         check: &'static str,
@@ -110,6 +113,7 @@ impl Finding {
     }
 
     /// It could not be asked, and why.
+    #[must_use]
     pub fn not_checked(area: Area, check: &'static str, why: impl Into<String>) -> Self {
         let verdict = Verdict::NotChecked;
         Self { area, check, verdict, found: format!("not checked: {}", why.into()), advice: None }

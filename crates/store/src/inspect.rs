@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mongodb::bson::{Document, Timestamp, doc};
+use mongodb::bson::{Bson, Document, Timestamp, doc};
 use onboard_runtime::clock;
 
 use crate::mongo::bounded;
@@ -53,7 +53,7 @@ async fn voters(mongo: &Mongo) -> Option<usize> {
     let asked = ask(mongo, "tell its members", doc! { "replSetGetConfig": 1 }).await.ok()?;
     let members = asked.get_document("config").ok()?.get_array("members").ok()?;
     let votes = |member: &Document| member.get_i32("votes").unwrap_or(1) > 0;
-    Some(members.iter().filter_map(|member| member.as_document()).filter(|one| votes(one)).count())
+    Some(members.iter().filter_map(Bson::as_document).filter(|one| votes(one)).count())
 }
 
 async fn write_concern(mongo: &Mongo) -> Option<String> {

@@ -8,7 +8,7 @@ mod accounts;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::IndexOptions;
 use mongodb::{Database, IndexModel};
 use onboard_contract::names::{AGGREGATE_USER, SCHEMA_VERSION, USER_REGISTERED};
@@ -49,9 +49,10 @@ pub async fn prepare_collections(mongo: &Mongo) -> Result<(), SetupError> {
 pub async fn lacking(mongo: &Mongo) -> Result<Vec<String>, SetupError> {
     let mut lacking = Vec::new();
     for (database, name, schema) in collections(mongo) {
+        let wanted = doc! { "$jsonSchema": schema };
         match validator(database, name).await? {
             None => lacking.push(format!("the collection {name} is missing")),
-            Some(found) if found == (doc! { "$jsonSchema": schema }) => (),
+            Some(found) if found == wanted => (),
             Some(_) => lacking.push(format!("the validator of {name} is another")),
         }
     }
@@ -69,7 +70,7 @@ async fn validator(database: &Database, name: &str) -> Result<Option<Document>, 
     let listing = database.run_command(doc! { "listCollections": 1, "filter": { "name": name } });
     let listed = step("list the collections", listing).await?;
     let first = listed.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
-    let found = first.ok().and_then(|batch| batch.first()).and_then(|found| found.as_document());
+    let found = first.ok().and_then(|batch| batch.first()).and_then(Bson::as_document);
     Ok(found.map(|found| {
         let options = found.get_document("options");
         options.and_then(|options| options.get_document("validator")).cloned().unwrap_or_default()

@@ -54,8 +54,9 @@ pub(crate) fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     let environment = environment.check(&mut problems);
     problems.finish(Some(()))?;
     let target = target.connect()?;
-    let management =
-        local.map(|ports| format!("http://guest:guest@127.0.0.1:{}", ports.management).into());
+    let management: Option<SecretString> = local
+        .as_ref()
+        .map(|ports| format!("http://guest:guest@127.0.0.1:{}", ports.management).into());
     let patient = Patient {
         mongo: target.mongo,
         broker: target.broker,
@@ -65,7 +66,8 @@ pub(crate) fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     };
     let findings = tokio::runtime::Runtime::new()?.block_on(async {
         let mut findings = examine(&patient).await;
-        findings.extend(keys(&patient.mongo, secret, &findings).await);
+        let keys = keys(&patient.mongo, secret, &findings).await;
+        findings.extend(keys);
         findings.push(hashing(hash));
         findings
     });

@@ -45,7 +45,8 @@ pub(crate) fn settings(program: &Command) -> Vec<Setting> {
     for subcommand in program.get_subcommands().filter(|one| !one.is_hide_set()) {
         gather(subcommand, subcommand.get_name(), &mut found);
     }
-    found.extend(OF_TEMPORAL.map(|of| of_temporal(of, &found)));
+    let of_temporal = OF_TEMPORAL.map(|of| of_temporal(of, &found));
+    found.extend(of_temporal);
     let mut merged = merge(found);
     let names: Vec<String> = merged.iter().map(|one| one.variable.clone()).collect();
     for setting in &mut merged {
