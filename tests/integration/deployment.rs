@@ -105,7 +105,7 @@ fn ports_and_paths_are_those_of_the_services() {
         let open = &manifests.find("NetworkPolicy", name).unwrap()["spec"]["ingress"][0]["ports"];
         assert_eq!(open, &json!([{ "protocol": "TCP", "port": port }]), "{name}");
     }
-    // Todos are there while the broker is away: `readiness_names_…` in crates/http.
+    // Todos are there while the broker is away.
     let asked = &manifests.container("todo")["readinessProbe"]["httpGet"]["path"];
     assert_eq!(asked, "/readyz?exclude=rabbitmq&exclude=temporal");
     let jwks = &manifests.settings("todo")["JWKS_URL"];
