@@ -86,7 +86,8 @@ fn judge(name: &str, found: Declared) -> Finding {
 async fn managed(url: &SecretString, vhost: &str) -> Vec<Finding> {
     match ask(url, vhost).await {
         Ok([overview, queue, dead_letters, bindings, dead_bindings]) => {
-            let version = overview["rabbitmq_version"].as_str().unwrap_or("unknown");
+            let version =
+                overview.get("rabbitmq_version").and_then(Value::as_str).unwrap_or("unknown");
             vec![
                 judge_version(AREA, version, LEAST, TESTED),
                 binding("binding", &bindings, ROUTING_KEY),
