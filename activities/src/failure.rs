@@ -5,6 +5,7 @@ use onboard_broker::PublishError;
 use onboard_contract::EventId;
 use onboard_contract::names::{FAILURE_ROW_CORRUPT, FAILURE_ROW_MISSING};
 use onboard_runtime::availability::chain;
+use onboard_runtime::trace;
 use onboard_store::StoreError;
 use temporalio_common::error::ApplicationFailure;
 use temporalio_sdk::activities::ActivityError;
@@ -56,15 +57,26 @@ impl Failure {
         }
     }
 
+    /// Whether trying again is of no use.
+    pub(crate) const fn is_permanent(&self) -> bool {
+        match self {
+            Self::RowMissing(_) | Self::RowCorrupt { .. } => true,
+            Self::Store { .. } | Self::Publish { .. } => false,
+        }
+    }
+
+    /// To be called inside the activity's span, which it marks.
     pub(crate) fn into_activity_error(self) -> ActivityError {
-        let (type_name, permanent, message) = match &self {
-            Self::RowMissing(_) => (FAILURE_ROW_MISSING, true, self.to_string()),
+        let permanent = self.is_permanent();
+        let (type_name, message) = match &self {
+            Self::RowMissing(_) => (FAILURE_ROW_MISSING, self.to_string()),
             // Without its cause: a decoder's error may quote the field, and no
             // personal data goes into a history.
-            Self::RowCorrupt { .. } => (FAILURE_ROW_CORRUPT, true, self.to_string()),
-            Self::Store { .. } => ("MongoDb", false, chain(&self)),
-            Self::Publish { .. } => ("RabbitMq", false, chain(&self)),
+            Self::RowCorrupt { .. } => (FAILURE_ROW_CORRUPT, self.to_string()),
+            Self::Store { .. } => ("MongoDb", chain(&self)),
+            Self::Publish { .. } => ("RabbitMq", chain(&self)),
         };
+        trace::failed(&tracing::Span::current(), type_name);
         let failure = ApplicationFailure::builder(message)
             .type_name(type_name.to_owned())
             .non_retryable(permanent)

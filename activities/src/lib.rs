@@ -7,6 +7,7 @@
 mod check_todo_acknowledgement;
 mod failure;
 mod mark_outbox_sent;
+mod measured;
 mod publish_user_registered;
 mod record_acknowledgement;
 mod registration;

@@ -25,6 +25,7 @@ pub(crate) async fn publish_user_registered(
         occurred_at: row.occurred_at,
         user_id: row.user_id,
         email: Some(row.email),
+        traceparent: None,
     };
     let message = Message::user_registered(&body, row.traceparent);
     publisher.publish(&message).await.map_err(|source| Failure::Publish { event, source })?;

@@ -13,15 +13,18 @@ use futures::future::{Either, select};
 use onboard_broker::Publisher;
 use onboard_contract::Acknowledgement;
 use onboard_contract::workflow::EventRef;
+use onboard_runtime::trace;
 use onboard_store::{Inbox, Mongo, Outbox};
 use onboard_workflows::activities::{
     CheckTodoAcknowledgement, MarkOutboxSent, PublishUserRegistered, RecordAcknowledgement,
 };
 use temporalio_sdk::activities::{ActivityContext, ActivityError, activities};
+use tracing::Instrument;
 
 use crate::check_todo_acknowledgement::check_todo_acknowledgement;
 use crate::failure::Failure;
 use crate::mark_outbox_sent::mark_outbox_sent;
+use crate::measured::measured;
 use crate::publish_user_registered::publish_user_registered;
 use crate::record_acknowledgement::record_acknowledgement;
 
@@ -46,12 +49,12 @@ impl RegistrationActivities {
     #[activity(definition = PublishUserRegistered)]
     async fn publish_user_registered(
         self: Arc<Self>,
-        _ctx: ActivityContext,
+        ctx: ActivityContext,
         event: EventRef,
     ) -> Result<(), ActivityError> {
-        publish_user_registered(&self.outbox, &self.publisher, event.event_id)
-            .await
-            .map_err(Failure::into_activity_error)
+        let work = publish_user_registered(&self.outbox, &self.publisher, event.event_id);
+        let work = measured("publish_user_registered", work);
+        traced(&ctx, &event, async { work.await.map_err(Failure::into_activity_error) }).await
     }
 
     #[activity(definition = MarkOutboxSent)]
@@ -60,18 +63,19 @@ impl RegistrationActivities {
         ctx: ActivityContext,
         event: EventRef,
     ) -> Result<(), ActivityError> {
-        while_wanted(&ctx, mark_outbox_sent(&self.outbox, event.event_id)).await
+        let work = measured("mark_outbox_sent", mark_outbox_sent(&self.outbox, event.event_id));
+        traced(&ctx, &event, while_wanted(&ctx, work)).await
     }
 
     #[activity(definition = CheckTodoAcknowledgement)]
     async fn check_todo_acknowledgement(
         self: Arc<Self>,
-        _ctx: ActivityContext,
+        ctx: ActivityContext,
         event: EventRef,
     ) -> Result<Option<Acknowledgement>, ActivityError> {
-        check_todo_acknowledgement(&self.inbox, event.event_id)
-            .await
-            .map_err(Failure::into_activity_error)
+        let work = check_todo_acknowledgement(&self.inbox, event.event_id);
+        let work = measured("check_todo_acknowledgement", work);
+        traced(&ctx, &event, async { work.await.map_err(Failure::into_activity_error) }).await
     }
 
     #[activity(definition = RecordAcknowledgement)]
@@ -80,8 +84,33 @@ impl RegistrationActivities {
         ctx: ActivityContext,
         event: EventRef,
     ) -> Result<(), ActivityError> {
-        while_wanted(&ctx, record_acknowledgement(&self.outbox, event.event_id)).await
+        let work = record_acknowledgement(&self.outbox, event.event_id);
+        let work = while_wanted(&ctx, measured("record_acknowledgement", work));
+        traced(&ctx, &event, work).await
     }
+}
+
+/// One attempt is one span, in the registration's trace; an attempt that a crash
+/// cut off is missing, and the next one stands where it would have stood.
+async fn traced<T>(
+    ctx: &ActivityContext,
+    event: &EventRef,
+    work: impl Future<Output = Result<T, ActivityError>>,
+) -> Result<T, ActivityError> {
+    let info = ctx.info();
+    let span = tracing::info_span!(
+        "activity",
+        otel.name = format!("activity {}", info.activity_type),
+        otel.kind = "server",
+        event_id = %event.event_id,
+        temporalActivityType = info.activity_type,
+        temporalWorkflowID = info.workflow_id,
+        temporalRunID = info.workflow_run_id,
+        attempt = info.attempt,
+        local = info.is_local,
+    );
+    trace::continues(&span, event.traceparent.as_ref());
+    work.instrument(span).await
 }
 
 /// Stops the work of a local activity whose time is over: its slot is given

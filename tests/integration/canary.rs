@@ -13,7 +13,7 @@ use mongodb::bson::{Bson, Document, doc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{App, Heard, Options, Tokens, shared_servers};
+use crate::harness::{App, Collector, Heard, Options, Tokens, shared_servers};
 
 /// What is where, and why.
 const ALLOWED: [(&str, &str); 13] = [
@@ -149,7 +149,9 @@ impl Canary {
 
 #[tokio::test]
 async fn address_password_and_key_are_found_nowhere_they_are_not_needed() {
-    let app = App::start_with(Options::only(&["auth", "relay", "worker"])).await;
+    let collector = Collector::start().await;
+    let options = collector.of_all(Options::only(&["auth", "relay", "worker"]));
+    let app = App::start_with(options).await;
     let local = format!("Canary.{}", Uuid::new_v4().simple());
     let email = format!("{local}@Example.com");
     let password = format!("feathers {}", Uuid::new_v4().simple());
@@ -205,6 +207,9 @@ async fn address_password_and_key_are_found_nowhere_they_are_not_needed() {
         let text = app.http.get(url).send().await.unwrap().bytes().await.unwrap();
         canary.look(&format!("metrics of {service}"), &text);
     }
+    let traced = collector.spans().len();
+    assert!(traced > 10, "{traced} spans");
+    canary.look("spans", &collector.bytes());
     canary.look("temporal history", &app.history_bytes(event).await);
     canary.look("temporal visibility", &app.described_bytes(event).await);
     canary.mongodb(&app).await;

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::harness::{ONBOARD, eventually, text};
+use crate::harness::{Entry, ONBOARD, Operated, eventually, text};
 use crate::launcher::{nothing_runs, processes_of};
 
 fn chaos(args: &[&str]) -> Command {
@@ -18,8 +18,19 @@ fn chaos(args: &[&str]) -> Command {
     command
 }
 
+/// Runs it as the runbook says.
 async fn output(args: &[&str]) -> Output {
-    chaos(args).output().await.unwrap()
+    let entry = Entry::named("A chaos run is not clean");
+    let operated = Operated::alone();
+    operated.sh(&entry.commands("Verify").concat(), &[("ARGUMENTS", &args.join(" "))]).await
+}
+
+/// The Check of the runbook finds an id in the logs that were kept.
+async fn the_logs_that_were_kept_are_found(place: &Path) {
+    let entry = Entry::named("A chaos run is not clean");
+    let variables = [("KEPT", place.to_str().unwrap()), ("ID", "\"level\"")];
+    let found = Operated::alone().run(&entry, "Check", &variables).await;
+    assert!(found.lines().count() > 1, "{found}");
 }
 
 /// How many faults of a kind were done.
@@ -76,6 +87,7 @@ async fn an_interrupted_run_leaves_nothing_running_not_even_what_is_frozen() {
     nothing_runs(&place).await;
     let said = std::fs::read_to_string(home.path().join("chaos.log")).unwrap();
     assert!(said.contains("no verdict") && said.contains("kept in"), "{said}");
+    the_logs_that_were_kept_are_found(&place).await;
 }
 
 /// Whether a process that belongs to the home is suspended (`T` in proc(5)).

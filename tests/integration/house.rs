@@ -1,5 +1,6 @@
 //! Rules of the house that a compiler does not see.
 
+mod alerts;
 mod steps;
 
 use std::process::Command;

@@ -13,8 +13,11 @@
     reason = "the macros declare undocumented handles and demand these signatures"
 )]
 
+mod details;
 mod steps;
 mod wait;
+
+use std::time::{Duration, SystemTime};
 
 use onboard_contract::names::{ATTRIBUTE_STAGE, WORKFLOW};
 use onboard_contract::workflow::Carried;
@@ -26,6 +29,7 @@ use temporalio_workflow::{
     ContinueAsNewOptions, SyncWorkflowContext, WorkflowContext, WorkflowContextView, WorkflowResult,
 };
 
+use self::details::ended;
 use self::steps::{look_into_inbox, mark_sent, publish, publish_again, record};
 use self::wait::{Woken, wait};
 
@@ -46,6 +50,8 @@ pub struct UserRegistration {
     overdue_checks: u32,
     acknowledgement: Option<Acknowledgement>,
     republish: bool,
+    /// Since when the acknowledgement is waited for, for the reader.
+    awaited_since: Option<SystemTime>,
 }
 
 #[workflow_methods]
@@ -61,6 +67,7 @@ impl UserRegistration {
             overdue_checks: carried.as_ref().map_or(0, |c| c.overdue_checks),
             acknowledgement: None,
             republish: false,
+            awaited_since: carried.and_then(|c| c.awaited_since_ms).and_then(time_of),
             input,
         }
     }
@@ -149,6 +156,7 @@ fn continue_before_history_grows(ctx: &WorkflowContext<UserRegistration>) -> Wor
             stage: s.stage,
             publishes: s.publishes,
             overdue_checks: s.overdue_checks,
+            awaited_since_ms: s.awaited_since.and_then(ms_of),
         }));
         ctx.continue_as_new(input, ContinueAsNewOptions::default())?;
     }
@@ -158,7 +166,11 @@ fn continue_before_history_grows(ctx: &WorkflowContext<UserRegistration>) -> Wor
 /// An acknowledgement that is there already is recorded in the same workflow
 /// task: nobody could see SENT in between, so the upsert is left out.
 fn enter_sent(ctx: &WorkflowContext<UserRegistration>) {
-    ctx.state_mut(|s| s.stage = Stage::Sent);
+    let now = ctx.workflow_time();
+    ctx.state_mut(|s| {
+        s.stage = Stage::Sent;
+        s.awaited_since = now;
+    });
     if ctx.state(|s| s.acknowledgement.is_none()) {
         show(ctx);
     }
@@ -168,7 +180,7 @@ fn enter(ctx: &WorkflowContext<UserRegistration>, stage: Stage) {
     ctx.state_mut(|s| s.stage = stage);
     show(ctx);
     if stage == Stage::Acknowledged {
-        ctx.set_current_details("Done: the user has the welcome todo.");
+        ended(ctx, "Done", "the user has the welcome task");
     }
 }
 
@@ -179,4 +191,13 @@ fn show(ctx: &WorkflowContext<UserRegistration>) {
         ctx.state_mut(|s| s.shown = stage);
         ctx.upsert_search_attributes([STAGE.value_set(stage.as_str().to_owned())]);
     }
+}
+
+fn ms_of(time: SystemTime) -> Option<u64> {
+    let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    u64::try_from(since_epoch.as_millis()).ok()
+}
+
+fn time_of(ms: u64) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms))
 }

@@ -20,7 +20,7 @@ use crate::cpu::Cpu;
 use crate::fill::{fill, welcomes};
 use crate::progress::Progress;
 use crate::rest::rest;
-use crate::samples::rate;
+use crate::samples::{as_float, rate};
 use crate::until::{patience, until};
 use crate::{Bed, Figure, Scale, Scenario, Target, empty};
 
@@ -143,21 +143,16 @@ fn rates(drained: &Drained, backlog: u64, (before, after): (f64, f64)) -> Vec<Fi
 fn per_registration(backlog: u64, used: &[(String, Duration)], stored: Size) -> Vec<Figure> {
     let cpu = |name: &str, used: Duration| {
         let name = format!("CPU per registration: {name}");
-        Figure::new(Scenario::Drain, &name, each(used.as_secs_f64() * 1_000.0, backlog), "ms")
+        Figure::new(Scenario::Drain, &name, used.as_secs_f64() * 1_000.0 / as_float(backlog), "ms")
     };
     let total = used.iter().map(|(_, used)| *used).sum();
     let mut figures: Vec<Figure> = used.iter().map(|(name, used)| cpu(name, *used)).collect();
     figures.push(cpu("all of it", total));
     figures.extend(stored.stores().map(|(store, size)| {
-        #[expect(clippy::cast_precision_loss, reason = "bytes stop far below 2^52")]
-        let size = each(size as f64, backlog);
+        let size = as_float(size) / as_float(backlog);
         Figure::new(Scenario::Drain, &format!("stored per registration: {store}"), size, "B")
     }));
     figures
-}
-
-fn each(total: f64, count: u64) -> f64 {
-    total / rate(count, Duration::from_secs(1))
 }
 
 #[cfg(test)]

@@ -40,15 +40,12 @@ pub(crate) async fn run(bed: &Bed, scale: Scale, live: &Live) -> anyhow::Result<
         people.closed(&url, CLIENTS, length).await;
         at_rest(&mongo, REST, live).await
     };
-    let mut work = std::pin::pin!(work);
-    let mut clock = interval(LOOK_EVERY);
     let mut peak = BTreeMap::new();
-    loop {
-        tokio::select! {
-            done = &mut work => { done?; break; }
-            _ = clock.tick() => raise(&mut peak, look(bed)?),
-        }
-    }
+    let watched = meanwhile(work, || {
+        raise(&mut peak, look(bed)?);
+        Ok(())
+    });
+    watched.await??;
     let hashing = f64::from(u32::try_from(threads_default()).unwrap_or(1)) * HASH_MIB;
     let mut figures = Vec::new();
     for service in SERVICES {
@@ -61,6 +58,21 @@ pub(crate) async fn run(bed: &Bed, scale: Scale, live: &Live) -> anyhow::Result<
         figures.push(named(service, "under load, its own", (peak.own_mib - apart).max(0.0)));
     }
     Ok(figures)
+}
+
+/// Looks again and again while the work goes on.
+pub(crate) async fn meanwhile<T>(
+    work: impl Future<Output = T>,
+    mut look: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<T> {
+    let mut work = std::pin::pin!(work);
+    let mut clock = interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            done = &mut work => return Ok(done),
+            _ = clock.tick() => look()?,
+        }
+    }
 }
 
 type Memory = BTreeMap<&'static str, Resident>;

@@ -8,8 +8,8 @@ use tokio::time::sleep;
 
 use crate::bed::AUTH;
 use crate::load::{People, Tally};
-use crate::register::as_float;
 use crate::rest::at_rest;
+use crate::samples::as_float;
 use crate::samples::rate;
 use crate::{Bed, Figure, Scale, Scenario};
 

@@ -3,16 +3,15 @@
 use std::time::{Duration, Instant};
 
 use onboard_chaos::Live;
-use tokio::time::interval;
 
 use crate::bed::AUTH;
 use crate::load::{People, Tally};
-use crate::memory::resident;
-use crate::register::{CLIENTS, as_float};
+use crate::memory::{meanwhile, resident};
+use crate::register::CLIENTS;
 use crate::rest::at_rest;
+use crate::samples::as_float;
 use crate::{Bed, Figure, Scale, Scenario, Target};
 
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 const REST: Duration = Duration::from_mins(10);
 const TIMES: f64 = 3.0;
 
@@ -64,15 +63,14 @@ async fn flood(
     rate: f64,
     length: Duration,
 ) -> anyhow::Result<(Tally, f64)> {
-    let mut load = std::pin::pin!(people.open(url, rate, length));
-    let mut clock = interval(LOOK_EVERY);
     let mut peak_mib: f64 = 0.0;
-    loop {
-        tokio::select! {
-            tally = &mut load => return Ok((tally, peak_mib)),
-            _ = clock.tick() => peak_mib = peak_mib.max(resident(bed, AUTH)?.all_mib),
-        }
-    }
+    let load = people.open(url, rate, length);
+    let tally = meanwhile(load, || {
+        peak_mib = peak_mib.max(resident(bed, AUTH)?.all_mib);
+        Ok(())
+    });
+    let tally = tally.await?;
+    Ok((tally, peak_mib))
 }
 
 fn named(name: &str, value: f64, unit: &'static str) -> Figure {

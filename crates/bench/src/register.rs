@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use mongodb::bson::{Bson, doc};
+use mongodb::bson::{Uuid, doc};
 use onboard_chaos::Live;
-use onboard_contract::UserId;
 use onboard_store::Mongo;
 
 use crate::bed::{AUTH, AUTH_CHEAP};
+use crate::drain::bytes;
 use crate::hashing::hashes_per_s;
 use crate::load::{People, Tally};
 use crate::rest::at_rest;
+use crate::samples::as_float;
 use crate::transactions::transactions;
 use crate::{Bed, Figure, Scale, Scenario, Target};
 
@@ -86,22 +87,14 @@ async fn cheap(bed: &Bed, scale: Scale, live: &Live, mongo: &Mongo) -> anyhow::R
 /// Takes users and rows away again that the pipeline has not seen.
 async fn remove(mongo: &Mongo, tally: &Tally) -> anyhow::Result<()> {
     for some in tally.created.chunks(1_000) {
-        let ids: Vec<Bson> = some.iter().map(|(created, _)| id(created.user_id)).collect();
+        let ids: Vec<Uuid> =
+            some.iter().map(|(created, _)| bytes(created.user_id.uuid().as_bytes())).collect();
         mongo.outbox().delete_many(doc! { "aggregateId": { "$in": &ids } }).await?;
         mongo.users().delete_many(doc! { "_id": { "$in": &ids } }).await?;
     }
     Ok(())
 }
 
-fn id(user: UserId) -> Bson {
-    mongodb::bson::Uuid::from_bytes(user.uuid().into_bytes()).into()
-}
-
 fn named(name: &str, value: f64, unit: &'static str) -> Figure {
     Figure::new(Scenario::Register, name, value, unit)
-}
-
-/// Counts stop far below what a float holds exactly.
-pub(crate) fn as_float(count: u64) -> f64 {
-    u32::try_from(count).map_or(f64::INFINITY, f64::from)
 }

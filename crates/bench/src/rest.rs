@@ -1,14 +1,14 @@
 //! Between two scenarios: everything runs and nothing waits.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::bail;
-use mongodb::bson::doc;
 use onboard_chaos::{Live, settle};
 use onboard_store::Mongo;
-use tokio::time::sleep;
 
 use crate::Bed;
+use crate::drain::unfinished;
+use crate::until::until;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -27,30 +27,15 @@ pub(crate) async fn rest(bed: &Bed, mongo: &Mongo, live: &Live) -> anyhow::Resul
     }
 }
 
-/// Waits until every registration is acknowledged and says how long that took.
+/// Waits until every registration is acknowledged.
 ///
 /// # Errors
 /// Some are not within `bound`; the error says how many.
-pub(crate) async fn at_rest(
-    mongo: &Mongo,
-    bound: Duration,
-    live: &Live,
-) -> anyhow::Result<Duration> {
-    let begun = Instant::now();
-    loop {
+pub(crate) async fn at_rest(mongo: &Mongo, bound: Duration, live: &Live) -> anyhow::Result<()> {
+    until("registrations under way", (bound, LOOK_AGAIN), async || {
         let left = unfinished(mongo).await?;
-        if left == 0 {
-            return Ok(begun.elapsed());
-        }
-        if begun.elapsed() > bound {
-            bail!("{left} registrations are unfinished after {} s", bound.as_secs());
-        }
         live.show(format!("coming to rest: {left} registrations under way"));
-        sleep(LOOK_AGAIN).await;
-    }
-}
-
-/// Registrations that are not acknowledged; served by the index over them.
-pub(crate) async fn unfinished(mongo: &Mongo) -> anyhow::Result<u64> {
-    Ok(mongo.outbox().count_documents(doc! { "acknowledgedAt": null }).await?)
+        Ok(left)
+    })
+    .await
 }

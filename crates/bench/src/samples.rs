@@ -41,9 +41,13 @@ impl FromIterator<Duration> for Samples {
 
 /// How many a second.
 pub(crate) fn rate(count: u64, time: Duration) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "counts stop far below 2^52")]
-    let count = count as f64;
-    count / time.as_secs_f64()
+    as_float(count) / time.as_secs_f64()
+}
+
+/// Counts and bytes stop far below what a float holds exactly.
+#[expect(clippy::cast_precision_loss, reason = "they stop far below 2^52")]
+pub(crate) fn as_float(count: u64) -> f64 {
+    count as f64
 }
 
 #[cfg(test)]

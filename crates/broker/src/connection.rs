@@ -61,6 +61,16 @@ impl Dialer {
         self.knock_first = opened.is_err();
         opened.unwrap_or(Err(ConnectError::TimedOut))
     }
+
+    /// Connects and declares nothing.
+    pub(crate) async fn look(&mut self) -> Result<Connection, ConnectError> {
+        if self.knock_first && !knock(&self.config.uri).await {
+            return Err(ConnectError::TimedOut);
+        }
+        let connected = connect(&self.config.uri, &self.name).await;
+        self.knock_first = matches!(connected, Err(ConnectError::TimedOut));
+        connected
+    }
 }
 
 /// Connects and declares nothing: for those who look and must not repair.
@@ -105,8 +115,14 @@ pub(crate) async fn died(connection: &Connection, availability: &Availability) -
         tokio::select! {
             event = events.next() => match event {
                 Some(Event::Error(error)) => return error.to_string(),
-                Some(Event::ConnectionBlocked(reason)) => drop(availability.down(&blocked(&reason))),
-                Some(Event::ConnectionUnblocked) => drop(availability.up()),
+                Some(Event::ConnectionBlocked(reason)) => {
+                    alarm(true);
+                    availability.down(&blocked(&reason));
+                }
+                Some(Event::ConnectionUnblocked) => {
+                    alarm(false);
+                    availability.up();
+                }
                 Some(_) => (),
                 None => return "the connection is closed".to_owned(),
             },
@@ -115,6 +131,11 @@ pub(crate) async fn died(connection: &Connection, availability: &Availability) -
             },
         }
     }
+}
+
+/// Says whether an alarm blocks publishing.
+pub(crate) fn alarm(blocks: bool) {
+    metrics::gauge!("broker_blocked").set(if blocks { 1.0 } else { 0.0 });
 }
 
 fn blocked(reason: &str) -> String {

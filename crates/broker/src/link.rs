@@ -8,7 +8,7 @@ use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Backoff, Check, Shutdown};
 use tokio::sync::watch;
 
-use crate::connection::{Dialer, close, died, probe};
+use crate::connection::{Dialer, alarm, close, died, probe};
 
 /// The wait after the first failure.
 pub(crate) const BACKOFF_FIRST: Duration = Duration::from_millis(250);
@@ -101,6 +101,7 @@ pub(crate) async fn supervise(
             Ok(connection) => {
                 let connection = Arc::new(connection);
                 state.send_replace(LinkState::Up(Arc::clone(&connection)));
+                alarm(false);
                 availability.up();
                 backoff.succeeded();
                 let Some(cause) = shutdown.or(died(&connection, &availability)).await else {

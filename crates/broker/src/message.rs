@@ -48,7 +48,8 @@ impl Message {
         }
     }
 
-    pub(crate) fn properties(&self) -> BasicProperties {
+    /// `traceparent` is that of the publish; without one the registration's own.
+    pub(crate) fn properties(&self, traceparent: Option<&TraceParent>) -> BasicProperties {
         let id = self.event_id.to_string();
         BasicProperties::default()
             .with_content_type("application/json".into())
@@ -57,10 +58,10 @@ impl Message {
             .with_correlation_id(id.as_str().into())
             .with_type(USER_REGISTERED.into())
             .with_timestamp(u64::try_from(clock::now_ms() / 1_000).unwrap_or_default())
-            .with_headers(self.headers())
+            .with_headers(self.headers(traceparent.or(self.traceparent.as_ref())))
     }
 
-    fn headers(&self) -> FieldTable {
+    fn headers(&self, traceparent: Option<&TraceParent>) -> FieldTable {
         let mut headers = FieldTable::default();
         let mut put = |name: &str, value: &str| {
             headers.insert(name.into(), AMQPValue::LongString(value.into()));
@@ -74,7 +75,7 @@ impl Message {
         if let Some(time) = &self.occurred_at {
             put("cloudEvents_time", time);
         }
-        if let Some(traceparent) = &self.traceparent {
+        if let Some(traceparent) = traceparent {
             put(TRACEPARENT, traceparent.as_str());
         }
         headers
@@ -92,13 +93,14 @@ mod tests {
             occurred_at: Some("2026-01-01T00:00:00Z".to_owned()),
             user_id: clock::random_id().into(),
             email: Some("secret.person@example.com".to_owned()),
+            traceparent: None,
         };
         Message::user_registered(&event, Some(TraceParent::parse(text).unwrap()))
     }
 
     #[test]
     fn the_required_cloudevents_attributes_are_there() {
-        let properties = message().properties();
+        let properties = message().properties(None);
         let headers = properties.headers().clone().unwrap();
         for name in ["id", "source", "type", "specversion", "time", "subject", "dataschema"] {
             assert!(headers.contains_key(&format!("cloudEvents_{name}")), "{name}");
@@ -110,13 +112,13 @@ mod tests {
     #[test]
     fn the_message_id_is_the_event_id() {
         let message = message();
-        let id = message.properties().message_id().clone().unwrap();
+        let id = message.properties(None).message_id().clone().unwrap();
         assert_eq!(id.as_str(), message.event_id.to_string());
     }
 
     #[test]
     fn the_address_is_in_no_property() {
-        let shown = format!("{:?}", message().properties());
+        let shown = format!("{:?}", message().properties(None));
         assert!(!shown.contains("secret.person"), "{shown}");
         // LongString prints its bytes as numbers: look at those as well.
         let bytes = format!("{:?}", b"secret.person".as_slice());

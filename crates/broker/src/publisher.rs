@@ -10,19 +10,22 @@ use std::time::Duration;
 
 use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Channel, Confirmation};
-use onboard_contract::EventId;
 use onboard_contract::names::{EXCHANGE, ROUTING_KEY};
+use onboard_contract::{EventId, TraceParent};
 use onboard_fault::{Step, step};
-use onboard_runtime::{Check, Shutdown, Tasks};
-use tokio::time::timeout;
+use onboard_runtime::{Check, Shutdown, Tasks, trace};
+use tokio::time::{Instant, timeout};
+use tracing::{Instrument, Span};
 
-use crate::connection::Dialer;
+use crate::connection::{CALL_TIMEOUT, Dialer};
 use crate::lanes::Lanes;
 use crate::link::{Link, supervise};
 use crate::{BrokerConfig, Message};
 
 /// How long a publish waits for a connection that is not there.
 const LINK_PATIENCE: Duration = Duration::from_secs(2);
+/// The longest [`Publisher::close`].
+pub const CLOSE_MAX: Duration = CALL_TIMEOUT;
 
 /// Publishes over one supervised connection. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -107,9 +110,18 @@ impl Publisher {
     /// # Errors
     /// The event is not known to be in the queue.
     pub async fn publish(&self, message: &Message) -> Result<(), PublishError> {
-        self.send(EXCHANGE, ROUTING_KEY, &message.body, message.properties())
-            .await
-            .map_err(|error| error.about(message.event_id))
+        let span = span(message);
+        let properties = message.properties(trace::of(&span).as_ref());
+        let began = Instant::now();
+        let sent = self.send(EXCHANGE, ROUTING_KEY, &message.body, properties);
+        let sent = sent.instrument(span.clone()).await;
+        let outcome = sent.as_ref().map_or_else(SendError::word, |()| "confirmed");
+        metrics::histogram!("broker_publish_seconds").record(began.elapsed());
+        metrics::counter!("broker_publishes_total", "outcome" => outcome).increment(1);
+        sent.map_err(|error| {
+            trace::failed(&span, outcome);
+            error.about(message.event_id)
+        })
     }
 
     /// Publishes persistent, mandatory and confirmed. The properties say
@@ -151,6 +163,27 @@ impl Publisher {
     pub async fn close(&self) {
         self.inner.link.close().await;
     }
+}
+
+/// The producer's span: below the one that is entered, unless that belongs to
+/// another trace than the message.
+fn span(message: &Message) -> Span {
+    let span = tracing::info_span!(
+        "publish",
+        otel.name = format!("publish {EXCHANGE}"),
+        otel.kind = "producer",
+        messaging.system = "rabbitmq",
+        messaging.operation.name = "publish",
+        messaging.operation.type = "send",
+        messaging.destination.name = EXCHANGE,
+        messaging.rabbitmq.destination.routing_key = ROUTING_KEY,
+        messaging.message.id = %message.event_id,
+    );
+    let own = message.traceparent.as_ref();
+    if own.map(TraceParent::trace_id) != trace::current().as_ref().map(TraceParent::trace_id) {
+        trace::continues(&span, own);
+    }
+    span
 }
 
 async fn confirm(
@@ -197,6 +230,16 @@ pub(crate) enum SendError {
 }
 
 impl SendError {
+    /// A constant word for the trace.
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "away",
+            Self::Unroutable { .. } => "returned",
+            Self::Nacked => "nacked",
+            Self::TimedOut(_) => "timed_out",
+        }
+    }
+
     fn about(self, event_id: EventId) -> PublishError {
         match self {
             Self::Unavailable(cause) => PublishError::Unavailable { event_id, cause },

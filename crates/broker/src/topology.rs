@@ -40,7 +40,7 @@ pub async fn declare(channel: &Channel) -> lapin::Result<()> {
 /// At-least-once dead-lettering needs the strategy, `reject-publish` and a
 /// dead-letter exchange with a bound queue; when one is missing, RabbitMQ
 /// drops dead letters silently.
-fn queue_arguments() -> FieldTable {
+pub(crate) fn queue_arguments() -> FieldTable {
     table([
         ("x-queue-type", text("quorum")),
         ("x-delivery-limit", AMQPValue::LongInt(DELIVERY_LIMIT)),
@@ -50,7 +50,7 @@ fn queue_arguments() -> FieldTable {
     ])
 }
 
-fn dead_letter_arguments() -> FieldTable {
+pub(crate) fn dead_letter_arguments() -> FieldTable {
     table([
         ("x-queue-type", text("quorum")),
         ("x-delivery-limit", AMQPValue::LongInt(DEAD_LETTER_DELIVERY_LIMIT)),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::names::{SCHEMA_VERSION, USER_REGISTERED};
-use crate::{EventId, UserId};
+use crate::{EventId, TraceParent, UserId};
 
 /// The largest body a consumer looks at, in bytes.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -20,6 +20,8 @@ pub struct UserRegistered {
     pub user_id: UserId,
     /// The address as given. Absent in a message published by hand.
     pub email: Option<String>,
+    /// The trace it belongs to; a header and no part of the body.
+    pub traceparent: Option<TraceParent>,
 }
 
 /// Why a body is not an event this build understands. Permanent: the same
@@ -104,6 +106,7 @@ impl UserRegistered {
             occurred_at: wire.occurred_at,
             user_id: wire.payload.user_id,
             email: wire.payload.email,
+            traceparent: None,
         })
     }
 
@@ -176,6 +179,7 @@ mod tests {
                 occurred_at: Some("2026-01-01T00:00:00Z".into()),
                 user_id: Uuid::from_u128(user).into(),
                 email: Some(email),
+                traceparent: None,
             };
             prop_assert_eq!(UserRegistered::parse(&written.to_json()).unwrap(), written);
         }

@@ -33,7 +33,14 @@ impl TraceParent {
     /// Builds a sampled one from random bits.
     #[must_use]
     pub fn from_random(trace: u128, span: u64) -> Self {
-        Self(format!("00-{:032x}-{:016x}-01", trace.max(1), span.max(1)))
+        Self::new(trace, span, true)
+    }
+
+    /// Builds one from its parts; an id of zero, which is none, becomes one.
+    #[must_use]
+    pub fn new(trace: u128, span: u64, sampled: bool) -> Self {
+        let flags = u8::from(sampled);
+        Self(format!("00-{:032x}-{:016x}-{flags:02x}", trace.max(1), span.max(1)))
     }
 
     /// The header value.
@@ -46,6 +53,19 @@ impl TraceParent {
     #[must_use]
     pub fn trace_id(&self) -> &str {
         self.0.get(3..35).unwrap_or_default()
+    }
+
+    /// The id of the span that it names, 16 hexadecimal digits.
+    #[must_use]
+    pub fn span_id(&self) -> &str {
+        self.0.get(36..52).unwrap_or_default()
+    }
+
+    /// Whether the caller records the trace.
+    #[must_use]
+    pub fn is_sampled(&self) -> bool {
+        let flags = self.0.get(53..).and_then(|flags| u8::from_str_radix(flags, 16).ok());
+        flags.is_some_and(|flags| flags & 1 == 1)
     }
 }
 
@@ -86,7 +106,18 @@ mod tests {
         let value = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let parsed = TraceParent::parse(value).unwrap();
         assert_eq!(parsed.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(parsed.span_id(), "00f067aa0ba902b7");
+        assert!(parsed.is_sampled());
         assert_eq!(parsed.as_str(), value);
+    }
+
+    #[test]
+    fn only_the_lowest_flag_says_that_it_is_sampled() {
+        for (flags, sampled) in [("00", false), ("01", true), ("02", false), ("ff", true)] {
+            let text = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}");
+            assert_eq!(TraceParent::parse(&text).unwrap().is_sampled(), sampled, "{flags}");
+        }
+        assert!(!TraceParent::new(1, 2, false).is_sampled());
     }
 
     #[test]

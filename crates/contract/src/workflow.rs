@@ -40,6 +40,9 @@ pub struct Carried {
     pub publishes: u32,
     /// Overdue checks so far; decides the wait before the next one.
     pub overdue_checks: u32,
+    /// Since when the acknowledgement is waited for, ms since the epoch.
+    #[serde(default)]
+    pub awaited_since_ms: Option<u64>,
 }
 
 const fn sent() -> Stage {
@@ -56,6 +59,9 @@ const fn overdue_default() -> u64 {
 pub struct EventRef {
     /// The outbox event.
     pub event_id: EventId,
+    /// The trace the registration belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
 }
 
 /// What the todo service acknowledges, and the inbox proves.

@@ -14,6 +14,8 @@ use std::time::Duration;
 const API: Limit = Limit::at(300, Duration::from_secs(6));
 const PER_ADDRESS: u32 = 256;
 const IN_ALL: u32 = 8192;
+/// The longest `SHUTDOWN_DELAY`.
+pub const SHUTDOWN_DELAY_MAX: Duration = Duration::from_secs(30);
 
 /// Settings of the side to the Internet.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -44,6 +46,11 @@ pub struct EdgeArgs {
     /// production refuses. Default: none.
     #[arg(long, env = "CORS_ORIGINS")]
     pub cors_origins: Option<String>,
+    /// How long after the signal to stop requests are still taken, while
+    /// `/readyz` says 503, so that load balancers go elsewhere (0s to 30s).
+    /// Default: 0s.
+    #[arg(long, env = "SHUTDOWN_DELAY")]
+    pub shutdown_delay: Option<String>,
 }
 
 /// Checked settings of the side to the Internet.
@@ -53,6 +60,7 @@ pub struct Edge {
     pub(crate) exempt: Networks,
     pub(crate) bounds: Bounds,
     pub(crate) origins: Origins,
+    pub(crate) shutdown_delay: Duration,
     limits: Vec<(&'static str, &'static [&'static str], Limit)>,
     api: Limit,
 }
@@ -65,6 +73,7 @@ impl Default for Edge {
             exempt: Networks::default(),
             bounds: Bounds::new(PER_ADDRESS, IN_ALL),
             origins: Origins::None,
+            shutdown_delay: Duration::ZERO,
             limits: Vec::new(),
             api: Limit::Off,
         }
@@ -83,11 +92,18 @@ impl EdgeArgs {
             problems.number_or("CONNECTIONS_PER_ADDRESS", per_address, PER_ADDRESS, 1..=65_536),
             problems.number_or("CONNECTIONS_MAX", in_all, IN_ALL, 1..=65_536),
         );
+        let shutdown_delay = problems.duration_or(
+            "SHUTDOWN_DELAY",
+            self.shutdown_delay.as_deref(),
+            Duration::ZERO,
+            Duration::ZERO..=SHUTDOWN_DELAY_MAX,
+        );
         let edge = Edge {
             proxies: problems.parse_or("TRUSTED_PROXIES", proxies, Networks::default()),
             exempt: problems.parse_or("RATE_LIMIT_EXEMPT", exempt, Networks::default()),
             bounds,
             origins: problems.parse_or("CORS_ORIGINS", origins, Origins::None),
+            shutdown_delay,
             limits: Vec::new(),
             api: problems.parse_or("RATE_LIMIT_API", self.rate_limit_api.as_deref(), API),
         };
@@ -158,6 +174,7 @@ mod tests {
             connections_per_address: Some("0".into()),
             connections_max: junk(),
             cors_origins: junk(),
+            shutdown_delay: Some("1h".into()),
         };
         let text = problems(&args, Environment::Local);
         for setting in [
@@ -167,6 +184,7 @@ mod tests {
             "CONNECTIONS_PER_ADDRESS",
             "CONNECTIONS_MAX",
             "CORS_ORIGINS",
+            "SHUTDOWN_DELAY",
         ] {
             assert!(text.contains(setting), "{setting}: {text}");
         }

@@ -25,6 +25,7 @@ mod connections;
 mod guard;
 mod head;
 mod health;
+mod leaving;
 mod observe;
 
 pub use body::{JsonObject, MergePatch};
@@ -36,5 +37,5 @@ pub use network::ClientNetwork;
 pub use path::IdPath;
 pub use problem::{FieldError, Problem, ProblemBody};
 pub use query::Query;
-pub use server::{Drain, Server, ServerError};
+pub use server::{DRAIN_MAX, Drain, Server, ServerError};
 pub use trace::RequestTrace;

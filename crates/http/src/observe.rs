@@ -1,6 +1,8 @@
 //! One span, one log line and one count per request, and the headers every
 //! answer carries. No query, no body and no raw path is written down: the
-//! matched path says which route it was.
+//! matched path says which route it was. The span is named and described as
+//! OpenTelemetry's conventions for HTTP say, but for `url.path`: a caller can
+//! put anything there.
 
 use std::time::Instant;
 
@@ -9,7 +11,8 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use tracing::Instrument;
+use onboard_runtime::trace as spans;
+use tracing::{Instrument, Span};
 
 use crate::problem::Occurrence;
 use crate::{Problem, RequestTrace, health, trace};
@@ -28,19 +31,16 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// What stands for the path of a request that met no route.
+const UNMATCHED: &str = "unmatched";
+
 /// The outermost layer of every router.
 pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
-    let trace = RequestTrace::of(request.headers());
     let seen = Seen::of(&request);
     let path = request.uri().path().to_owned();
-    let span = tracing::info_span!(
-        "http.request",
-        method = seen.method,
-        path = seen.path,
-        trace_id = trace.0.trace_id(),
-        span_id = format!("{:016x}", trace::random_span()),
-        status = tracing::field::Empty,
-    );
+    let span = seen.span();
+    spans::continues(&span, trace::incoming(request.headers()).as_ref());
+    let trace = spans::of(&span).map_or_else(|| RequestTrace::of(request.headers()), RequestTrace);
     request.extensions_mut().insert(trace.clone());
     let started = Instant::now();
     async move {
@@ -63,14 +63,37 @@ struct Seen {
 impl Seen {
     fn of(request: &Request) -> Self {
         let matched = request.extensions().get::<MatchedPath>();
-        let path = matched.map_or("unmatched", MatchedPath::as_str).to_owned();
+        let path = matched.map_or(UNMATCHED, MatchedPath::as_str).to_owned();
         Self { method: method_label(request.method()), path }
+    }
+
+    /// What is asked again and again by machines is in no trace.
+    fn span(&self) -> Span {
+        if health::is_watched(&self.path) {
+            return tracing::debug_span!("http.health", path = self.path);
+        }
+        let route = (self.path != UNMATCHED).then_some(self.path.as_str());
+        let name = route.map_or_else(|| self.method.to_owned(), |r| format!("{} {r}", self.method));
+        tracing::info_span!(
+            "http.request",
+            otel.name = name,
+            otel.kind = "server",
+            http.request.method = self.method,
+            http.route = route,
+            url.scheme = "http",
+            http.response.status_code = tracing::field::Empty,
+        )
     }
 
     fn record(self, response: &Response, started: Instant) {
         let status = response.status().as_u16();
         let elapsed = started.elapsed();
-        tracing::Span::current().record("status", status);
+        let span = Span::current();
+        span.record("http.response.status_code", i64::from(status));
+        if response.status().is_server_error() {
+            // Its status is its type: the conventions ask for the number.
+            spans::failed(&span, server_error(status));
+        }
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         if health::is_watched(&self.path) {
             tracing::debug!(status, elapsed_ms, "request");
@@ -82,6 +105,14 @@ impl Seen {
         let [method, path] = labels;
         let labels = [method, path, ("status", status.to_string())];
         metrics::counter!("http_requests_total", &labels).increment(1);
+    }
+}
+
+const fn server_error(status: u16) -> &'static str {
+    match status {
+        500 => "500",
+        503 => "503",
+        _ => "5xx",
     }
 }
 

@@ -5,6 +5,7 @@
 //! to repeat.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +16,10 @@ use tokio::net::TcpListener;
 
 use crate::connections::Connections;
 use crate::limit::addresses;
-use crate::{Edge, client, guard, head, health, metrics, observe};
+use crate::{Edge, client, guard, head, health, leaving, metrics, observe};
 
 /// How long requests in flight may take to end once the shutdown has begun.
-const DRAIN_MAX: Duration = Duration::from_secs(10);
+pub const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// Why a server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,7 @@ pub struct Server {
     address: SocketAddr,
     router: Router,
     edge: Edge,
+    readiness: Readiness,
 }
 
 impl Server {
@@ -64,8 +66,8 @@ impl Server {
         let bound = TcpListener::bind(address).await.and_then(|l| Ok((l.local_addr()?, l)));
         let (local, listener) = bound.map_err(|error| ServerError::Bind(address, error))?;
         tracing::info!(address = %local, "listening for HTTP");
-        let router = router.merge(health::routes(readiness));
-        Ok(Self { listener, address: local, router, edge: Edge::default() })
+        let router = router.merge(health::routes(readiness.clone()));
+        Ok(Self { listener, address: local, router, edge: Edge::default(), readiness })
     }
 
     /// With the settings of a side to the Internet; by default there is no
@@ -82,39 +84,48 @@ impl Server {
         self.address
     }
 
-    /// Answers until the shutdown begins, then lets what is in flight end.
+    /// Answers until the shutdown begins and its delay is over, then lets what
+    /// is in flight end.
     ///
     /// # Errors
     /// The listening socket is broken.
     pub async fn serve(self, shutdown: Shutdown) -> Result<Drain, ServerError> {
-        let router = complete(self.router, &self.edge);
-        let mut connections = Connections::new(router, shutdown.clone(), &self.edge);
+        let router = complete(self.router, &self.edge, &shutdown);
+        let closing = Shutdown::new();
+        let mut connections = Connections::new(router, closing.clone(), &self.edge);
         let mut upkeep = tokio::time::interval(metrics::UPKEEP_EVERY);
+        let mut watch = pin!(metrics::watch(&self.readiness));
+        let mut left = pin!(leaving::over(&shutdown, self.edge.shutdown_delay));
         loop {
             tokio::select! {
-                () = shutdown.begun() => break,
+                () = &mut left => break,
                 accepted = self.listener.accept(), if connections.has_room() => {
                     connections.take(accepted).await
                         .map_err(|error| ServerError::Accept(self.address, error))?;
                 }
                 () = connections.one_ended() => (),
                 _ = upkeep.tick() => metrics::upkeep(),
+                () = &mut watch => (),
             }
         }
         drop(self.listener);
+        closing.begin();
         Ok(drain(connections, self.address).await)
     }
 }
 
 /// What every service keeps around its routes, from the inside out.
-fn complete(router: Router, edge: &Edge) -> Router {
+fn complete(router: Router, edge: &Edge, shutdown: &Shutdown) -> Router {
     let limits = Arc::new(edge.address_limits());
     let proxies = Arc::new(edge.proxies.clone());
     let limited = guard::guard(router)
         .layer(from_fn_with_state(limits, addresses::limit))
         .layer(from_fn_with_state(proxies, client::resolve));
     let shared = edge.origins.clone().around(limited);
-    shared.layer(from_fn(head::check)).layer(from_fn(observe::observe))
+    shared
+        .layer(from_fn(head::check))
+        .layer(from_fn_with_state(shutdown.clone(), leaving::announce))
+        .layer(from_fn(observe::observe))
 }
 
 async fn drain(connections: Connections, address: SocketAddr) -> Drain {

@@ -6,8 +6,9 @@ use axum::http::request::Parts;
 use onboard_contract::TraceParent;
 use onboard_runtime::clock;
 
-/// The request's trace: the caller's when it sent one valid `traceparent`,
-/// else a fresh one. The server sets it; handlers take it as an argument.
+/// The request's place in its trace: the span of the server, in the trace of the
+/// caller who sent one valid `traceparent`, else in a fresh one. The server sets
+/// it; handlers take it as an argument.
 #[derive(Debug, Clone)]
 pub struct RequestTrace(pub TraceParent);
 
@@ -17,19 +18,17 @@ impl RequestTrace {
     }
 }
 
-fn incoming(headers: &HeaderMap) -> Option<TraceParent> {
+/// What the caller sent, when it is one and valid; else it is as if nothing was
+/// sent (W3C Trace Context, section 3.2.2).
+pub(crate) fn incoming(headers: &HeaderMap) -> Option<TraceParent> {
     let mut values = headers.get_all("traceparent").iter();
     let only = values.next().filter(|_| values.next().is_none())?;
     TraceParent::parse(only.to_str().ok()?).ok()
 }
 
 fn fresh() -> TraceParent {
-    TraceParent::from_random(clock::random_id().as_u128(), random_span())
-}
-
-/// A random span id.
-pub(crate) fn random_span() -> u64 {
-    u64::try_from(clock::random_id().as_u128() & u128::from(u64::MAX)).unwrap_or(1)
+    let span = clock::random_id().as_u128() & u128::from(u64::MAX);
+    TraceParent::from_random(clock::random_id().as_u128(), u64::try_from(span).unwrap_or(1))
 }
 
 impl<S: Sync> FromRequestParts<S> for RequestTrace {

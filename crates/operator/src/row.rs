@@ -40,10 +40,17 @@ pub struct Row {
     /// Why the last of them failed.
     pub last_error: Option<String>,
     /// The trace it belongs to.
-    #[serde(skip)]
+    #[serde(rename = "traceId", serialize_with = "trace_id")]
     pub traceparent: Option<TraceParent>,
     #[serde(skip)]
     pub(crate) sent: bool,
+}
+
+fn trace_id<S: serde::Serializer>(
+    trace: &Option<TraceParent>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    trace.as_ref().map(TraceParent::trace_id).serialize(serializer)
 }
 
 /// The address stays where it is.

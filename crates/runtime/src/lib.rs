@@ -12,6 +12,7 @@ pub mod health;
 pub mod lifecycle;
 pub mod secret;
 pub mod telemetry;
+pub mod trace;
 
 pub use availability::Availability;
 pub use backoff::Backoff;

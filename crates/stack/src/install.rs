@@ -44,6 +44,8 @@ pub struct MongodFiles {
     pub(crate) libraries: Option<PathBuf>,
 }
 
+const PROMETHEUS_BYTES_ABOUT: u64 = 30_000_000;
+
 /// The library that mongod wants and a small machine does not have.
 const MONGOD_LIBRARY: &str = "libcurl4";
 
@@ -93,6 +95,28 @@ pub async fn rabbitmq(
     }
     let _lock = lock(cache, "rabbitmq").await?;
     deb::find_or_unpack(cache, events).await
+}
+
+/// Prometheus with promtool, which watch a stack in the tests: from `PATH`,
+/// otherwise unpacked into the cache. The directory they are in.
+///
+/// # Errors
+/// When there is none and it cannot be had; says what to type.
+pub async fn prometheus(cache: &Path, events: &Events) -> anyhow::Result<PathBuf> {
+    let complete =
+        |dir: &Path| ["prometheus", "promtool"].iter().all(|tool| dir.join(tool).is_file());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if let Some(dir) = std::env::split_paths(&path).find(|dir| complete(dir)) {
+        return Ok(dir);
+    }
+    let _lock = lock(cache, "prometheus").await?;
+    let root = deb::alone("prometheus", PROMETHEUS_BYTES_ABOUT, cache, events).await;
+    let by_hand = "there is no Prometheus; type: sudo RUNLEVEL=1 apt-get install prometheus";
+    let dir = root.context(by_hand)?.join("usr/bin");
+    if !complete(&dir) {
+        bail!("{by_hand}");
+    }
+    Ok(dir)
 }
 
 async fn find_or_install(

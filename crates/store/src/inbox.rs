@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use mongodb::bson::{self, Bson, DateTime, Document, doc};
 use onboard_contract::names::WELCOME_TITLE;
-use onboard_contract::{Acknowledgement, EventId, TodoId, UserRegistered};
+use onboard_contract::{Acknowledgement, EventId, TodoId, TraceParent, UserRegistered};
 use onboard_fault::{self as fault, Step, step};
 use onboard_runtime::clock;
 use serde::Deserialize;
@@ -43,6 +43,13 @@ impl Applied {
             Self::Created(todo) | Self::Duplicate(todo) => todo,
         }
     }
+}
+
+/// When the event happened, in ms since the Unix epoch, if it says so.
+#[must_use]
+pub fn occurred_at_ms(event: &UserRegistered) -> Option<i64> {
+    let at = DateTime::parse_rfc3339_str(event.occurred_at.as_deref()?).ok()?;
+    Some(at.timestamp_millis())
 }
 
 /// The inbox in MongoDB.
@@ -168,13 +175,18 @@ impl Inbox {
 
 /// The inbox record of an event.
 fn record(event: &UserRegistered, now: DateTime) -> Document {
-    doc! {
+    let mut record = doc! {
         "eventId": id(event.event_id.uuid()),
         "userId": id(event.user_id.uuid()),
         "todoId": id(TodoId::welcome(event.user_id).uuid()),
         "processedAt": now,
         "acknowledgedAt": null,
+    };
+    // For an acknowledgement that is sent late.
+    if let Some(traceparent) = &event.traceparent {
+        record.insert("traceparent", traceparent.as_str());
     }
+    record
 }
 
 /// The welcome todo of an event's user, without its id.
@@ -192,9 +204,18 @@ fn welcome(event: &UserRegistered, now: DateTime) -> Document {
 #[derive(Debug)]
 pub struct Unacknowledged {
     /// What to tell.
-    pub found: Vec<Acknowledgement>,
+    pub found: Vec<Untold>,
     /// The last record of the page; none when there was nothing.
     pub last: Option<Seen>,
+}
+
+/// What a workflow is to be told.
+#[derive(Debug, Clone)]
+pub struct Untold {
+    /// The acknowledgement.
+    pub acknowledgement: Acknowledgement,
+    /// The trace of the message that made the record.
+    pub traceparent: Option<TraceParent>,
 }
 
 /// A record that a sweep has seen.
@@ -229,10 +250,10 @@ fn unnoted(before: DateTime, after: Option<&Seen>) -> Document {
 
 const WHAT: &str = "commit the inbox record";
 
-fn readable(record: Document) -> Option<Acknowledgement> {
+fn readable(record: Document) -> Option<Untold> {
     let id = record.get("_id").cloned();
     match bson::deserialize_from_document::<Record>(record) {
-        Ok(record) => Some(record.into_acknowledgement()),
+        Ok(record) => Some(record.into_untold()),
         Err(error) => {
             tracing::error!(?id, %error, "an inbox record cannot be read; repair it by hand");
             None
@@ -245,9 +266,16 @@ fn readable(record: Document) -> Option<Acknowledgement> {
 struct Record {
     event_id: bson::Uuid,
     todo_id: bson::Uuid,
+    #[serde(default)]
+    traceparent: Option<String>,
 }
 
 impl Record {
+    fn into_untold(self) -> Untold {
+        let traceparent = self.traceparent.as_deref().and_then(|t| TraceParent::parse(t).ok());
+        Untold { acknowledgement: self.into_acknowledgement(), traceparent }
+    }
+
     fn into_acknowledgement(self) -> Acknowledgement {
         Acknowledgement { event_id: uuid(self.event_id).into(), todo_id: uuid(self.todo_id).into() }
     }

@@ -7,6 +7,7 @@ mod bson_time;
 pub mod config;
 mod error;
 mod inbox;
+pub mod inspect;
 mod mongo;
 pub mod outbox;
 mod registrations;
@@ -20,7 +21,7 @@ mod wake;
 
 pub use config::{MongoArgs, MongoConfig, inbox_retention, outbox_retention};
 pub use error::StoreError;
-pub use inbox::{Applied, Cursor, Inbox, Seen, Unacknowledged};
+pub use inbox::{Applied, Cursor, Inbox, Seen, Unacknowledged, Untold, occurred_at_ms};
 pub use mongo::Mongo;
 pub use outbox::{
     Claimed, Due, DuePage, InStage, MarkedSent, Outbox, OutboxRow, Overdue, OverdueRows, Recorded,

@@ -10,8 +10,10 @@ use mongodb::bson::{self, DateTime, Document, doc};
 use onboard_contract::names::{AGGREGATE_USER, SCHEMA_VERSION, USER_REGISTERED};
 use onboard_contract::{EventId, OutboxStatus, StageFacts, TraceParent, UserId};
 use onboard_fault::{self as fault, Step};
-use onboard_runtime::clock;
+use onboard_runtime::{clock, trace};
 use serde::Deserialize;
+use tokio::time::error::Elapsed;
+use tracing::Instrument;
 
 use crate::StoreError;
 use crate::bson_time::{date, id, ms, uuid};
@@ -62,6 +64,16 @@ pub enum RegisterError {
     /// The store failed.
     #[error("the registration was not committed")]
     Store(#[source] StoreError),
+}
+
+impl RegisterError {
+    /// A constant word for the trace.
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::EmailTaken => "email_taken",
+            Self::Store(_) => "store",
+        }
+    }
 }
 
 /// One registration as its outbox row tells it. No personal data.
@@ -132,7 +144,26 @@ impl Registrations {
                 done => done,
             }
         };
-        match tokio::time::timeout(OPERATION_DEADLINE, commit).await {
+        let span = tracing::info_span!(
+            "register.commit",
+            otel.kind = "client",
+            db.system.name = "mongodb",
+            db.operation.name = "transaction",
+            registration_id = %registered.event_id,
+        );
+        let commit = tokio::time::timeout(OPERATION_DEADLINE, commit).instrument(span.clone());
+        let committed = Self::judge(registered, commit.await);
+        if let Err(error) = &committed {
+            trace::failed(&span, error.word());
+        }
+        committed
+    }
+
+    fn judge(
+        registered: Registered,
+        commit: Result<mongodb::error::Result<Option<KeyRecord>>, Elapsed>,
+    ) -> Result<Committed, RegisterError> {
+        match commit {
             Ok(Ok(None)) => Ok(Committed::Now(registered)),
             // The driver's own repeat may find what its first try has written.
             Ok(Ok(Some(found))) if found.registered == Some(registered) => {

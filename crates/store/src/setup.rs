@@ -8,9 +8,9 @@ mod replica_set;
 
 use mongodb::error::Error;
 
-pub use collections::prepare_collections;
+pub use collections::{lacking, prepare_collections};
 pub use namespace::note_namespace;
-pub use replica_set::prepare_replica_set;
+pub use replica_set::{hello, prepare_replica_set};
 
 use crate::{Mongo, MongoConfig};
 

@@ -17,12 +17,16 @@ use onboard_runtime::{Availability, Backoff, Shutdown, clock};
 
 use crate::Mongo;
 use crate::bson_time::date;
+use crate::error::code;
 use crate::outbox::claim::needed;
 use crate::outbox::{Due, PENDING};
 
 /// A row that is due no later than this counts as due: the clocks of who
 /// inserted it and of the relay need not agree.
 const SKEW_MS: i64 = 2_000;
+
+/// `ChangeStreamHistoryLost`: what came next has fallen off the oplog.
+const HISTORY_LOST: i32 = 286;
 
 /// What the stream says.
 #[derive(Debug)]
@@ -67,10 +71,17 @@ async fn follow(
                     hand_over(inserted);
                 }
             }
-            Some(Err(error)) => return error,
-            None => return mongodb::error::Error::custom("the stream ended"),
+            Some(Err(error)) => return lost(error),
+            None => return lost(mongodb::error::Error::custom("the stream ended")),
         }
     }
+}
+
+fn lost(error: mongodb::error::Error) -> mongodb::error::Error {
+    let history = code(&error) == Some(HISTORY_LOST);
+    let cause = if history { "history" } else { "other" };
+    metrics::counter!("relay_change_stream_lost_total", "cause" => cause).increment(1);
+    error
 }
 
 /// Inserts of PENDING rows alone, and of them what the relay needs.

@@ -11,6 +11,8 @@ use secrecy::{ExposeSecret, SecretString};
 use temporalio_client::envconfig::LoadClientConfigProfileOptions;
 use temporalio_client::{ClientOptions, ConnectionOptions, GrpcCompression, TlsOptions};
 
+use crate::meter;
+
 /// Settings of the Temporal connection.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Temporal")]
@@ -102,6 +104,7 @@ impl TemporalArgs {
             client.namespace = namespace;
         }
         connection.connect_timeout = Some(std::time::Duration::from_secs(5));
+        connection.metrics_meter = Some(meter::of_client());
         connection.grpc_compression = GrpcCompression::None;
         Some(TemporalConfig { connection, client, retention, task_queue })
     }

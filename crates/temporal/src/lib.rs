@@ -3,18 +3,23 @@
 //!
 //! Workflow and activity code is elsewhere; only names and ids cross here.
 
+mod census;
 pub mod config;
 mod connection;
 mod error;
 mod execution;
 mod history;
+pub mod inspect;
+mod meter;
 mod redrive;
 mod registration;
 pub mod setup;
 
+pub use census::{POLLER_GONE_AFTER, Pollers};
 pub use config::{TemporalArgs, TemporalConfig};
 pub use connection::Temporal;
 pub use error::TemporalError;
 pub use execution::{Execution, ExecutionStatus, PendingActivity};
 pub use history::Account;
+pub use meter::telemetry;
 pub use registration::{Signalled, Started};

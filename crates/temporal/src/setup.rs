@@ -80,7 +80,7 @@ async fn prepare_namespace(
 }
 
 /// How long the namespace keeps closed workflows.
-async fn kept(client: &mut Client, namespace: &str) -> Result<Duration, Status> {
+pub(crate) async fn kept(client: &mut Client, namespace: &str) -> Result<Duration, Status> {
     let request =
         DescribeNamespaceRequest { namespace: namespace.to_owned(), ..Default::default() };
     let answer = WorkflowService::describe_namespace(client, request.into_request()).await?;
@@ -153,7 +153,7 @@ async fn prepare_attributes(client: &mut Client, namespace: &str) -> Result<(), 
     Ok(())
 }
 
-async fn listed(client: &mut Client, namespace: &str) -> Result<bool, TemporalError> {
+pub(crate) async fn listed(client: &mut Client, namespace: &str) -> Result<bool, TemporalError> {
     let request = ListSearchAttributesRequest { namespace: namespace.to_owned() };
     let answer = OperatorService::list_search_attributes(client, request.into_request())
         .await

@@ -32,6 +32,7 @@ mod session;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use onboard_http::metrics::{self, Process};
 use onboard_http::{Drain, Server, ServerError};
 use onboard_runtime::{Readiness, Shutdown, Tasks};
 use onboard_store::{Mongo, StoreError};
@@ -45,6 +46,9 @@ use crate::keys::Keys;
 
 /// How long the background work has to end at the shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a stop may take, `SHUTDOWN_DELAY` apart: the requests in flight, then
+/// the background work.
+pub const STOP_MAX: Duration = onboard_http::DRAIN_MAX.saturating_add(DRAIN_DEADLINE);
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +87,7 @@ impl Service {
     /// # Errors
     /// See [`RunError`].
     pub async fn bind(config: Config) -> Result<Self, RunError> {
+        metrics::begin(Process::Auth);
         let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
         let keys = Keys::new(&mongo, &config.secret);
         let readiness = Readiness::new(vec![mongo.check(), keys.check()]);

@@ -6,7 +6,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use onboard_auth::AuthArgs;
 use onboard_relay::RelayArgs;
@@ -16,8 +16,8 @@ use onboard_worker::WorkerArgs;
 
 use crate::commands::service::ServiceArgs;
 use crate::commands::{
-    audit, bench, calibrate, chaos, control, env, guard, keys, list, probe, redrive, service,
-    setup, show, up, users,
+    audit, bench, calibrate, chaos, config, control, doctor, env, guard, keys, list, probe,
+    redrive, service, setup, show, up, users,
 };
 
 #[derive(Debug, Parser)]
@@ -61,6 +61,10 @@ enum Command {
     Keys(keys::KeysArgs),
     /// Show users and grant or take away roles.
     Users(users::UsersArgs),
+    /// Check an environment, and say what to do about what will not do.
+    Doctor(Box<doctor::DoctorArgs>),
+    /// Print every setting of every service and tool.
+    Config(config::ConfigArgs),
     /// Measure password hashing and propose its settings.
     Calibrate(calibrate::CalibrateArgs),
     /// Run the auth service: accounts over HTTP.
@@ -100,6 +104,8 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Keys(args) => keys::run(args),
         Command::Users(args) => users::run(args),
+        Command::Doctor(args) => doctor::run(*args),
+        Command::Config(args) => Ok(config::run(&args, &Cli::command())),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Auth(args) => service::auth(args),
         Command::Relay(args) => service::relay(args),

@@ -4,6 +4,7 @@
 //! row it had claimed becomes due again, and a workflow it had started already
 //! is "already started", which is success. Several relays may run.
 
+mod census;
 mod config;
 mod hand_over;
 mod held;
@@ -17,7 +18,10 @@ mod stages;
 mod start;
 mod sweep;
 
+use std::time::Duration;
+
 use onboard_http::Server;
+use onboard_http::metrics::{self, Process};
 use onboard_runtime::{Readiness, Shutdown, Tasks};
 use onboard_store::{Mongo, Outbox};
 use onboard_temporal::Temporal;
@@ -25,6 +29,9 @@ use onboard_temporal::Temporal;
 pub use config::{RelayArgs, RelayConfig};
 
 use crate::relay::Relay;
+
+/// How long a stop may take: rows in hand and HTTP end side by side.
+pub const STOP_MAX: Duration = relay::DRAIN_DEADLINE;
 
 /// The relay could not run.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +49,7 @@ pub enum RunError {
 /// # Errors
 /// See [`RunError`].
 pub async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
+    metrics::begin(Process::Relay);
     let tasks = Tasks::new(shutdown.clone());
     let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
     let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
@@ -53,6 +61,7 @@ pub async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError
     let stages = stages::run(outbox.clone(), config.settings.overdue, shutdown.clone());
     tasks.spawn("stages", stages);
     tasks.spawn("retention", retention::run(outbox, config.retention, shutdown.clone()));
+    tasks.spawn("census", census::run(temporal.clone(), shutdown.clone()));
     let relay = Relay::new(&mongo, temporal, config.settings);
     relay.spawn(mongo, &tasks, &shutdown);
     let serve = async {

@@ -29,7 +29,9 @@ pub(crate) async fn run(relay: &Relay, mut started: Receiver<Row>) {
     while let Some(first) = started.recv().await {
         tokio::time::sleep(GATHER).await;
         rows.push(first);
-        while let Some(row) = (rows.len() < GROUP).then(|| started.try_recv().ok()).flatten() {
+        while rows.len() < GROUP
+            && let Ok(row) = started.try_recv()
+        {
             rows.push(row);
         }
         match note(relay, &rows).await {

@@ -7,13 +7,14 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use onboard_contract::RegistrationInput;
 use onboard_contract::names::workflow_id;
-use onboard_contract::{RegistrationInput, TraceParent};
-use onboard_runtime::Shutdown;
 use onboard_runtime::availability::chain;
+use onboard_runtime::{Shutdown, clock, trace};
 use onboard_store::{Due, StoreError};
 use onboard_temporal::{Started, TemporalError};
 use tokio::sync::mpsc::{Receiver, Sender};
+use tracing::{Instrument, Span};
 
 use crate::held::Row;
 use crate::relay::Relay;
@@ -41,27 +42,57 @@ pub(crate) async fn run(
 }
 
 /// Whether there is a workflow now.
-#[tracing::instrument(
-    name = "relay.start",
-    skip_all,
-    fields(event_id = %due.event_id, trace_id = due.traceparent.as_ref().map(TraceParent::trace_id))
-)]
 async fn start(relay: &Relay, due: &Due) -> bool {
+    let span = tracing::info_span!(
+        "relay.start",
+        otel.kind = "client",
+        event_id = %due.event_id,
+        temporalWorkflowID = workflow_id(due.event_id),
+        found = tracing::field::Empty,
+    );
+    trace::continues(&span, due.traceparent.as_ref());
+    ask(relay, due).instrument(span).await
+}
+
+async fn ask(relay: &Relay, due: &Due) -> bool {
     let found = match relay.temporal.start_registration(&input(relay, due)).await {
-        Ok(Started::Now) => "started",
-        Ok(Started::Already) => "was started before",
+        Ok(Started::Now) => {
+            started(due);
+            "started"
+        }
+        Ok(Started::Already) => {
+            counted("already");
+            "was started before"
+        }
         Err(error) => {
             give_back(relay, due, &error).await;
             return false;
         }
     };
+    Span::current().record("found", found);
     tracing::info!(workflow_id = workflow_id(due.event_id), "workflow {found}");
     relay.passed();
     true
 }
 
+fn started(due: &Due) {
+    counted("started");
+    if let Some(created_at_ms) = due.created_at_ms {
+        let lag_ms = clock::now_ms().saturating_sub(created_at_ms);
+        let lag = Duration::from_millis(u64::try_from(lag_ms).unwrap_or_default());
+        metrics::histogram!("relay_start_lag_seconds").record(lag);
+    }
+}
+
+fn counted(outcome: &'static str) {
+    metrics::counter!("relay_starts_total", "outcome" => outcome).increment(1);
+}
+
+/// The workflow's trace goes on from this start; the start that counts is the
+/// first, whichever relay's it was.
 fn input(relay: &Relay, due: &Due) -> RegistrationInput {
-    relay.input(due.event_id, due.user_id, due.traceparent.clone())
+    let traceparent = trace::current().or_else(|| due.traceparent.clone());
+    relay.input(due.event_id, due.user_id, traceparent)
 }
 
 async fn give_back(relay: &Relay, due: &Due, error: &TemporalError) {
@@ -75,12 +106,16 @@ async fn give_back(relay: &Relay, due: &Due, error: &TemporalError) {
 }
 
 async fn unanswered(relay: &Relay, due: &Due, error: &TemporalError) -> Result<(), StoreError> {
+    trace::failed(&Span::current(), "unavailable");
+    counted("unavailable");
     relay.pause();
     relay.outbox.release(due.event_id, UNANSWERED, &chain(error)).await
 }
 
 /// Temporal refuses this row; others may pass.
 async fn refused(relay: &Relay, due: &Due, error: &TemporalError) -> Result<(), StoreError> {
+    trace::failed(&Span::current(), "refused");
+    counted("refused");
     let reason = chain(error);
     tracing::error!(error = reason, "Temporal refuses to start the workflow");
     if relay.outbox.refuse(due, relay.others_pass(), &reason).await? {

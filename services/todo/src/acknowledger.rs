@@ -11,10 +11,13 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use onboard_contract::Acknowledgement;
+use onboard_contract::names::{SIGNAL_ACKNOWLEDGED, workflow_id};
 use onboard_runtime::availability::chain;
-use onboard_runtime::{Shutdown, Tasks};
+use onboard_runtime::{Shutdown, Tasks, trace};
+use onboard_store::Untold;
 use onboard_temporal::{Signalled, Temporal, TemporalError};
 use tokio::sync::mpsc;
+use tracing::{Instrument, Span};
 
 use crate::backlog::Backlog;
 use crate::groups::GroupedInbox;
@@ -31,7 +34,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Takes acknowledgements and sends them in the background.
 #[derive(Debug, Clone)]
 pub(crate) struct Acknowledger {
-    waiting: mpsc::Sender<Acknowledgement>,
+    waiting: mpsc::Sender<Untold>,
     backlog: Arc<Backlog>,
 }
 
@@ -62,10 +65,10 @@ impl Acknowledger {
     }
 
     /// Hands an acknowledgement over; never waits.
-    pub(crate) fn hand(&self, acknowledgement: Acknowledgement) {
+    pub(crate) fn hand(&self, untold: Untold) {
         if self.backlog.is_behind() {
             left();
-        } else if self.waiting.try_send(acknowledgement).is_err() {
+        } else if self.waiting.try_send(untold).is_err() {
             self.backlog.fall_behind();
             left();
         }
@@ -78,14 +81,14 @@ fn left() {
 
 /// What was handed over.
 struct Next {
-    receiver: mpsc::Receiver<Acknowledgement>,
+    receiver: mpsc::Receiver<Untold>,
     backlog: Arc<Backlog>,
 }
 
 impl Next {
     /// The next that is not the sweep's: when we have fallen behind, it is
     /// about to send what waits here, and once is enough.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Acknowledgement>> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Untold>> {
         loop {
             match self.receiver.poll_recv(context) {
                 Poll::Ready(Some(_)) if self.backlog.is_behind() => left(),
@@ -97,13 +100,11 @@ impl Next {
 
 async fn send(mut next: Next, temporal: Temporal, inbox: GroupedInbox, shutdown: Shutdown) {
     let next = futures::stream::poll_fn(move |context| next.poll(context));
-    let sending = next.take_until(shutdown.begun()).for_each_concurrent(
-        CONCURRENCY,
-        async |acknowledgement| {
+    let sending =
+        next.take_until(shutdown.begun()).for_each_concurrent(CONCURRENCY, async |untold| {
             // What was not noted is the sweep's; it needs no word here.
-            acknowledge(&temporal, &inbox, &acknowledgement).await;
-        },
-    );
+            acknowledge(&temporal, &inbox, &untold).await;
+        });
     let late = async {
         shutdown.begun().await;
         tokio::time::sleep(DRAIN).await;
@@ -116,19 +117,28 @@ async fn send(mut next: Next, temporal: Temporal, inbox: GroupedInbox, shutdown:
 pub(crate) async fn acknowledge(
     temporal: &Temporal,
     inbox: &GroupedInbox,
-    acknowledgement: &Acknowledgement,
+    untold: &Untold,
 ) -> Outcome {
-    let told = {
+    let acknowledgement = &untold.acknowledgement;
+    let (told, span) = {
         let _turn = inbox.turn_to_signal().await;
-        temporal.acknowledge(acknowledgement).await
+        let span = span(untold);
+        (temporal.acknowledge(acknowledgement).instrument(span.clone()).await, span)
     };
     let outcome = match told {
         // Without a workflow (published by hand, or ended) there is nobody to
         // tell; noted, or it would be sent for ever.
-        Ok(Signalled::Delivered | Signalled::NoWorkflow) => note(inbox, acknowledgement).await,
-        Err(TemporalError::Unavailable { .. }) => Outcome::Away,
+        Ok(Signalled::Delivered | Signalled::NoWorkflow) => {
+            // What is said about the note belongs to the trace, too.
+            note(inbox, acknowledgement, &span).await
+        }
+        Err(TemporalError::Unavailable { .. }) => {
+            trace::failed(&span, "unavailable");
+            Outcome::Away
+        }
         Err(error @ TemporalError::Refused { .. }) => {
-            refused(acknowledgement, &error);
+            trace::failed(&span, "refused");
+            span.in_scope(|| refused(acknowledgement, &error));
             Outcome::Refused
         }
     };
@@ -136,12 +146,27 @@ pub(crate) async fn acknowledge(
     outcome
 }
 
-async fn note(inbox: &GroupedInbox, acknowledgement: &Acknowledgement) -> Outcome {
+/// In the trace of the message, also when the sweep sends it.
+fn span(untold: &Untold) -> Span {
+    let event = untold.acknowledgement.event_id;
+    let span = tracing::info_span!(
+        parent: None,
+        "todo.signal",
+        otel.name = format!("signal {SIGNAL_ACKNOWLEDGED}"),
+        otel.kind = "client",
+        event_id = %event,
+        temporalWorkflowID = workflow_id(event),
+    );
+    trace::continues(&span, untold.traceparent.as_ref());
+    span
+}
+
+async fn note(inbox: &GroupedInbox, acknowledgement: &Acknowledgement, span: &Span) -> Outcome {
     match inbox.note(acknowledgement.event_id).await {
         Ok(()) => Outcome::Noted,
         Err(error) if error.is_retryable() => Outcome::Away,
         Err(error) => {
-            refused(acknowledgement, &error);
+            span.in_scope(|| refused(acknowledgement, &error));
             Outcome::Refused
         }
     }

@@ -7,14 +7,15 @@
 //! once.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use onboard_broker::{Incoming, Verdict};
+use onboard_contract::names::QUEUE;
 use onboard_contract::{Acknowledgement, EventError, UserRegistered};
 use onboard_runtime::availability::chain;
-use onboard_runtime::{Availability, Backoff, Shutdown};
-use onboard_store::{Applied, StoreError};
-use tracing::Instrument;
+use onboard_runtime::{Availability, Backoff, Shutdown, clock, trace};
+use onboard_store::{Applied, StoreError, Untold, occurred_at_ms};
+use tracing::{Instrument, Span};
 
 use crate::acknowledger::Acknowledger;
 use crate::groups::GroupedInbox;
@@ -41,19 +42,18 @@ impl Handler {
     /// Handles one message and says, in one line and one count, what became
     /// of it.
     pub(crate) async fn handle(self, message: Incoming) -> Verdict {
-        let trace_id = message.traceparent.as_ref().map(|trace| trace.trace_id().to_owned());
-        let span = tracing::info_span!(
-            "todo.process",
-            trace_id,
-            event_id = tracing::field::Empty,
-            redelivered = message.redelivered,
-        );
+        let span = span(&message);
+        let began = Instant::now();
         async {
             let verdict = match UserRegistered::parse(&message.body) {
-                Ok(event) => self.process(&event).await,
+                Ok(mut event) => {
+                    event.traceparent = trace::current().or(message.traceparent);
+                    self.process(&event).await
+                }
                 Err(error) => undecodable(&error),
             };
             metrics::counter!("todo_messages_total", "verdict" => word(&verdict)).increment(1);
+            metrics::histogram!("todo_message_seconds").record(began.elapsed());
             verdict
         }
         .instrument(span)
@@ -61,13 +61,16 @@ impl Handler {
     }
 
     async fn process(&self, event: &UserRegistered) -> Verdict {
-        tracing::Span::current().record("event_id", tracing::field::display(event.event_id));
+        Span::current().record("messaging.message.id", tracing::field::display(event.event_id));
         match self.apply(event).await {
             Some(Ok(applied)) => {
-                report(applied);
+                report(event, applied);
                 // A duplicate is acknowledged again: that heals a lost signal.
-                self.acknowledger
-                    .hand(Acknowledgement { event_id: event.event_id, todo_id: applied.todo_id() });
+                let todo_id = applied.todo_id();
+                self.acknowledger.hand(Untold {
+                    acknowledgement: Acknowledgement { event_id: event.event_id, todo_id },
+                    traceparent: event.traceparent.clone(),
+                });
                 Verdict::Ack
             }
             Some(Err(error)) => rejected(&error),
@@ -102,10 +105,34 @@ impl Handler {
     }
 }
 
-fn report(applied: Applied) {
+/// The consumer's span: in the producer's trace, below it and linked to it. A
+/// message that comes again has another one there.
+fn span(message: &Incoming) -> Span {
+    let span = tracing::info_span!(
+        "todo.process",
+        otel.name = format!("process {QUEUE}"),
+        otel.kind = "consumer",
+        messaging.system = "rabbitmq",
+        messaging.operation.name = "process",
+        messaging.operation.type = "process",
+        messaging.destination.name = QUEUE,
+        messaging.message.id = tracing::field::Empty,
+        redelivered = message.redelivered,
+    );
+    trace::continues(&span, message.traceparent.as_ref());
+    if let Some(producer) = &message.traceparent {
+        trace::links(&span, producer);
+    }
+    span
+}
+
+fn report(event: &UserRegistered, applied: Applied) {
     match applied {
         Applied::Created(todo_id) => {
             metrics::counter!("todo_welcome_tasks_created_total").increment(1);
+            if let Some(since) = since_registered(event) {
+                metrics::histogram!("registration_to_task_seconds").record(since);
+            }
             tracing::info!(%todo_id, "welcome task created");
         }
         Applied::Duplicate(todo_id) => {
@@ -115,14 +142,23 @@ fn report(applied: Applied) {
     }
 }
 
+/// Only an event published by hand does not say when it happened.
+fn since_registered(event: &UserRegistered) -> Option<Duration> {
+    let occurred_at_ms = occurred_at_ms(event)?;
+    let since_ms = clock::now_ms().saturating_sub(occurred_at_ms);
+    Some(Duration::from_millis(u64::try_from(since_ms).unwrap_or_default()))
+}
+
 fn undecodable(error: &EventError) -> Verdict {
     let reason = error.reason();
+    trace::failed(&Span::current(), reason);
     tracing::warn!(reason, "not an event; dead-lettered");
     // The error's own words; those of its cause may repeat the body.
     Verdict::DeadLetter { reason, detail: error.to_string() }
 }
 
 fn rejected(error: &StoreError) -> Verdict {
+    trace::failed(&Span::current(), STORE_REJECTED);
     tracing::error!(error = chain(error), "the store refuses the event; dead-lettered");
     Verdict::DeadLetter { reason: STORE_REJECTED, detail: error.to_string() }
 }

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onboard_contract::{EventId, UserRegistered};
-use onboard_runtime::Group;
+use onboard_runtime::{Group, trace};
 use onboard_store::{Applied, Inbox, StoreError};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tracing::{Instrument, Span};
 
 /// Transactions of groups under way at the same time: while one waits for its
 /// commit another writes. More of them would only meet each other's documents.
@@ -65,7 +66,7 @@ impl GroupedInbox {
         event: &UserRegistered,
     ) -> Result<Option<Applied>, StoreError> {
         let work = |events: Vec<UserRegistered>| async move {
-            let applied = self.0.inbox.apply_together(&events).await;
+            let applied = self.0.inbox.apply_together(&events).instrument(span(&events)).await;
             metrics::counter!("todo_inbox_groups_total", "outcome" => outcome(&applied))
                 .increment(1);
             each(applied, events.len())
@@ -78,7 +79,7 @@ impl GroupedInbox {
         // Nothing closes the semaphore.
         let _permit = self.0.alone.acquire().await.ok();
         metrics::counter!("todo_inbox_alone_total").increment(1);
-        self.0.inbox.apply(event).await
+        self.0.inbox.apply(event).instrument(span(std::slice::from_ref(event))).await
     }
 
     /// Waits for its turn to signal Temporal.
@@ -108,6 +109,27 @@ impl GroupedInbox {
     pub(crate) fn inbox(&self) -> &Inbox {
         &self.0.inbox
     }
+}
+
+/// The span of a transaction: below its one message, or in a trace of its own
+/// with a link to each of its messages.
+fn span(events: &[UserRegistered]) -> Span {
+    let span = tracing::info_span!(
+        parent: None,
+        "inbox.commit",
+        otel.kind = "client",
+        db.system.name = "mongodb",
+        db.operation.name = "transaction",
+        messaging.batch.message_count = events.len(),
+    );
+    if let [one] = events {
+        trace::continues(&span, one.traceparent.as_ref());
+    } else {
+        for traceparent in events.iter().filter_map(|event| event.traceparent.as_ref()) {
+            trace::links(&span, traceparent);
+        }
+    }
+    span
 }
 
 /// How long until the next moment to write notes.

@@ -12,6 +12,7 @@ mod api;
 mod backlog;
 mod config;
 mod consumer;
+mod depths;
 mod groups;
 mod retention;
 mod sweep;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use onboard_broker::{Consumer, Publisher};
 use onboard_http::Server;
+use onboard_http::metrics::{self, Process};
 use onboard_runtime::{Readiness, Shutdown, Tasks};
 use onboard_store::{Inbox, Mongo, Todos};
 use onboard_temporal::Temporal;
@@ -37,6 +39,9 @@ use crate::groups::GroupedInbox;
 
 /// How long messages in flight have to end at the shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
+/// How long a stop may take, `SHUTDOWN_DELAY` apart: messages and requests in
+/// flight end side by side, then the connection of the dead letters.
+pub const STOP_MAX: Duration = DRAIN_DEADLINE.saturating_add(onboard_broker::CLOSE_MAX);
 
 /// The todo service could not run.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +62,7 @@ pub enum RunError {
 /// # Errors
 /// See [`RunError`].
 pub async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError> {
+    metrics::begin(Process::Todo);
     let tasks = Tasks::new(shutdown.clone());
     let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
     let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
@@ -87,6 +93,7 @@ pub async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError>
     let handler = Handler::new(inbox, acknowledger, shutdown.clone());
     let consume = consumer.run(move |message| handler.clone().handle(message), shutdown.clone());
     tasks.spawn("consumer", consume);
+    tasks.spawn("queue depths", depths::run(config.broker, shutdown.clone()));
 
     let serve = async {
         let served = http.serve(shutdown.clone()).await;

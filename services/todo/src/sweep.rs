@@ -11,10 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
-use onboard_contract::Acknowledgement;
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Shutdown};
-use onboard_store::StoreError;
+use onboard_store::{StoreError, Untold};
 use onboard_temporal::Temporal;
 
 use crate::acknowledger::{Outcome, acknowledge};
@@ -110,14 +109,14 @@ struct Sent {
 }
 
 /// Sends one page, stopping when a server is away.
-async fn send(temporal: &Temporal, inbox: &GroupedInbox, page: Vec<Acknowledgement>) -> Sent {
+async fn send(temporal: &Temporal, inbox: &GroupedInbox, page: Vec<Untold>) -> Sent {
     let (away, noted) = (AtomicBool::new(false), AtomicUsize::new(0));
     futures::stream::iter(page)
-        .for_each_concurrent(CONCURRENCY, async |acknowledgement| {
+        .for_each_concurrent(CONCURRENCY, async |untold| {
             if away.load(Ordering::Relaxed) {
                 return;
             }
-            match acknowledge(temporal, inbox, &acknowledgement).await {
+            match acknowledge(temporal, inbox, &untold).await {
                 Outcome::Noted => drop(noted.fetch_add(1, Ordering::Relaxed)),
                 Outcome::Refused => (),
                 Outcome::Away => away.store(true, Ordering::Relaxed),

@@ -7,6 +7,8 @@ use onboard_runtime::{EnvironmentArgs, Problems};
 use onboard_store::{MongoArgs, MongoConfig};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 
+use crate::deployment::{Deployment, DeploymentArgs};
+
 /// Settings of the worker as text.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct WorkerArgs {
@@ -25,6 +27,9 @@ pub struct WorkerArgs {
     #[command(flatten)]
     /// Temporal.
     pub temporal: TemporalArgs,
+    #[command(flatten)]
+    /// Its build, for worker versioning.
+    pub deployment: DeploymentArgs,
 }
 
 /// Checked settings of the worker.
@@ -34,6 +39,8 @@ pub struct WorkerConfig {
     pub(crate) mongo: MongoConfig,
     pub(crate) broker: BrokerConfig,
     pub(crate) temporal: TemporalConfig,
+    /// `None`: not versioned.
+    pub(crate) deployment: Option<Deployment>,
 }
 
 impl WorkerArgs {
@@ -47,6 +54,7 @@ impl WorkerArgs {
         let mongo = self.mongo.check(problems);
         let broker = self.broker.check(problems);
         let temporal = self.temporal.check(problems);
+        let deployment = self.deployment.check(problems);
         if self.environment.check(problems).is_production() {
             if let Some(mongo) = &mongo {
                 mongo.refuse_in_production(problems);
@@ -60,6 +68,7 @@ impl WorkerArgs {
             mongo,
             broker,
             temporal,
+            deployment,
         })
     }
 }

@@ -4,6 +4,7 @@
 //! worker; an activity that was cut off is tried again.
 
 mod config;
+mod deployment;
 mod polling;
 mod tuning;
 
@@ -12,17 +13,23 @@ use std::time::Duration;
 use onboard_activities::RegistrationActivities;
 use onboard_broker::Publisher;
 use onboard_http::Server;
+use onboard_http::metrics::{self, Process};
 use onboard_runtime::{Readiness, Shutdown, Tasks};
 use onboard_store::Mongo;
 use onboard_temporal::Temporal;
 
 pub use config::{WorkerArgs, WorkerConfig};
+pub use deployment::DeploymentArgs;
 pub use tuning::tuned;
 
 use crate::polling::{DRAIN_DEADLINE, Poller};
 
 /// How long the connections' own tasks may take once nothing uses them.
 const TASKS_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long a stop may take: activities, then the publisher, then the rest.
+pub const STOP_MAX: Duration =
+    DRAIN_DEADLINE.saturating_add(onboard_broker::CLOSE_MAX).saturating_add(TASKS_DEADLINE);
 
 /// The worker could not run.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +50,7 @@ pub enum RunError {
 /// # Errors
 /// See [`RunError`].
 pub async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunError> {
+    metrics::begin(Process::Worker);
     let tasks = Tasks::new(shutdown.clone());
     let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
     // The activities publish while the worker drains, so the publisher stops
@@ -56,7 +64,12 @@ pub async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunErro
         .await
         .map_err(RunError::Http)?;
     let activities = RegistrationActivities::new(&mongo, publisher.clone());
-    let poller = Poller::new(temporal, config.temporal.task_queue.clone(), activities);
+    let poller = Poller {
+        temporal,
+        task_queue: config.temporal.task_queue.clone(),
+        deployment: config.deployment,
+        activities,
+    };
     let polling = poller.spawn(&shutdown).map_err(RunError::Thread)?;
     let serve = async {
         let served = http.serve(shutdown.clone()).await;

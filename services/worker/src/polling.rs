@@ -12,6 +12,7 @@ use temporalio_sdk::runtime::RuntimeOptions;
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use tokio::sync::oneshot;
 
+use crate::deployment::Deployment;
 use crate::tuning::tuned;
 
 /// How long activities may take to end once the process is asked to stop.
@@ -23,9 +24,11 @@ type Fault = Box<dyn std::error::Error + Send + Sync>;
 
 /// Polls Temporal for workflow and activity tasks.
 pub(crate) struct Poller {
-    temporal: Temporal,
-    task_queue: String,
-    activities: RegistrationActivities,
+    pub(crate) temporal: Temporal,
+    pub(crate) task_queue: String,
+    /// `None`: not versioned.
+    pub(crate) deployment: Option<Deployment>,
+    pub(crate) activities: RegistrationActivities,
 }
 
 /// The thread that polls.
@@ -42,14 +45,6 @@ impl Polling {
 }
 
 impl Poller {
-    pub(crate) fn new(
-        temporal: Temporal,
-        task_queue: String,
-        activities: RegistrationActivities,
-    ) -> Self {
-        Self { temporal, task_queue, activities }
-    }
-
     /// Polls until the shutdown begins and what was taken is done. Should the
     /// thread die, the process stops: a supervisor restarts it whole.
     pub(crate) fn spawn(self, shutdown: &Shutdown) -> std::io::Result<Polling> {
@@ -81,10 +76,11 @@ impl Poller {
 
     async fn run_once(&self, shutdown: &Shutdown) -> Result<(), Fault> {
         let Some(client) = self.temporal.connected(shutdown).await else { return Ok(()) };
-        let runtime = Runtime::from_current_tokio(RuntimeOptions::default())?;
+        let runtime = Runtime::from_current_tokio(runtime_options()?)?;
         let mut worker = Worker::new(&runtime, client, self.options()?)?;
         let stop = worker.shutdown_handle();
-        tracing::info!(task_queue = self.task_queue, "polling for workflows and activities");
+        let build = self.deployment.as_ref().map(Deployment::build);
+        tracing::info!(task_queue = self.task_queue, build, "polling for workflows and activities");
         let mut run = std::pin::pin!(worker.run());
         tokio::select! {
             ended = &mut run => {
@@ -101,13 +97,22 @@ impl Poller {
     }
 
     fn options(&self) -> Result<WorkerOptions, Fault> {
-        let options = WorkerOptions::new(self.task_queue.as_str())
+        let mut options = WorkerOptions::new(self.task_queue.as_str())
             .register_workflow::<UserRegistration>()?
             .register_activities(self.activities.clone())
             .graceful_shutdown_period(GRACE)
             .build();
+        if let Some(deployment) = &self.deployment {
+            options.deployment_options = deployment.options();
+        }
         Ok(tuned(options))
     }
+}
+
+/// Temporal's own metrics go where ours are.
+fn runtime_options() -> Result<RuntimeOptions, Fault> {
+    let options = RuntimeOptions::builder().telemetry_options(onboard_temporal::telemetry());
+    Ok(options.build()?)
 }
 
 struct StopOnDrop(Shutdown);

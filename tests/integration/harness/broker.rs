@@ -32,6 +32,18 @@ impl App {
         self.publish(message).await
     }
 
+    /// Puts a body straight into the queue, past the exchange and its binding.
+    pub(crate) async fn publish_to_queue(&self, body: &str) {
+        let message = json!({
+            "properties": {},
+            "routing_key": "user_registered_queue",
+            "payload": body,
+            "payload_encoding": "string",
+        });
+        let path = format!("exchanges/{}/amq.default/publish", self.id);
+        self.management(Method::POST, &path, Some(message)).await;
+    }
+
     /// Publishes what the management API takes.
     pub(crate) async fn publish(&self, message: Value) -> bool {
         let path = format!("exchanges/{}/user.events/publish", self.id);

@@ -44,6 +44,16 @@ impl Entry {
         line.unwrap_or_default().split('`').skip(1).step_by(2).map(str::to_owned).collect()
     }
 
+    /// Whether it is an act of the operator's own, to which no alert leads.
+    pub(crate) fn is_operation(&self) -> bool {
+        self.body.lines().any(|line| line.starts_with("Operation."))
+    }
+
+    /// Whether it has this part.
+    pub(crate) fn has(&self, part: &str) -> bool {
+        self.body.contains(&format!("\n**{part}.**"))
+    }
+
     /// The fenced shell blocks of a part, in order; it ends where the next begins.
     pub(crate) fn commands(&self, part: &str) -> Vec<String> {
         let (_, rest) = self
@@ -59,24 +69,31 @@ impl Entry {
 /// A running `onboard up` and a person at a shell in its directory.
 pub(crate) struct Operated {
     dir: tempfile::TempDir,
-    up: Child,
+    up: Option<Child>,
 }
 
 impl Operated {
     /// `onboard up --ports free` with these settings; ready.
     pub(crate) async fn up(settings: &[(&str, &str)]) -> Self {
+        let mut operated = Self::alone();
+        let log = std::fs::File::create(operated.dir().join("up.log")).unwrap();
+        let mut up = Command::new(ONBOARD);
+        up.args(["up", "--ports", "free"]).current_dir(operated.dir()).env_remove("ONBOARD_HOME");
+        up.envs(settings.iter().copied()).kill_on_drop(true);
+        up.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        operated.up = Some(up.spawn().unwrap());
+        operated.all_ready().await;
+        operated
+    }
+
+    /// A person at a shell where nothing runs yet. What they start is stopped
+    /// at the end.
+    pub(crate) fn alone() -> Self {
         let dir = tempfile::Builder::new().prefix("onboard-runbook-").tempdir().unwrap();
         let bin = dir.path().join("path");
         std::fs::create_dir(&bin).unwrap();
         std::os::unix::fs::symlink(ONBOARD, bin.join("onboard")).unwrap();
-        let log = std::fs::File::create(dir.path().join("up.log")).unwrap();
-        let mut up = Command::new(ONBOARD);
-        up.args(["up", "--ports", "free"]).current_dir(dir.path()).env_remove("ONBOARD_HOME");
-        up.envs(settings.iter().copied()).kill_on_drop(true);
-        up.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        let operated = Self { up: up.spawn().unwrap(), dir };
-        operated.all_ready().await;
-        operated
+        Self { dir, up: None }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -162,6 +179,18 @@ impl Operated {
     pub(crate) async fn down(mut self) {
         let told = self.sh("onboard down", &[]).await;
         assert!(told.status.success(), "{}", text(&told));
-        assert!(self.up.wait().await.unwrap().success(), "`onboard up` ends gracefully");
+        let ended = self.up.take().unwrap().wait().await.unwrap();
+        assert!(ended.success(), "`onboard up` ends gracefully");
+    }
+}
+
+impl Drop for Operated {
+    fn drop(&mut self) {
+        let home = self.dir().join(".onboard");
+        if self.up.is_none() && home.is_dir() {
+            let mut down = std::process::Command::new(ONBOARD);
+            // Nothing runs there any more, most of the time.
+            down.arg("down").env("ONBOARD_HOME", home).output().ok();
+        }
     }
 }

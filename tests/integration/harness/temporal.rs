@@ -6,8 +6,8 @@ use serde_json::Value;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, UntypedQuery, UntypedSignal,
     UntypedWorkflow, UntypedWorkflowHandle, WorkflowCountOptions, WorkflowDescribeOptions,
-    WorkflowExecutionStatus, WorkflowFetchHistoryOptions, WorkflowQueryOptions,
-    WorkflowSignalOptions,
+    WorkflowExecutionInfo, WorkflowExecutionStatus, WorkflowFetchHistoryOptions,
+    WorkflowQueryOptions, WorkflowSignalOptions,
 };
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
 use temporalio_common::protos::temporal::api::failure::v1::failure::FailureInfo;
@@ -93,6 +93,48 @@ impl App {
         let history =
             self.handle(event).await.fetch_history(WorkflowFetchHistoryOptions::default());
         history.into_events().await.unwrap()
+    }
+
+    /// The history of a run as it is recorded for replay; `None`: of the last run.
+    pub(crate) async fn history_json(&self, event: EventId, run: Option<&str>) -> Vec<u8> {
+        let info = WorkflowExecutionInfo::builder()
+            .namespace("default")
+            .workflow_id(format!("registration-{event}"))
+            .maybe_run_id(run)
+            .build();
+        let handle = info.bind_untyped(self.temporal().await);
+        let history = handle.fetch_history(WorkflowFetchHistoryOptions::default());
+        history.to_json().await.unwrap()
+    }
+
+    /// The id of a registration's last run.
+    pub(crate) async fn run_id(&self, event: EventId) -> String {
+        let handle = self.handle(event).await;
+        handle.describe(WorkflowDescribeOptions::default()).await.unwrap().run_id().to_owned()
+    }
+
+    /// What the web UI shows under Current Details.
+    pub(crate) async fn current_details(&self, event: EventId) -> String {
+        let nothing = RawValue::new(Vec::new());
+        let query = UntypedQuery::new("__temporal_workflow_metadata");
+        let options = WorkflowQueryOptions::default();
+        let answer = self.handle(event).await.query(query, nothing, options).await.unwrap();
+        let metadata: Value = serde_json::from_slice(&answer.payloads[0].data).unwrap();
+        metadata["currentDetails"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The builds whose workers took decisions for a registration, in order.
+    pub(crate) async fn builds(&self, event: EventId) -> Vec<String> {
+        let history = self.history(event).await;
+        let decided = history.into_iter().filter_map(|event| match event.attributes? {
+            Attributes::WorkflowTaskCompletedEventAttributes(done) => Some(done),
+            _ => None,
+        });
+        let mut builds: Vec<String> = decided
+            .map(|done| done.deployment_version.map_or_else(String::new, |v| v.build_id))
+            .collect();
+        builds.dedup();
+        builds
     }
 
     /// The type of the failure a workflow ended with.

@@ -18,18 +18,17 @@ use temporalio_workflow::{
     WorkflowTermination,
 };
 
+use super::details::{ended, waiting_for};
 use super::{UserRegistration, show};
 use crate::activities::RegistrationActivities;
 
 pub(super) async fn publish(ctx: &mut WorkflowContext<UserRegistration>) -> WorkflowResult<()> {
-    ctx.set_current_details(
-        "Publishing USER_REGISTERED to RabbitMQ; waits here until the broker confirms.",
-    );
+    waiting_for(ctx, "RabbitMQ to confirm the event USER_REGISTERED");
     let event = event(ctx);
     let options = retried("publish USER_REGISTERED and await the broker's confirm");
     ctx.execute_activity(RegistrationActivities::publish_user_registered, event, options)
         .await
-        .map_err(with_type)?;
+        .map_err(|error| failed(ctx, error))?;
     ctx.state_mut(|s| s.publishes += 1);
     Ok(())
 }
@@ -39,9 +38,9 @@ pub(super) async fn publish(ctx: &mut WorkflowContext<UserRegistration>) -> Work
 pub(super) async fn publish_again(
     ctx: &mut WorkflowContext<UserRegistration>,
 ) -> WorkflowResult<()> {
-    ctx.set_current_details(
-        "Publishing USER_REGISTERED again; waits here until the broker confirms or the todo \
-         service acknowledges.",
+    waiting_for(
+        ctx,
+        "RabbitMQ to confirm the event, published again, or the todo service to acknowledge it",
     );
     let event = event(ctx);
     let token = ctx.cancellation_token().child_token();
@@ -60,7 +59,7 @@ pub(super) async fn publish_again(
     match confirmed {
         None => token.cancel(),
         Some(published) => {
-            published.map_err(with_type)?;
+            published.map_err(|error| failed(ctx, error))?;
             ctx.state_mut(|s| s.publishes += 1);
         }
     }
@@ -68,23 +67,26 @@ pub(super) async fn publish_again(
 }
 
 pub(super) async fn mark_sent(ctx: &mut WorkflowContext<UserRegistration>) -> WorkflowResult<()> {
-    ctx.set_current_details("The broker has confirmed; marking the outbox row SENT.");
+    waiting_for(ctx, "MongoDB to mark the outbox row SENT");
     quick(ctx, || RegistrationActivities::mark_outbox_sent, "mark the outbox row SENT").await
 }
 
 pub(super) async fn look_into_inbox(
     ctx: &mut WorkflowContext<UserRegistration>,
 ) -> WorkflowResult<Option<Acknowledgement>> {
-    ctx.set_current_details("The acknowledgement is overdue; looking into the todo inbox.");
+    waiting_for(
+        ctx,
+        "MongoDB to say whether the todo inbox has the event, whose acknowledgement is overdue",
+    );
     let event = event(ctx);
     let options = retried("look into the todo inbox for the overdue acknowledgement");
     ctx.execute_activity(RegistrationActivities::check_todo_acknowledgement, event, options)
         .await
-        .map_err(with_type)
+        .map_err(|error| failed(ctx, error))
 }
 
 pub(super) async fn record(ctx: &mut WorkflowContext<UserRegistration>) -> WorkflowResult<()> {
-    ctx.set_current_details("The welcome todo exists; recording that on the outbox row.");
+    waiting_for(ctx, "MongoDB to record on the outbox row that the welcome task exists");
     let activity = || RegistrationActivities::record_acknowledgement;
     quick(ctx, activity, "record the acknowledgement on the outbox row").await
 }
@@ -102,19 +104,19 @@ where
     let event = event(ctx);
     match ctx.execute_local_activity(activity(), event.clone(), local(summary)).await {
         Ok(()) => Ok(()),
-        Err(error) if is_permanent(&error) => Err(with_type(error)),
+        Err(error) if is_permanent(&error) => Err(failed(ctx, error)),
         Err(_) => {
-            ctx.set_current_details(format!(
-                "MongoDB does not take it: {summary}. Tried without end; see the pending activity."
-            ));
+            waiting_for(ctx, format!("MongoDB, which did not take it at once: {summary}"));
             show(ctx);
-            ctx.execute_activity(activity(), event, retried(summary)).await.map_err(with_type)
+            ctx.execute_activity(activity(), event, retried(summary))
+                .await
+                .map_err(|error| failed(ctx, error))
         }
     }
 }
 
 fn event(ctx: &WorkflowContext<UserRegistration>) -> EventRef {
-    ctx.state(|s| EventRef { event_id: s.input.event_id })
+    ctx.state(|s| EventRef { event_id: s.input.event_id, traceparent: s.input.traceparent.clone() })
 }
 
 /// Retried without end: only a permanent failure, which says so itself, stops
@@ -170,13 +172,17 @@ fn typed(error: &ActivityExecutionError) -> Option<&Failure> {
 
 /// Ends the workflow with the activity's own failure type, so that an operator
 /// finds it in the list of failed workflows without opening the history.
-fn with_type(error: ActivityExecutionError) -> WorkflowTermination {
+fn failed(
+    ctx: &WorkflowContext<UserRegistration>,
+    error: ActivityExecutionError,
+) -> WorkflowTermination {
     let named = typed(&error).and_then(|failure| {
         let name = failure.maybe_application_failure()?.r#type.clone();
         (!name.is_empty()).then(|| (name, failure.message.clone()))
     });
     match named {
         Some((name, message)) => {
+            ended(ctx, "Failed", format!("{name}, {message}; it needs a person"));
             ApplicationFailure::builder(message).type_name(name).non_retryable(true).build().into()
         }
         None => error.into(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use temporalio_workflow::{TimerOptions, WorkflowContext, WorkflowResult};
 
 use super::UserRegistration;
+use super::details::waiting_for_acknowledgement;
 
 /// The longest wait between two looks for an overdue acknowledgement.
 const OVERDUE_CAP: Duration = Duration::from_mins(10);
@@ -21,7 +22,7 @@ pub(super) async fn wait(ctx: &mut WorkflowContext<UserRegistration>) -> Workflo
         return Ok(Woken::Acknowledged);
     }
     let patience = ctx.state(patience);
-    describe_wait(ctx, patience);
+    waiting_for_acknowledgement(ctx, patience);
     let token = ctx.cancellation_token().child_token();
     let overdue = TimerOptions::builder(patience)
         .summary("until the acknowledgement counts as overdue".to_owned())
@@ -48,18 +49,4 @@ fn patience(state: &UserRegistration) -> Duration {
     let base = Duration::from_millis(state.input.overdue_ms.max(1));
     let doubled = base.saturating_mul(2_u32.saturating_pow(state.overdue_checks.min(20)));
     doubled.min(OVERDUE_CAP.max(base))
-}
-
-fn describe_wait(ctx: &WorkflowContext<UserRegistration>, patience: Duration) {
-    let checks = ctx.state(|s| s.overdue_checks);
-    let wait_s = patience.as_secs();
-    ctx.set_current_details(match checks {
-        0 => format!(
-            "Waiting for the todo service to acknowledge the welcome task; overdue after {wait_s} s."
-        ),
-        n => format!(
-            "STALLED: no acknowledgement after {n} look(s) into the inbox; the event was \
-             published again. Is the todo service up? Next look in {wait_s} s."
-        ),
-    });
 }

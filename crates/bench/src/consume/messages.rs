@@ -22,6 +22,7 @@ pub(super) fn fresh(count: u64) -> Vec<UserRegistered> {
         occurred_at: Some("2026-01-01T00:00:00Z".to_owned()),
         user_id: clock::random_id().into(),
         email: Some("nobody@example.com".to_owned()),
+        traceparent: None,
     };
     (0..count).map(one).collect()
 }

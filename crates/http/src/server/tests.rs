@@ -21,12 +21,16 @@ struct Running {
 
 impl Running {
     async fn start(readiness: Readiness) -> Self {
+        Self::start_with(readiness, Edge::default()).await
+    }
+
+    async fn start_with(readiness: Readiness, edge: Edge) -> Self {
         let router = Router::new()
             .route("/slow", get(async || tokio::time::sleep(Duration::from_millis(300)).await))
             .route("/panic", get(panics))
             .route("/echo/{id}", post(async |JsonObject(body): JsonObject<64>| axum::Json(body)));
         let any = "127.0.0.1:0".parse().unwrap();
-        let server = Server::bind(any, router, readiness).await.unwrap();
+        let server = Server::bind(any, router, readiness).await.unwrap().with_edge(edge);
         let (address, shutdown) = (server.local_addr(), Shutdown::new());
         #[expect(clippy::disallowed_methods, reason = "the test awaits it")]
         let end = tokio::spawn(server.serve(shutdown.clone()));
@@ -111,6 +115,17 @@ async fn readiness_names_what_is_down_and_liveness_does_not_care() {
     let expected = json!({"status": "unavailable", "checks": checks});
     assert_eq!(ready.json::<Value>().await.unwrap(), expected);
     assert_eq!(server.send("GET", "/healthz").await.status(), StatusCode::OK);
+    for (query, status) in [
+        ("?exclude=mongo", 503),
+        ("?exclude=rabbit", 503),
+        ("?include=rabbitmq", 503),
+        ("?exclude=mongo&exclude=rabbitmq", 200),
+    ] {
+        let answer = server.send("GET", &format!("/readyz{query}")).await;
+        assert_eq!(answer.status(), status, "{query}");
+        let shown = answer.json::<Value>().await.unwrap();
+        assert_eq!(shown["checks"]["rabbitmq"], "connection refused", "{query}");
+    }
     server.stop().await;
 
     let server = Running::start(Readiness::default()).await;
@@ -161,6 +176,27 @@ async fn a_request_in_flight_is_answered_before_the_end() {
     let mut answer = String::new();
     socket.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(TcpStream::connect(address).await.is_err(), "nothing listens any more");
+}
+
+#[tokio::test]
+async fn while_it_leaves_it_answers_is_not_ready_and_keeps_no_connection() {
+    let mut leaving = Edge::default();
+    leaving.shutdown_delay = Duration::from_secs(2);
+    let server = Running::start_with(Readiness::default(), leaving).await;
+    let before = server.send("GET", "/readyz").await;
+    assert_eq!(before.status(), StatusCode::OK);
+    assert!(!before.headers().contains_key(header::CONNECTION));
+    server.shutdown.begin();
+    for (path, status, body) in [("/readyz", 503, "stopping"), ("/healthz", 200, "ok")] {
+        let answer = server.send("GET", path).await;
+        assert_eq!(answer.status(), status, "{path}");
+        assert_eq!(answer.headers()[header::CONNECTION], "close", "{path}");
+        assert_eq!(answer.json::<Value>().await.unwrap()["status"], body, "{path}");
+    }
+    let (address, begun) = (server.address, Instant::now());
+    assert_eq!(server.stop().await, Drain::Graceful);
+    assert!(begun.elapsed() < DRAIN_MAX / 2, "the delay ends");
     assert!(TcpStream::connect(address).await.is_err(), "nothing listens any more");
 }
 

@@ -72,6 +72,23 @@ pub(super) async fn library(
     Ok(root.join(LIBRARIES))
 }
 
+/// A package that needs no other, unpacked into the cache; the root it is in.
+pub(super) async fn alone(
+    package: &str,
+    bytes_about: u64,
+    cache: &Path,
+    events: &Events,
+) -> anyhow::Result<PathBuf> {
+    let root = cache.join(format!("{package}-debian"));
+    if !root.is_dir() {
+        need_lists(package, events).await?;
+        let packages = [package.to_owned()];
+        let work = download(&packages, (package, bytes_about), cache, events).await?;
+        put_in_place(&extract(work.path()).await?, &root)?;
+    }
+    Ok(root)
+}
+
 async fn unpack(cache: &Path, root: &Path, events: &Events) -> anyhow::Result<()> {
     let packages = missing_packages(events).await?;
     let work = download(&packages, ("rabbitmq", DOWNLOAD_BYTES_ABOUT), cache, events).await?;

@@ -227,6 +227,7 @@ mod tests {
             occurred_at: None,
             user_id: Uuid::from_u128(user).into(),
             email: None,
+            traceparent: None,
         }
     }
 

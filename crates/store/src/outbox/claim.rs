@@ -36,6 +36,9 @@ pub struct Due {
     pub attempts: u32,
     /// How often Temporal has refused it while others passed.
     pub refusals: u32,
+    /// When it was registered, in ms since the Unix epoch; absent in a row
+    /// that does not say it.
+    pub created_at_ms: Option<i64>,
     seen: DateTime,
 }
 
@@ -93,6 +96,7 @@ impl Due {
     /// # Errors
     /// A field is missing or of another type.
     pub(crate) fn parse(row: Document) -> Result<Self, bson::error::Error> {
+        let created_at_ms = row.get_datetime("createdAt").ok().map(|at| at.timestamp_millis());
         let row: DueDocument = bson::deserialize_from_document(row)?;
         Ok(Self {
             event_id: uuid(row.id).into(),
@@ -100,6 +104,7 @@ impl Due {
             traceparent: row.traceparent.as_deref().and_then(|t| TraceParent::parse(t).ok()),
             attempts: row.attempts,
             refusals: row.refusals,
+            created_at_ms,
             seen: row.next_attempt_at,
         })
     }
@@ -260,5 +265,8 @@ struct DueDocument {
 
 /// The fields of a row the relay needs; no personal data among them.
 pub(crate) fn needed() -> Document {
-    doc! { "aggregateId": 1, "traceparent": 1, "attempts": 1, "refusals": 1, "nextAttemptAt": 1 }
+    doc! {
+        "aggregateId": 1, "traceparent": 1, "attempts": 1, "refusals": 1, "nextAttemptAt": 1,
+        "createdAt": 1,
+    }
 }

@@ -7,6 +7,7 @@ mod accounts;
 
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use mongodb::options::IndexOptions;
 use mongodb::{Database, IndexModel};
@@ -18,45 +19,133 @@ use crate::error::code;
 use crate::outbox::claim::due_order;
 use crate::outbox::stages::order;
 
+const NAMESPACE_NOT_FOUND: i32 = 26;
 const NAMESPACE_EXISTS: i32 = 48;
 const STEP_DEADLINE: Duration = Duration::from_mins(1);
+
+/// A collection: where, its name, its schema.
+type Wanted<'a> = (&'a Database, &'static str, Document);
+/// An index: where, the collection, its keys, what is special about it.
+type WantedIndex<'a> = (&'a Database, &'static str, Document, IndexOptions);
 
 /// Creates or updates every collection of both databases.
 ///
 /// # Errors
 /// See [`SetupError`].
 pub async fn prepare_collections(mongo: &Mongo) -> Result<(), SetupError> {
+    for (database, name, schema) in collections(mongo) {
+        collection(database, name, schema).await?;
+    }
+    for (database, name, keys, options) in indexes(mongo) {
+        index(database, name, keys, options).await?;
+    }
+    Ok(())
+}
+
+/// What [`prepare_collections`] would make or change, in words.
+///
+/// # Errors
+/// See [`SetupError`].
+pub async fn lacking(mongo: &Mongo) -> Result<Vec<String>, SetupError> {
+    let mut lacking = Vec::new();
+    for (database, name, schema) in collections(mongo) {
+        match validator(database, name).await? {
+            None => lacking.push(format!("the collection {name} is missing")),
+            Some(found) if found == (doc! { "$jsonSchema": schema }) => (),
+            Some(_) => lacking.push(format!("the validator of {name} is another")),
+        }
+    }
+    for (database, name, keys, options) in indexes(mongo) {
+        if !has_index(database, name, &keys, &options).await? {
+            let fields: Vec<_> = keys.keys().map(String::as_str).collect();
+            let fields = fields.join(", ");
+            lacking.push(format!("the index of {name} over {fields} is missing or another"));
+        }
+    }
+    Ok(lacking)
+}
+
+async fn validator(database: &Database, name: &str) -> Result<Option<Document>, SetupError> {
+    let listing = database.run_command(doc! { "listCollections": 1, "filter": { "name": name } });
+    let listed = step("list the collections", listing).await?;
+    let first = listed.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
+    let found = first.ok().and_then(|batch| batch.first()).and_then(|found| found.as_document());
+    Ok(found.map(|found| {
+        let options = found.get_document("options");
+        options.and_then(|options| options.get_document("validator")).cloned().unwrap_or_default()
+    }))
+}
+
+async fn has_index(
+    database: &Database,
+    name: &str,
+    keys: &Document,
+    options: &IndexOptions,
+) -> Result<bool, SetupError> {
+    let rows = database.collection::<Document>(name);
+    let listing = async {
+        let cursor = rows.list_indexes().await?;
+        cursor.try_collect::<Vec<IndexModel>>().await
+    };
+    let there = match step("list the indexes", listing).await {
+        Ok(there) => there,
+        Err(SetupError::Step { source, .. }) if code(&source) == Some(NAMESPACE_NOT_FOUND) => {
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(there.iter().any(|found| found.keys == *keys && is_as(found.options.as_ref(), options)))
+}
+
+fn is_as(found: Option<&IndexOptions>, wanted: &IndexOptions) -> bool {
+    found.is_some_and(|found| {
+        found.unique.unwrap_or(false) == wanted.unique.unwrap_or(false)
+            && found.expire_after == wanted.expire_after
+            && found.partial_filter_expression == wanted.partial_filter_expression
+    })
+}
+
+fn collections(mongo: &Mongo) -> [Wanted<'_>; 10] {
     let (auth, todo) = (mongo.auth(), mongo.todo());
-    collection(auth, "users", users()).await?;
-    collection(auth, "outbox", outbox()).await?;
-    collection(auth, "redrives", redrives()).await?;
-    collection(auth, "idempotency_keys", accounts::idempotency_keys()).await?;
-    collection(auth, "sessions", accounts::sessions()).await?;
-    collection(auth, "refresh_tokens", accounts::refresh_tokens()).await?;
-    collection(auth, "signing_keys", accounts::signing_keys()).await?;
-    collection(auth, "role_changes", accounts::role_changes()).await?;
-    collection(todo, "processed_events", processed_events()).await?;
-    collection(todo, "todos", todos()).await?;
+    [
+        (auth, "users", users()),
+        (auth, "outbox", outbox()),
+        (auth, "redrives", redrives()),
+        (auth, "idempotency_keys", accounts::idempotency_keys()),
+        (auth, "sessions", accounts::sessions()),
+        (auth, "refresh_tokens", accounts::refresh_tokens()),
+        (auth, "signing_keys", accounts::signing_keys()),
+        (auth, "role_changes", accounts::role_changes()),
+        (todo, "processed_events", processed_events()),
+        (todo, "todos", todos()),
+    ]
+}
+
+fn indexes(mongo: &Mongo) -> [WantedIndex<'_>; 16] {
+    let (auth, todo) = (mongo.auth(), mongo.todo());
+    let plain = IndexOptions::default;
     let pending = doc! { "status": "PENDING" };
     let quarantined = doc! { "quarantinedAt": { "$exists": true } };
     let unnoted = doc! { "acknowledgedAt": null };
-    index(auth, "users", doc! { "emailCanonical": 1 }, unique()).await?;
-    index(auth, "outbox", due_order(), partial(pending)).await?;
-    index(auth, "outbox", order(), partial(doc! { "acknowledgedAt": null })).await?;
-    index(auth, "outbox", doc! { "quarantinedAt": 1 }, partial(quarantined)).await?;
-    index(auth, "outbox", doc! { "aggregateId": 1 }, IndexOptions::default()).await?;
-    index(auth, "redrives", doc! { "eventId": 1 }, IndexOptions::default()).await?;
-    index(auth, "idempotency_keys", doc! { "expiresAt": 1 }, expired()).await?;
-    index(auth, "sessions", doc! { "expiresAt": 1 }, expired()).await?;
-    index(auth, "refresh_tokens", doc! { "expiresAt": 1 }, expired()).await?;
-    index(auth, "signing_keys", doc! { "goneFrom": 1 }, expired()).await?;
-    index(auth, "signing_keys", doc! { "first": 1 }, one(doc! { "first": true })).await?;
-    index(auth, "role_changes", doc! { "userId": 1 }, IndexOptions::default()).await?;
-    index(todo, "processed_events", doc! { "eventId": 1 }, unique()).await?;
-    index(todo, "processed_events", doc! { "processedAt": 1 }, partial(unnoted)).await?;
-    index(todo, "processed_events", doc! { "todoId": 1 }, IndexOptions::default()).await?;
     let listed = doc! { "userId": 1, "createdAt": -1, "_id": -1 };
-    index(todo, "todos", listed, IndexOptions::default()).await
+    [
+        (auth, "users", doc! { "emailCanonical": 1 }, unique()),
+        (auth, "outbox", due_order(), partial(pending)),
+        (auth, "outbox", order(), partial(unnoted.clone())),
+        (auth, "outbox", doc! { "quarantinedAt": 1 }, partial(quarantined)),
+        (auth, "outbox", doc! { "aggregateId": 1 }, plain()),
+        (auth, "redrives", doc! { "eventId": 1 }, plain()),
+        (auth, "idempotency_keys", doc! { "expiresAt": 1 }, expired()),
+        (auth, "sessions", doc! { "expiresAt": 1 }, expired()),
+        (auth, "refresh_tokens", doc! { "expiresAt": 1 }, expired()),
+        (auth, "signing_keys", doc! { "goneFrom": 1 }, expired()),
+        (auth, "signing_keys", doc! { "first": 1 }, one(doc! { "first": true })),
+        (auth, "role_changes", doc! { "userId": 1 }, plain()),
+        (todo, "processed_events", doc! { "eventId": 1 }, unique()),
+        (todo, "processed_events", doc! { "processedAt": 1 }, partial(unnoted)),
+        (todo, "processed_events", doc! { "todoId": 1 }, plain()),
+        (todo, "todos", listed, plain()),
+    ]
 }
 
 async fn collection(
@@ -203,6 +292,7 @@ fn processed_events() -> Document {
             "processedAt": { "bsonType": "date" },
             "acknowledgedAt": { "bsonType": ["date", "null"] },
             "todoDeletedAt": { "bsonType": "date" },
+            "traceparent": { "bsonType": ["string", "null"] },
         },
     }
 }

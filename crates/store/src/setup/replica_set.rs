@@ -14,6 +14,7 @@ use crate::MongoConfig;
 use crate::error::code;
 
 const PRIMARY_DEADLINE: Duration = Duration::from_mins(1);
+const HELLO_DEADLINE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
 
 /// Server error codes of replication commands.
@@ -38,6 +39,19 @@ pub async fn prepare_replica_set(config: &MongoConfig) -> Result<(), SetupError>
         initiate(&admin, &name, &hosts).await?;
     }
     await_primary(&admin).await
+}
+
+/// What the first host says of itself, member of a set or not.
+///
+/// # Errors
+/// It does not answer, or refuses.
+pub async fn hello(config: &MongoConfig) -> Result<Document, SetupError> {
+    const WHAT: &str = "say what it is";
+    let step = |source| SetupError::Step { what: WHAT, source };
+    let parsed = ClientOptions::parse(config.uri.expose_secret()).await.map_err(step)?;
+    let admin = direct(parsed)?.database("admin");
+    let asked = tokio::time::timeout(HELLO_DEADLINE, admin.run_command(doc! { "hello": 1 })).await;
+    asked.map_err(|_| SetupError::TimedOut(WHAT))?.map_err(step)
 }
 
 /// A client of the first host alone: a set that is not initiated has no

@@ -7,6 +7,7 @@
 //! its place at once. The threads end with the pool.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -24,8 +25,47 @@ pub(super) struct Pool {
 
 struct Job {
     /// Held by whoever waits for the job, and by its thread once it runs.
-    place: Weak<OwnedSemaphorePermit>,
+    place: Weak<Place>,
     work: Box<dyn FnOnce() + Send>,
+}
+
+/// A place among those who run or wait; counted as the one or the other.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    runs: AtomicBool,
+}
+
+impl Place {
+    fn wait(permit: OwnedSemaphorePermit) -> Self {
+        waiting().increment(1.0);
+        Self { _permit: permit, runs: AtomicBool::new(false) }
+    }
+
+    fn run(&self) {
+        self.runs.store(true, Ordering::Relaxed);
+        waiting().decrement(1.0);
+        busy().increment(1.0);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let counted = if *self.runs.get_mut() { busy() } else { waiting() };
+        counted.decrement(1.0);
+    }
+}
+
+fn busy() -> metrics::Gauge {
+    metrics::gauge!("hash_busy")
+}
+
+fn waiting() -> metrics::Gauge {
+    metrics::gauge!("hash_queue_length")
+}
+
+/// Counts are small.
+fn level(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::INFINITY, f64::from)
 }
 
 impl Pool {
@@ -41,6 +81,10 @@ impl Pool {
             let thread = std::thread::Builder::new().name(format!("hash {number}"));
             thread.spawn(move || take_turns(&next))?;
         }
+        metrics::gauge!("hash_threads").set(level(threads));
+        metrics::gauge!("hash_queue_limit").set(level(queue));
+        busy().set(0.0);
+        waiting().set(0.0);
         Ok(Self { jobs, admitted: Arc::new(Semaphore::new(threads + queue)) })
     }
 
@@ -50,7 +94,11 @@ impl Pool {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HashError> {
         let place = Arc::clone(&self.admitted).try_acquire_owned();
-        let place = Arc::new(place.map_err(|_| HashError::Overloaded)?);
+        let Ok(permit) = place else {
+            metrics::counter!("hash_refused_total").increment(1);
+            return Err(HashError::Overloaded);
+        };
+        let place = Arc::new(Place::wait(permit));
         let (done, result) = oneshot::channel();
         let work = Box::new(move || {
             // Nobody may wait for it any more.
@@ -67,7 +115,8 @@ fn take_turns(next: &Mutex<Receiver<Job>>) {
         let job = next.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { place, work }) = job else { return };
         // Gone with who waited for it.
-        let Some(_place) = place.upgrade() else { continue };
+        let Some(place) = place.upgrade() else { continue };
+        place.run();
         // The answer of a job that panics is missed; the thread goes on.
         catch_unwind(AssertUnwindSafe(work)).ok();
     }

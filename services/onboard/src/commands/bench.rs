@@ -102,17 +102,8 @@ async fn bench(args: &BenchArgs, place: &Place) -> anyhow::Result<Option<Report>
         }
     };
     live.end();
-    drain(&bed, &mut signals).await?;
+    signals.drain(bed.stage().stack()).await?;
     ended
-}
-
-async fn drain(bed: &Bed, signals: &mut Signals) -> anyhow::Result<()> {
-    let stack = bed.stage().stack();
-    let mut drain = std::pin::pin!(stack.drain());
-    tokio::select! {
-        drained = &mut drain => drained,
-        _ = signals.next() => tokio::join!(stack.kill_all(), drain).1,
-    }
 }
 
 fn print_report(report: &Report, json: bool) -> anyhow::Result<()> {

@@ -162,18 +162,8 @@ async fn chaos(args: &ChaosArgs, settings: &Settings, place: &Place) -> anyhow::
         }
     };
     live.end();
-    drain(&stage, &mut signals).await?;
+    signals.drain(stage.stack()).await?;
     ended
-}
-
-/// Stops everything; whatever is frozen is woken for that.
-async fn drain(stage: &Stage, signals: &mut Signals) -> anyhow::Result<()> {
-    let stack = stage.stack();
-    let mut drain = std::pin::pin!(stack.drain());
-    tokio::select! {
-        drained = &mut drain => drained,
-        _ = signals.next() => tokio::join!(stack.kill_all(), drain).1,
-    }
 }
 
 fn print_plan(settings: &Settings, json: bool) -> anyhow::Result<()> {

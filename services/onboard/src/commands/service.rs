@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use onboard_auth::AuthArgs;
 use onboard_relay::RelayArgs;
-use onboard_runtime::telemetry::{self, LogFormat};
+use onboard_runtime::telemetry::{self, LogFormat, TraceArgs};
 use onboard_runtime::{ConfigError, Problems, Shutdown, Tasks, exit, lifecycle};
 use onboard_todo::TodoArgs;
 use onboard_worker::WorkerArgs;
@@ -32,33 +32,41 @@ impl LogArgs {
     }
 }
 
-/// A service's settings and how it logs.
+/// A service's settings and what it tells of itself.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct ServiceArgs<A: clap::Args> {
     #[command(flatten)]
     settings: A,
     #[command(flatten)]
     log: LogArgs,
+    #[command(flatten)]
+    traces: TraceArgs,
 }
 
 pub(crate) fn auth(args: ServiceArgs<AuthArgs>) -> anyhow::Result<ExitCode> {
-    run(&args.log, |problems| args.settings.check(problems), onboard_auth::run)
+    let ServiceArgs { settings, log, traces } = args;
+    run("auth", &log, &traces, |problems| settings.check(problems), onboard_auth::run)
 }
 
 pub(crate) fn relay(args: ServiceArgs<RelayArgs>) -> anyhow::Result<ExitCode> {
-    run(&args.log, |problems| args.settings.check(problems), onboard_relay::run)
+    let ServiceArgs { settings, log, traces } = args;
+    run("relay", &log, &traces, |problems| settings.check(problems), onboard_relay::run)
 }
 
 pub(crate) fn worker(args: ServiceArgs<WorkerArgs>) -> anyhow::Result<ExitCode> {
-    run(&args.log, |problems| args.settings.check(problems), onboard_worker::run)
+    let ServiceArgs { settings, log, traces } = args;
+    run("worker", &log, &traces, |problems| settings.check(problems), onboard_worker::run)
 }
 
 pub(crate) fn todo(args: ServiceArgs<TodoArgs>) -> anyhow::Result<ExitCode> {
-    run(&args.log, |problems| args.settings.check(problems), onboard_todo::run)
+    let ServiceArgs { settings, log, traces } = args;
+    run("todo", &log, &traces, |problems| settings.check(problems), onboard_todo::run)
 }
 
 fn run<C, E, F>(
+    name: &str,
     log: &LogArgs,
+    traces: &TraceArgs,
     check: impl FnOnce(&mut Problems) -> Option<C>,
     service: impl FnOnce(C, Shutdown) -> F,
 ) -> anyhow::Result<ExitCode>
@@ -66,13 +74,23 @@ where
     E: std::error::Error + Send + Sync + 'static,
     F: Future<Output = Result<(), E>>,
 {
-    let config = configure(log, check)?;
+    let checked = Checked::of(log, |problems| {
+        let traces = traces.check(name, problems);
+        check(problems).map(|config| (config, traces))
+    })?;
     let runtime = tokio::runtime::Runtime::new()?;
-    runtime.block_on(async {
+    let ran = runtime.block_on(async {
+        let (config, traces) = checked.config;
+        let filter = log.log_filter.as_deref();
+        let spans = telemetry::install_traced(checked.format, filter, &traces)?;
+        say(&checked.warnings);
         let shutdown = Shutdown::new();
         lifecycle::listen_for_signals(&Tasks::new(shutdown.clone()))?;
-        service(config, shutdown).await.map_err(anyhow::Error::from)
-    })?;
+        service(config, shutdown).await.map_err(anyhow::Error::from)?;
+        anyhow::Ok(spans)
+    });
+    // Sends the last spans while the runtime still carries them.
+    ran.map(drop)?;
     // What is still running by now has had its time.
     runtime.shutdown_background();
     Ok(ExitCode::from(exit::DONE))
@@ -83,14 +101,34 @@ pub(crate) fn configure<C>(
     log: &LogArgs,
     check: impl FnOnce(&mut Problems) -> Option<C>,
 ) -> Result<C, ConfigError> {
-    let mut problems = Problems::default();
-    let format = log.check(&mut problems);
-    let config = check(&mut problems);
-    let warnings = problems.take_warnings();
-    let config = problems.finish(config)?;
-    telemetry::install(format, log.log_filter.as_deref());
+    let checked = Checked::of(log, check)?;
+    telemetry::install(checked.format, log.log_filter.as_deref());
+    say(&checked.warnings);
+    Ok(checked.config)
+}
+
+/// Settings without a problem.
+struct Checked<C> {
+    config: C,
+    format: LogFormat,
+    warnings: Vec<String>,
+}
+
+impl<C> Checked<C> {
+    fn of(
+        log: &LogArgs,
+        check: impl FnOnce(&mut Problems) -> Option<C>,
+    ) -> Result<Self, ConfigError> {
+        let mut problems = Problems::default();
+        let format = log.check(&mut problems);
+        let config = check(&mut problems);
+        let warnings = problems.take_warnings();
+        Ok(Self { config: problems.finish(config)?, format, warnings })
+    }
+}
+
+fn say(warnings: &[String]) {
     for warning in warnings {
         tracing::warn!(warning, "a setting should be looked at");
     }
-    Ok(config)
 }

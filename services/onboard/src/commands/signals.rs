@@ -1,6 +1,7 @@
 //! The signals that ask a long-running command to stop.
 
 use anyhow::Context as _;
+use onboard_stack::Stack;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Ctrl-C, SIGTERM, and a terminal that went away.
@@ -18,6 +19,16 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             hangup: listen(SignalKind::hangup())?,
         })
+    }
+
+    /// Stops everything in order, or at once when another signal comes first;
+    /// false when it was not in order.
+    pub(crate) async fn drain(&mut self, stack: &Stack) -> anyhow::Result<bool> {
+        let mut drain = std::pin::pin!(stack.drain());
+        tokio::select! {
+            drained = &mut drain => drained.map(|()| true),
+            _ = self.next() => tokio::join!(stack.kill_all(), drain).1.map(|()| false),
+        }
     }
 
     /// The name of the next one.

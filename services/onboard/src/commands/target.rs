@@ -7,6 +7,7 @@ use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_runtime::telemetry::{self, LogFormat};
 use onboard_runtime::{ConfigError, Problems};
 use onboard_stack::Home;
+use onboard_stack::ports::Ports;
 use onboard_store::{MongoArgs, MongoConfig};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 
@@ -79,6 +80,11 @@ impl TargetArgs {
         let home = &self.home.home;
         let local = !self.names_a_server() && Home::running(home).is_some();
         local.then(|| Home::secret_of(home))
+    }
+
+    /// The ports of the local stack, where a tool acts on that stack.
+    pub(crate) fn local_stack(&self) -> Option<Ports> {
+        if self.names_a_server() { None } else { Home::running(&self.home.home) }
     }
 
     fn names_a_server(&self) -> bool {

@@ -140,17 +140,7 @@ impl Session<'_> {
 
     /// Stops everything; false when that was not graceful.
     async fn drain(&mut self) -> bool {
-        let (signals, stack) = (&mut self.signals, self.stack);
-        let drained = self
-            .display
-            .during(async {
-                let mut drain = std::pin::pin!(stack.drain());
-                tokio::select! {
-                    drained = &mut drain => drained.map(|()| true),
-                    _ = signals.next() => tokio::join!(stack.kill_all(), drain).1.map(|()| false),
-                }
-            })
-            .await;
+        let drained = self.display.during(self.signals.drain(self.stack)).await;
         match &drained {
             Ok(true) => self.display.say("everything has stopped"),
             Ok(false) => self.display.say("everything was killed"),

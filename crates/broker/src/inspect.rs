@@ -1,0 +1,87 @@
+//! Whether exchanges and queues are what every side declares. Nothing here
+//! makes what is missing: each is asked for passively first, and declared with
+//! the right arguments only when it is there, which changes nothing.
+
+use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{Connection, ExchangeKind};
+use onboard_contract::names::{DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE, QUEUE};
+use tokio::time::timeout;
+
+use crate::connection::{CALL_TIMEOUT, close, connect};
+use crate::topology::{dead_letter_arguments, queue_arguments};
+use crate::{BrokerConfig, ConnectError};
+
+/// What an exchange or queue is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Declared {
+    /// What it should be.
+    Right,
+    /// Not there.
+    Missing,
+    /// There, with other arguments; in RabbitMQ's words.
+    Other(String),
+}
+
+/// Asks for everything but the bindings, which AMQP does not tell.
+///
+/// # Errors
+/// RabbitMQ does not answer or refuses the connection.
+pub async fn inspect(config: &BrokerConfig) -> Result<Vec<(&'static str, Declared)>, ConnectError> {
+    let connection = connect(&config.uri, "onboard doctor").await?;
+    let mut found = Vec::new();
+    for name in [EXCHANGE, DEAD_LETTER_EXCHANGE] {
+        found.push((name, exchange(&connection, name).await));
+    }
+    for (name, arguments) in
+        [(QUEUE, queue_arguments()), (DEAD_LETTER_QUEUE, dead_letter_arguments())]
+    {
+        found.push((name, queue(&connection, name, arguments).await));
+    }
+    close(&connection).await;
+    Ok(found)
+}
+
+async fn exchange(connection: &Connection, name: &str) -> Declared {
+    let declare = async |passive| {
+        let channel = connection.create_channel().await?;
+        let options = ExchangeDeclareOptions { passive, durable: true, ..Default::default() };
+        let arguments = FieldTable::default();
+        channel.exchange_declare(name.into(), ExchangeKind::Topic, options, arguments).await
+    };
+    judged(declare(true), declare(false)).await
+}
+
+async fn queue(connection: &Connection, name: &str, arguments: FieldTable) -> Declared {
+    let declare = async |passive| {
+        let channel = connection.create_channel().await?;
+        let options = QueueDeclareOptions { passive, durable: true, ..Default::default() };
+        channel.queue_declare(name.into(), options, arguments.clone()).await.map(drop)
+    };
+    judged(declare(true), declare(false)).await
+}
+
+/// A failed declare closes its channel, so each has its own.
+async fn judged(
+    there: impl Future<Output = lapin::Result<()>>,
+    right: impl Future<Output = lapin::Result<()>>,
+) -> Declared {
+    match timeout(CALL_TIMEOUT, there).await {
+        Ok(Ok(())) => (),
+        Ok(Err(_)) => return Declared::Missing,
+        Err(_) => return Declared::Other("no answer".to_owned()),
+    }
+    match timeout(CALL_TIMEOUT, right).await {
+        Ok(Ok(())) => Declared::Right,
+        Ok(Err(error)) => Declared::Other(error.to_string()),
+        Err(_) => Declared::Other("no answer".to_owned()),
+    }
+}
+
+impl BrokerConfig {
+    /// The virtual host.
+    #[must_use]
+    pub fn vhost(&self) -> &str {
+        &self.uri.vhost
+    }
+}

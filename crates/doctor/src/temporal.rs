@@ -1,0 +1,122 @@
+//! Temporal: the namespace the workflows live in, and who works on them.
+
+use std::time::Duration;
+
+use onboard_runtime::availability::chain;
+use onboard_temporal::inspect::{Facts, Namespace, inspect};
+use onboard_temporal::{Pollers, Temporal, TemporalError};
+
+use crate::finding::REACHABLE;
+use crate::{Area, Finding, Patient, judge_version};
+
+const AREA: Area = Area::Temporal;
+const LEAST: (u32, u32) = (1, 24);
+/// The oldest line that was tried.
+const TESTED: (u32, u32) = (1, 28);
+const RETENTION_MIN: Duration = Duration::from_hours(24 * 7);
+const SETUP: &str = "run `onboard setup`; it is safe to repeat";
+
+/// `oldest`: how old the oldest unfinished registration is.
+pub(crate) async fn examine(patient: &Patient, oldest: Option<Duration>) -> Vec<Finding> {
+    match ask(patient).await {
+        Ok(facts) => {
+            let mut findings = vec![Finding::ok(AREA, REACHABLE, "it answers")];
+            findings.extend(judge(&facts, oldest));
+            findings
+        }
+        Err(error) => {
+            let advice = match error {
+                TemporalError::Unavailable { .. } => {
+                    "start Temporal, or mend TEMPORAL_ADDRESS, TLS or the network"
+                }
+                TemporalError::Refused { .. } => "mend TEMPORAL_API_KEY or the rights it gives",
+            };
+            vec![Finding::fail(AREA, REACHABLE, chain(&error), advice)]
+        }
+    }
+}
+
+async fn ask(patient: &Patient) -> Result<Facts, TemporalError> {
+    inspect(&Temporal::connect(&patient.temporal).await?).await
+}
+
+fn judge(facts: &Facts, oldest: Option<Duration>) -> Vec<Finding> {
+    let mut findings = vec![judge_version(AREA, &facts.version, LEAST, TESTED)];
+    match &facts.namespace {
+        None => findings.push(Finding::fail(AREA, "namespace", "it is missing", SETUP)),
+        Some(Namespace { retention, has_attributes, pollers }) => {
+            findings.push(self::retention(*retention, oldest));
+            findings.push(attributes(*has_attributes));
+            findings.push(self::pollers(*pollers));
+        }
+    }
+    findings.push(Finding::not_checked(AREA, "clock", "Temporal does not tell the time"));
+    findings
+}
+
+fn retention(retention: Duration, oldest: Option<Duration>) -> Finding {
+    const CHECK: &str = "retention";
+    let found = format!("{} h", retention.as_secs() / 3_600);
+    let raise = "raise it: set TEMPORAL_RETENTION and run `onboard setup`; a row that outlives \
+                 its workflow would get a second one";
+    match oldest {
+        Some(oldest) if retention <= oldest => {
+            let oldest = oldest.as_secs() / 3_600;
+            let found = format!("{found}, and a registration has waited for {oldest} h");
+            Finding::fail(AREA, CHECK, found, raise)
+        }
+        _ if retention < RETENTION_MIN => Finding::warn(AREA, CHECK, found, raise),
+        _ => Finding::ok(AREA, CHECK, found),
+    }
+}
+
+fn attributes(registered: bool) -> Finding {
+    const CHECK: &str = "search attributes";
+    if registered {
+        Finding::ok(AREA, CHECK, "registered")
+    } else {
+        Finding::fail(AREA, CHECK, "not registered: no workflow can start", SETUP)
+    }
+}
+
+fn pollers(Pollers { workflow, activity }: Pollers) -> Finding {
+    const CHECK: &str = "workers";
+    let found = format!("{workflow} poll for workflows, {activity} for activities");
+    if workflow > 0 && activity > 0 {
+        Finding::ok(AREA, CHECK, found)
+    } else {
+        Finding::warn(AREA, CHECK, found, "start a worker, with this namespace and task queue")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Verdict;
+
+    fn good() -> Namespace {
+        let pollers = Pollers { workflow: 1, activity: 1 };
+        Namespace { retention: RETENTION_MIN, has_attributes: true, pollers }
+    }
+
+    fn said(namespace: Option<Namespace>, oldest_h: u64) -> Vec<(&'static str, Verdict)> {
+        let facts = Facts { version: "1.29.1".into(), namespace };
+        let oldest = Some(Duration::from_hours(oldest_h));
+        let judged = judge(&facts, oldest).into_iter();
+        let bad = judged.filter(|one| !matches!(one.verdict, Verdict::Ok | Verdict::NotChecked));
+        bad.map(|one| (one.check, one.verdict)).collect()
+    }
+
+    #[test]
+    fn each_fault_is_named_alone() {
+        assert_eq!(said(Some(good()), 1), []);
+        assert_eq!(said(None, 1), [("namespace", Verdict::Fail)]);
+        let short = Namespace { retention: Duration::from_hours(24), ..good() };
+        assert_eq!(said(Some(short.clone()), 1), [("retention", Verdict::Warn)]);
+        assert_eq!(said(Some(short), 24), [("retention", Verdict::Fail)]);
+        let bare = Namespace { has_attributes: false, ..good() };
+        assert_eq!(said(Some(bare), 1), [("search attributes", Verdict::Fail)]);
+        let alone = Namespace { pollers: Pollers { workflow: 1, activity: 0 }, ..good() };
+        assert_eq!(said(Some(alone), 1), [("workers", Verdict::Warn)]);
+    }
+}

@@ -1,0 +1,117 @@
+//! Who works on the registrations' task queue, and how many workflows failed:
+//! what Temporal knows and no other process can say.
+
+use std::time::Duration;
+
+use onboard_contract::names::WORKFLOW;
+use onboard_runtime::clock;
+use temporalio_client::grpc::WorkflowService;
+use temporalio_client::tonic::{IntoRequest, Response, Status};
+use temporalio_common::protos::temporal::api::enums::v1::TaskQueueType;
+use temporalio_common::protos::temporal::api::taskqueue::v1::{PollerInfo, TaskQueue};
+use temporalio_common::protos::temporal::api::workflowservice::v1::{
+    CountWorkflowExecutionsRequest, DescribeTaskQueueRequest,
+};
+
+use crate::connection::CALL_DEADLINE;
+use crate::{Temporal, TemporalError};
+
+/// A poll waits at the server for up to a minute, and Temporal remembers who
+/// polled for five. Who has not asked again after this is gone.
+pub const POLLER_GONE_AFTER: Duration = Duration::from_secs(70);
+
+/// Processes that ask for work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pollers {
+    /// For workflow tasks.
+    pub workflow: u32,
+    /// For activity tasks.
+    pub activity: u32,
+}
+
+impl Temporal {
+    /// Who has asked the task queue for work within [`POLLER_GONE_AFTER`].
+    ///
+    /// # Errors
+    /// See [`TemporalError`].
+    pub async fn pollers(&self) -> Result<Pollers, TemporalError> {
+        let (workflow, activity) = tokio::try_join!(
+            self.pollers_of(TaskQueueType::Workflow),
+            self.pollers_of(TaskQueueType::Activity),
+        )?;
+        Ok(Pollers { workflow, activity })
+    }
+
+    async fn pollers_of(&self, kind: TaskQueueType) -> Result<u32, TemporalError> {
+        let mut client = self.client()?;
+        let queue = TaskQueue { name: self.task_queue.to_string(), ..Default::default() };
+        let request = DescribeTaskQueueRequest {
+            namespace: client.options().namespace.clone(),
+            task_queue: Some(queue),
+            task_queue_type: kind as i32,
+            ..Default::default()
+        };
+        let asking = WorkflowService::describe_task_queue(&mut client, request.into_request());
+        let answer = called("describe the task queue", asking).await?;
+        let now_ms = clock::now_ms();
+        let there = answer.pollers.iter().filter(|poller| is_there(poller, now_ms)).count();
+        Ok(u32::try_from(there).unwrap_or(u32::MAX))
+    }
+
+    /// How many registration workflows of the task queue are closed as failed,
+    /// of those that the namespace still keeps.
+    ///
+    /// # Errors
+    /// See [`TemporalError`].
+    pub async fn failed_registrations(&self) -> Result<u64, TemporalError> {
+        let mut client = self.client()?;
+        let queue = self.task_queue.replace('\\', "\\\\").replace('\'', "\\'");
+        let request = CountWorkflowExecutionsRequest {
+            namespace: client.options().namespace.clone(),
+            query: format!(
+                "WorkflowType = '{WORKFLOW}' AND TaskQueue = '{queue}' \
+                 AND ExecutionStatus = 'Failed'"
+            ),
+        };
+        let asking =
+            WorkflowService::count_workflow_executions(&mut client, request.into_request());
+        let answer = called("count the failed workflows", asking).await?;
+        Ok(u64::try_from(answer.count).unwrap_or_default())
+    }
+}
+
+fn is_there(poller: &PollerInfo, now_ms: i64) -> bool {
+    let Some(at) = &poller.last_access_time else { return false };
+    let at_ms = at.seconds.saturating_mul(1_000).saturating_add(i64::from(at.nanos) / 1_000_000);
+    let silent_ms = u128::try_from(now_ms.saturating_sub(at_ms)).unwrap_or_default();
+    silent_ms < POLLER_GONE_AFTER.as_millis()
+}
+
+async fn called<T>(
+    what: &'static str,
+    call: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, TemporalError> {
+    match tokio::time::timeout(CALL_DEADLINE, call).await {
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Err(status)) => Err(TemporalError::from_status(what, status)),
+        Err(_) => Err(TemporalError::away(what)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_not_polled_for_long_is_gone() {
+        let poller = |seconds| {
+            let mut at = PollerInfo::default().last_access_time.unwrap_or_default();
+            at.seconds = seconds;
+            PollerInfo { last_access_time: Some(at), ..Default::default() }
+        };
+        assert!(is_there(&poller(1_000), 1_000_000 + 69_999));
+        assert!(is_there(&poller(1_000), 999_000), "a server whose clock is ahead");
+        assert!(!is_there(&poller(1_000), 1_000_000 + 70_000));
+        assert!(!is_there(&PollerInfo::default(), 0));
+    }
+}

@@ -1,0 +1,156 @@
+//! `onboard doctor`: whether an environment will do, a line per check, and what
+//! to do about what does not. It changes nothing.
+
+use std::process::ExitCode;
+
+use onboard_auth::hash::HashArgs;
+use onboard_auth::keys::manage::Manager;
+use onboard_doctor::{Area, Finding, Patient, Verdict, examine, nobody_answers};
+use onboard_runtime::availability::chain;
+use onboard_runtime::{Environment, EnvironmentArgs, Problems, Secret, SecretArgs, exit};
+use onboard_store::{Mongo, MongoConfig};
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::operate::print;
+use super::target::TargetArgs;
+
+/// Arguments of `onboard doctor`.
+#[derive(clap::Args)]
+pub(crate) struct DoctorArgs {
+    /// Print one JSON document instead of text.
+    #[arg(long)]
+    json: bool,
+    /// URL of RabbitMQ's management API, `http://user:password@host:15672`:
+    /// AMQP tells neither version nor bindings nor policies. Default: none.
+    #[arg(long, env = "AMQP_MANAGEMENT_URL", hide_env_values = true)]
+    amqp_management_url: Option<String>,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+    #[command(flatten)]
+    secret: SecretArgs,
+    #[command(flatten)]
+    hash: HashArgs,
+    #[command(flatten)]
+    target: TargetArgs,
+}
+
+/// The management URL holds a password.
+impl std::fmt::Debug for DoctorArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DoctorArgs").finish_non_exhaustive()
+    }
+}
+
+/// Looks at everything and says what it finds.
+pub(crate) fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
+    let DoctorArgs { json, amqp_management_url, environment, mut secret, hash, target } = args;
+    let local = target.local_stack();
+    if secret.auth_secret.is_none() && secret.auth_secret_file.is_none() {
+        secret.auth_secret_file = target.local_secret();
+    }
+    let mut problems = Problems::default();
+    let named = environment.environment.is_some();
+    let environment = environment.check(&mut problems);
+    problems.finish(Some(()))?;
+    let target = target.connect()?;
+    let management =
+        local.map(|ports| format!("http://guest:guest@127.0.0.1:{}", ports.management).into());
+    let patient = Patient {
+        mongo: target.mongo,
+        broker: target.broker,
+        management: amqp_management_url.map(SecretString::from).or(management),
+        temporal: target.temporal,
+        environment: if local.is_some() && !named { Environment::Local } else { environment },
+    };
+    let findings = tokio::runtime::Runtime::new()?.block_on(async {
+        let mut findings = examine(&patient).await;
+        findings.extend(keys(&patient.mongo, secret, &findings).await);
+        findings.push(hashing(hash));
+        findings
+    });
+    print(&if json { document(&findings) } else { text(&findings) });
+    Ok(ExitCode::from(code(&findings)))
+}
+
+/// Whether the secret opens every key that signs tokens.
+async fn keys(mongo: &MongoConfig, secret: SecretArgs, findings: &[Finding]) -> Option<Finding> {
+    const CHECK: &str = "signing keys";
+    let reached = findings.iter().any(|one| one.area == Area::Mongo && !one.is_bad());
+    let mut problems = Problems::default();
+    let secret: Option<Secret> = secret.check(&mut problems);
+    let Some(secret) = secret.filter(|_| reached) else {
+        let why = if reached { "AUTH_SECRET is not given" } else { "MongoDB does not answer" };
+        return Some(Finding::not_checked(Area::Keys, CHECK, why));
+    };
+    let mongo = Mongo::new(mongo).await.ok()?;
+    let finding = match Manager::new(&mongo, secret).list().await {
+        Ok(keys) if keys.is_empty() => {
+            Finding::fail(Area::Keys, CHECK, "there are none", "run `onboard setup`")
+        }
+        Ok(keys) => match keys.iter().find(|key| !key.opens) {
+            None => Finding::ok(Area::Keys, CHECK, format!("{} can be opened", keys.len())),
+            Some(key) => Finding::fail(
+                Area::Keys,
+                CHECK,
+                format!("AUTH_SECRET does not open {}", key.id),
+                "give the secret that `onboard setup` had; if it was changed on purpose, \
+                 `onboard keys remove --new-secret` the old keys",
+            ),
+        },
+        Err(error) => Finding::not_checked(Area::Keys, CHECK, chain(&error)),
+    };
+    Some(finding)
+}
+
+/// Whether passwords would be hashed as strongly as OWASP asks.
+fn hashing(hash: HashArgs) -> Finding {
+    const CHECK: &str = "password hashing";
+    let mut problems = Problems::default();
+    let config = hash.check(&mut problems);
+    let weak = problems.take_warnings();
+    match problems.finish(config) {
+        Ok(_) if weak.is_empty() => Finding::ok(Area::Process, CHECK, "at least what OWASP asks"),
+        Ok(_) => Finding::warn(
+            Area::Process,
+            CHECK,
+            "ONBOARD_INSECURE_HASHING allows weak hashes",
+            "leave it out anywhere but in tests",
+        ),
+        Err(error) => {
+            let found = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            let advice = "leave the ARGON2_ variables out, or let `onboard calibrate` propose them";
+            Finding::fail(Area::Process, CHECK, found, advice)
+        }
+    }
+}
+
+fn code(findings: &[Finding]) -> u8 {
+    if nobody_answers(findings) {
+        exit::UNAVAILABLE
+    } else if findings.iter().any(Finding::is_bad) {
+        exit::NO
+    } else {
+        exit::DONE
+    }
+}
+
+fn document(findings: &[Finding]) -> String {
+    let fine = !findings.iter().any(Finding::is_bad);
+    format!("{:#}\n", json!({ "fine": fine, "findings": findings }))
+}
+
+fn text(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for Finding { area, check, verdict, found, advice } in findings {
+        let (area, verdict) = (area.as_str(), verdict.as_str());
+        text.push_str(&format!("{verdict:<4}  {area:<8}  {check}: {found}\n"));
+        if let Some(advice) = advice {
+            text.push_str(&format!("                to do: {advice}\n"));
+        }
+    }
+    let count = |wanted| findings.iter().filter(|one| one.verdict == wanted).count();
+    let (bad, odd) = (count(Verdict::Fail), count(Verdict::Warn));
+    text.push_str(&format!("\n{bad} failed, {odd} to look at\n"));
+    text
+}

@@ -1,0 +1,199 @@
+//! The manifests under `deploy/kubernetes` against the program they run.
+//!
+//! `.ci/kubernetes` holds them against Kubernetes' schemas; what only we know
+//! is held here: settings, ports, paths, times, the version.
+
+mod manifests;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use onboard_stack::services::NAMES;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use self::manifests::Manifests;
+use crate::harness::{ONBOARD, text};
+
+/// What the Secrets of a cluster might hold; nothing answers there.
+const SECRETS: [(&str, &str); 3] = [
+    ("mongodb-uri", "mongodb://onboard:hunter2@127.0.0.1:1/?replicaSet=rs0"),
+    ("amqp-url", "amqp://onboard:hunter2@127.0.0.1:1/%2f"),
+    ("auth-secret", "0123456789abcdef0123456789abcdef"),
+];
+const PORTS: [(&str, u64); 4] = [("auth", 4001), ("todo", 4002), ("relay", 4003), ("worker", 4004)];
+
+#[tokio::test]
+async fn every_setting_of_a_pod_is_one_of_its_program() {
+    let manifests = Manifests::read();
+    for name in NAMES.into_iter().chain(["setup"]) {
+        let help = Command::new(ONBOARD).args([name, "--help"]).output().await.unwrap();
+        let help = text(&help);
+        let unknown: Vec<String> = manifests
+            .settings(name)
+            .into_keys()
+            .filter(|setting| !help.contains(&format!("[env: {setting}=")))
+            .collect();
+        assert_eq!(unknown, Vec::<String>::new(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn in_production_every_service_starts_with_the_settings_of_its_pod() {
+    let manifests = Manifests::read();
+    let mounted = tempfile::tempdir().unwrap();
+    for (key, secret) in SECRETS {
+        std::fs::write(mounted.path().join(key), secret).unwrap();
+    }
+    for name in NAMES {
+        let settings = manifests.settings(name);
+        assert!(!settings.contains_key("ONBOARD_ENVIRONMENT"), "{name} is in production");
+        let here = mounted.path().display().to_string();
+        let mut running = Command::new(ONBOARD)
+            .arg(name)
+            .env_clear()
+            .envs(settings.iter().map(|(k, v)| (k, v.replace("/run/secrets/onboard", &here))))
+            .env("ONBOARD_HTTP_ADDRESS", "127.0.0.1:0")
+            .stderr(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(running.stderr.take().unwrap()).lines();
+        let mut said = String::new();
+        let listens = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                said.push_str(&line);
+                if line.contains("listening for HTTP") {
+                    return true;
+                }
+            }
+            false
+        };
+        let listens = tokio::time::timeout(Duration::from_mins(1), listens).await;
+        assert_eq!(listens, Ok(true), "{name}: {said}");
+        running.kill().await.unwrap();
+    }
+}
+
+#[test]
+fn ports_and_paths_are_those_of_the_services() {
+    let manifests = Manifests::read();
+    for (name, port) in PORTS {
+        let container = manifests.container(name);
+        assert_eq!(container["args"], json!([name]));
+        assert_eq!(container["ports"], json!([{ "name": "http", "containerPort": port }]));
+        for (probe, path) in [
+            ("startupProbe", "/healthz"),
+            ("livenessProbe", "/healthz"),
+            ("readinessProbe", "/readyz"),
+        ] {
+            let asked = &container[probe]["httpGet"];
+            assert_eq!(asked["port"], "http", "{name} {probe}");
+            let asked = asked["path"].as_str().unwrap();
+            assert_eq!(asked.split('?').next(), Some(path), "{name} {probe}");
+        }
+        // A check of readiness may take two seconds.
+        assert!(container["readinessProbe"]["timeoutSeconds"].as_u64() > Some(2), "{name}");
+        let service = manifests.find("Service", name);
+        assert_eq!(service.is_some(), ["auth", "todo"].contains(&name), "{name}");
+        if let Some(service) = service {
+            assert_eq!(service["spec"]["ports"][0]["port"], port, "{name}");
+        }
+        let open = &manifests.find("NetworkPolicy", name).unwrap()["spec"]["ingress"][0]["ports"];
+        assert_eq!(open, &json!([{ "protocol": "TCP", "port": port }]), "{name}");
+    }
+    // Todos are there while the broker is away: `readiness_names_…` in crates/http.
+    let asked = &manifests.container("todo")["readinessProbe"]["httpGet"]["path"];
+    assert_eq!(asked, "/readyz?exclude=rabbitmq&exclude=temporal");
+    let jwks = &manifests.settings("todo")["JWKS_URL"];
+    assert_eq!(jwks, "http://auth:4001/.well-known/jwks.json");
+}
+
+#[test]
+fn a_pod_has_longer_to_end_than_its_service_may_take() {
+    let manifests = Manifests::read();
+    for (name, most) in [
+        ("auth", onboard_auth::STOP_MAX),
+        ("todo", onboard_todo::STOP_MAX),
+        ("relay", onboard_relay::STOP_MAX),
+        ("worker", onboard_worker::STOP_MAX),
+    ] {
+        let delay = manifests.settings(name).get("SHUTDOWN_DELAY").map_or(0, |delay| {
+            let seconds = delay.strip_suffix('s').expect("in seconds");
+            seconds.parse().unwrap()
+        });
+        let given = manifests.pod(name)["terminationGracePeriodSeconds"].as_u64().unwrap();
+        // Five seconds for a machine that is busy.
+        let most = most + Duration::from_secs(delay + 5);
+        assert!(Duration::from_secs(given) >= most, "{name}: {given} s, may take {most:?}");
+        // Those that others call say first that they go.
+        assert_eq!(delay > 0, manifests.find("Service", name).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn the_image_is_of_this_version() {
+    let manifests = Manifests::read();
+    let version = format!("tag: {}", env!("CARGO_PKG_VERSION"));
+    for (file, kustomization) in manifests.kustomizations() {
+        for image in kustomization["images"].as_array().unwrap() {
+            assert_eq!(image["name"], "onboard");
+            let tag = image["newTag"].as_str().unwrap();
+            let local = file.ends_with("kind/kustomization.yaml") && tag == "local";
+            assert!(local || format!("tag: {tag}") == version, "{file}: {tag}");
+        }
+    }
+}
+
+#[test]
+fn no_pod_can_do_more_than_its_work() {
+    let manifests = Manifests::read();
+    let mut accounts = BTreeSet::new();
+    for name in NAMES.into_iter().chain(["setup"]) {
+        let (pod, container) = (manifests.pod(name), manifests.container(name));
+        assert_eq!(pod["automountServiceAccountToken"], false, "{name}");
+        assert_eq!(pod["enableServiceLinks"], false, "{name}");
+        let account = pod["serviceAccountName"].as_str().unwrap();
+        assert!(accounts.insert(account), "{name} has its own");
+        let user = &pod["securityContext"];
+        assert_eq!(user["runAsNonRoot"], true, "{name}");
+        assert_eq!((&user["runAsUser"], &user["runAsGroup"]), (&json!(10001), &json!(10001)));
+        assert_eq!(user["seccompProfile"], json!({ "type": "RuntimeDefault" }), "{name}");
+        let locked = json!({
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": { "drop": ["ALL"] },
+        });
+        assert_eq!(container["securityContext"], locked, "{name}");
+        for bound in ["requests", "limits"] {
+            let bound = &container["resources"][bound];
+            assert!(bound["cpu"].is_string() && bound["memory"].is_string(), "{name}");
+        }
+        // A secret is a file, never a variable, and is its service's own.
+        let secret = &pod["volumes"][0]["secret"];
+        assert_eq!(secret["secretName"], format!("onboard-{name}"));
+        for (setting, value) in manifests.settings(name) {
+            let is_file = setting.ends_with("_FILE");
+            assert_eq!(is_file, value.starts_with("/run/secrets/"), "{name}: {setting}");
+        }
+    }
+    assert_eq!(manifests.find("Secret", ""), None, "no secret is in the repository");
+    let dockerfile = include_str!("../../Dockerfile");
+    assert!(dockerfile.contains("\nUSER 10001:10001\n"), "the user of the image");
+}
+
+/// What a person reads first is what is there.
+#[test]
+fn the_readme_names_every_secret_and_its_keys() {
+    let manifests = Manifests::read();
+    let readme = include_str!("../../deploy/kubernetes/README.md");
+    for name in NAMES.into_iter().chain(["setup"]) {
+        let secret = &manifests.pod(name)["volumes"][0]["secret"];
+        let keys = secret["items"].as_array().unwrap().iter();
+        let keys: Vec<String> =
+            keys.map(|item: &Value| format!("`{}`", item["key"].as_str().unwrap())).collect();
+        let row = format!("| `onboard-{name}` | {} |", keys.join(", "));
+        assert!(readme.contains(&row), "{row}");
+    }
+}

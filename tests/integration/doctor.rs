@@ -1,0 +1,216 @@
+//! `onboard doctor`: a sound environment passes, and each thing that is broken
+//! is found, with the words that say what to do. It mends nothing.
+
+use std::time::Duration;
+
+use lapin::options::{QueueDeclareOptions, QueueDeleteOptions, QueueUnbindOptions};
+use lapin::types::FieldTable;
+use lapin::{Connection, ConnectionProperties};
+use mongodb::bson::doc;
+use onboard_contract::names::{EXCHANGE, QUEUE, ROUTING_KEY};
+use onboard_stack::Server;
+use serde_json::Value;
+use temporalio_client::grpc::WorkflowService;
+use temporalio_client::tonic::IntoRequest;
+use temporalio_common::protos::temporal::api::workflowservice::v1::RegisterNamespaceRequest;
+
+use crate::harness::{App, Options, eventually, with_own};
+
+/// An application whose services do not run, and a doctor who may ask
+/// everything.
+async fn patient() -> App {
+    let app = App::prepare_on_shared(Options::only(&[])).await;
+    assert!(examine(&app, &[]).await.0 == Some(0), "it is sound");
+    app
+}
+
+async fn examine(app: &App, env: &[(&str, &str)]) -> (Option<i32>, Vec<Value>) {
+    let management = app.places.management_url.replace("http://", "http://guest:guest@");
+    let output = app
+        .command(&["doctor", "--json"])
+        .env("AMQP_MANAGEMENT_URL", management)
+        .envs(env.iter().copied())
+        .output()
+        .await
+        .unwrap();
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    (output.status.code(), answer["findings"].as_array().cloned().unwrap_or_default())
+}
+
+fn finding<'a>(findings: &'a [Value], area: &str, check: &str) -> &'a Value {
+    let found = findings.iter().find(|one| one["area"] == area && one["check"] == check);
+    found.unwrap_or_else(|| panic!("no {area} {check}: {findings:#?}"))
+}
+
+/// This check says this, found this, and advises this; and the exit code is
+/// that of a failure alone.
+async fn says(app: &App, (area, check): (&str, &str), verdict: &str, found: &str, advice: &str) {
+    let (code, findings) = examine(app, &[]).await;
+    let one = finding(&findings, area, check);
+    assert_eq!(one["verdict"], verdict, "{one}");
+    assert!(one["found"].as_str().unwrap().contains(found), "{one}");
+    assert!(one["advice"].as_str().unwrap().contains(advice), "{one}");
+    assert_eq!(code, Some(i32::from(verdict == "fail")), "{findings:#?}");
+}
+
+#[tokio::test]
+async fn a_sound_environment_passes_and_what_cannot_be_asked_is_said() {
+    let app = App::start().await;
+    let (code, findings) = examine(&app, &[]).await;
+    assert_eq!(code, Some(0), "{findings:#?}");
+    for (area, check) in [
+        ("mongo", "version"),
+        ("mongo", "replica set"),
+        ("mongo", "clock"),
+        ("mongo", "connection string"),
+        ("mongo", "collections and indexes"),
+        ("rabbitmq", "queue"),
+        ("rabbitmq", "dead-letter queue"),
+        ("rabbitmq", "exchange"),
+        ("rabbitmq", "dead-letter exchange"),
+        ("rabbitmq", "binding"),
+        ("rabbitmq", "dead-letter binding"),
+        ("rabbitmq", "policies"),
+        ("temporal", "version"),
+        ("temporal", "retention"),
+        ("temporal", "search attributes"),
+        ("temporal", "workers"),
+        ("keys", "signing keys"),
+    ] {
+        assert_eq!(
+            finding(&findings, area, check)["verdict"],
+            "ok",
+            "{area} {check}: {findings:#?}"
+        );
+    }
+    // The tests hash as cheaply as can be, and the doctor sees it.
+    let hashing = finding(&findings, "process", "password hashing");
+    assert_eq!(hashing["verdict"], "warn", "{hashing}");
+    assert_eq!(finding(&findings, "process", "disk space")["verdict"], "not_checked");
+    let (_, production) = examine(&app, &[("ONBOARD_ENVIRONMENT", "production")]).await;
+    let alone = finding(&production, "mongo", "replica set");
+    assert_eq!(alone["verdict"], "warn");
+    assert!(alone["advice"].as_str().unwrap().contains("three voting members"), "{alone}");
+    assert_eq!(finding(&production, "rabbitmq", "user")["verdict"], "fail");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_lost_index_and_a_changed_validator_are_found_and_setup_mends_them() {
+    let app = patient().await;
+    let place = ("mongo", "collections and indexes");
+    app.outbox().await.drop_index("aggregateId_1").await.unwrap();
+    says(&app, place, "fail", "outbox over aggregateId", "onboard setup").await;
+    says(&app, place, "fail", "outbox over aggregateId", "onboard setup").await;
+    let loosen = doc! { "collMod": "todos", "validator": {} };
+    app.todo_database().await.run_command(loosen).await.unwrap();
+    says(&app, place, "fail", "validator of todos", "onboard setup").await;
+    app.onboard(&["setup"]).await;
+    let (code, findings) = examine(&app, &[]).await;
+    assert_eq!((code, &finding(&findings, place.0, place.1)["verdict"]), (Some(0), &"ok".into()));
+    app.remove().await;
+}
+
+#[tokio::test]
+async fn a_queue_that_is_missing_classic_or_unbound_is_found() {
+    let app = patient().await;
+    let url = app.setting("AMQP_URL");
+    let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let table = FieldTable::default;
+    channel.queue_unbind(QUEUE.into(), EXCHANGE.into(), ROUTING_KEY.into(), table()).await.unwrap();
+    says(&app, ("rabbitmq", "binding"), "fail", "nothing is bound", "onboard setup").await;
+    channel.queue_delete(QUEUE.into(), QueueDeleteOptions::default()).await.unwrap();
+    says(&app, ("rabbitmq", "queue"), "fail", "is missing", "onboard setup").await;
+    says(&app, ("rabbitmq", "queue"), "fail", "is missing", "onboard setup").await;
+    let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+    channel.queue_declare(QUEUE.into(), durable, table()).await.unwrap();
+    says(&app, ("rabbitmq", "queue"), "fail", "other arguments", "delete").await;
+    connection.close(200, "done".into()).await.unwrap();
+    app.remove().await;
+}
+
+#[tokio::test]
+async fn another_secret_is_found() {
+    let app = patient().await;
+    let file = std::env::temp_dir().join(format!("another-secret-{}", app.id));
+    std::fs::write(&file, "another secret of more than thirty-two bytes").unwrap();
+    let (code, findings) = examine(&app, &[("AUTH_SECRET_FILE", file.to_str().unwrap())]).await;
+    let keys = finding(&findings, "keys", "signing keys");
+    assert_eq!((code, &keys["verdict"]), (Some(1), &"fail".into()), "{keys}");
+    assert!(keys["advice"].as_str().unwrap().contains("the secret that"), "{keys}");
+    std::fs::remove_file(file).unwrap();
+    app.remove().await;
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_missing_is_found() {
+    let app = patient().await;
+    let (code, findings) = examine(&app, &[("TEMPORAL_NAMESPACE", "nowhere")]).await;
+    let namespace = finding(&findings, "temporal", "namespace");
+    assert_eq!((code, &namespace["verdict"]), (Some(1), &"fail".into()), "{findings:#?}");
+    assert!(namespace["advice"].as_str().unwrap().contains("onboard setup"));
+    let workers = examine(&app, &[]).await.1;
+    let workers = finding(&workers, "temporal", "workers");
+    assert_eq!(workers["verdict"], "warn", "{workers}");
+    assert!(workers["advice"].as_str().unwrap().contains("start a worker"));
+    app.remove().await;
+}
+
+#[tokio::test]
+async fn a_namespace_that_forgets_soon_and_knows_no_attributes_is_found() {
+    let app = patient().await;
+    let name = format!("doctor-{}", app.id);
+    let day = Duration::from_hours(24);
+    let request = RegisterNamespaceRequest {
+        namespace: name.clone(),
+        workflow_execution_retention_period: day.try_into().ok(),
+        ..Default::default()
+    };
+    let mut client = app.temporal().await;
+    WorkflowService::register_namespace(&mut client, request.into_request()).await.unwrap();
+    let findings = eventually("the namespace is there", async || {
+        let (_, findings) = examine(&app, &[("TEMPORAL_NAMESPACE", &name)]).await;
+        let there = findings.iter().any(|one| one["check"] == "retention");
+        if there { Ok(findings) } else { Err(findings) }
+    })
+    .await;
+    let retention = finding(&findings, "temporal", "retention");
+    assert_eq!(retention["verdict"], "warn", "{retention}");
+    assert!(retention["advice"].as_str().unwrap().contains("TEMPORAL_RETENTION"), "{retention}");
+    let attributes = finding(&findings, "temporal", "search attributes");
+    assert_eq!(attributes["verdict"], "fail", "{attributes}");
+    assert!(attributes["advice"].as_str().unwrap().contains("onboard setup"), "{attributes}");
+    app.remove().await;
+}
+
+#[tokio::test]
+async fn a_weak_default_write_concern_is_found() {
+    let (app, own) = with_own(Server::Mongo, Options::only(&[])).await;
+    let admin = app.auth_database().await.client().database("admin");
+    let weak = doc! { "setDefaultRWConcern": 1, "defaultWriteConcern": { "w": 1 },
+    "writeConcern": { "w": "majority" } };
+    admin.run_command(weak).await.unwrap();
+    let place = ("mongo", "default write concern");
+    says(&app, place, "warn", "w: 1", "setDefaultRWConcern").await;
+    app.remove().await;
+    drop(own);
+}
+
+#[tokio::test]
+async fn one_server_that_is_away_is_a_failure_and_all_three_are_another_exit_code() {
+    let app = patient().await;
+    let nowhere = [
+        ("MONGODB_URI", "mongodb://127.0.0.1:1/?replicaSet=rs0"),
+        ("AMQP_URL", "amqp://guest:guest@127.0.0.1:1/%2f"),
+        ("TEMPORAL_ADDRESS", "127.0.0.1:1"),
+    ];
+    for (one, area) in nowhere.iter().zip(["mongo", "rabbitmq", "temporal"]) {
+        let (code, findings) = examine(&app, std::slice::from_ref(one)).await;
+        let reachable = finding(&findings, area, "reachable");
+        assert_eq!((code, &reachable["verdict"]), (Some(1), &"fail".into()), "{reachable}");
+        assert!(reachable["advice"].as_str().unwrap().contains("start"), "{reachable}");
+    }
+    assert_eq!(examine(&app, &nowhere).await.0, Some(69));
+    app.remove().await;
+}

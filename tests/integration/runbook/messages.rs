@@ -1,0 +1,83 @@
+//! What cannot go on by itself: dead letters, failed workflows, lost records.
+
+use mongodb::bson::{Document, doc};
+use onboard_contract::EventId;
+
+use super::Watched;
+use super::watched::REASON;
+use crate::harness::{Entry, binary, eventually};
+
+async fn a_message_becomes_a_dead_letter(watched: &Watched) {
+    let entry = Entry::named("Dead letters");
+    let never = doc! { "$jsonSchema": { "required": ["never"] } };
+    let refuse = doc! { "collMod": "todos", "validator": never, "validationLevel": "strict" };
+    watched.database("todo").run_command(refuse).await.unwrap();
+    let id = watched.register().await;
+    watched.publishes("no event at all").await;
+    watched.alarmed(&entry, "DeadLetters").await;
+    eventually("both are dead letters", async || {
+        let listed = watched.operated.sh("onboard list", &[]).await;
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        let both = ["not_json", "store_rejected"].iter().all(|word| listed.contains(word));
+        if both { Ok(()) } else { Err(listed) }
+    })
+    .await;
+    watched.follow(&entry, &[("ID", &id), REASON]).await;
+    watched.prometheus.ends("DeadLetters").await;
+}
+
+async fn a_workflow_fails(watched: &Watched) {
+    let entry = Entry::named("A workflow has failed or is lost");
+    watched.breaks("onboard stop worker").await;
+    let id = watched.register().await;
+    watched.reaches(&id, "STARTED").await;
+    let event: EventId = id.parse().unwrap();
+    let row = watched.outbox().find_one(doc! { "_id": binary(event.uuid()) }).await.unwrap();
+    let payload = row.unwrap().get_document("payload").unwrap().clone();
+    watched.spoil(&id, doc! { "$unset": { "payload": "" } }).await;
+    watched.breaks("onboard start worker").await;
+    watched.alarmed(&entry, "WorkflowsFailed").await;
+    watched.check(&entry, &[("ID", &id)]).await;
+    // The person puts the row right.
+    watched.spoil(&id, doc! { "$set": { "payload": payload } }).await;
+    watched.mend(&entry, &[("ID", &id), REASON]).await;
+    watched.prometheus.ends("WorkflowsFailed").await;
+}
+
+async fn a_todo_and_its_record_are_removed(watched: &Watched) {
+    let entry = Entry::named("The audit says no");
+    let id = watched.register().await;
+    watched.reaches(&id, "ACKNOWLEDGED").await;
+    let saved = remove(watched, &id).await;
+    let audit = watched.operated.sh("onboard audit --grace 0s", &[]).await;
+    assert_eq!(audit.status.code(), Some(1), "{}", crate::harness::text(&audit));
+    watched.check(&entry, &[("ID", &id)]).await;
+    // The person restores the records from the backup.
+    for (collection, record) in saved {
+        watched.database("todo").collection(collection).insert_one(record).await.unwrap();
+    }
+    watched.mend(&entry, &[("ID", &id), REASON]).await;
+}
+
+/// Removes inbox record and todo; what was there.
+async fn remove(watched: &Watched, id: &str) -> Vec<(&'static str, Document)> {
+    let event: EventId = id.parse().unwrap();
+    let row = watched.outbox().find_one(doc! { "_id": binary(event.uuid()) }).await.unwrap();
+    let user = row.unwrap().get("aggregateId").unwrap().clone();
+    let mut saved = Vec::new();
+    for collection in ["processed_events", "todos"] {
+        let all = watched.database("todo").collection::<Document>(collection);
+        let found = all.find_one_and_delete(doc! { "userId": &user }).await.unwrap();
+        saved.push((collection, found.unwrap()));
+    }
+    saved
+}
+
+#[tokio::test]
+async fn what_cannot_go_on_is_named_and_put_back_to_work() {
+    let watched = Watched::up(&[]).await;
+    a_message_becomes_a_dead_letter(&watched).await;
+    a_workflow_fails(&watched).await;
+    a_todo_and_its_record_are_removed(&watched).await;
+    watched.down().await;
+}
