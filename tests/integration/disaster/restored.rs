@@ -72,7 +72,7 @@ async fn whoever_is_in_the_backup_comes_to_the_end_and_traces_of_others_are_name
         app.reaches(*id, "ACKNOWLEDGED").await;
     }
     app.nothing_is_left().await;
-    assert_eq!(app.counter("relay", "relay_rebuilt_total", "forgotten").await, 6);
+    assert!(app.counter("relay", "relay_rebuilt_total", "forgotten").await >= 6);
     app.finds(&[
         ("inbox_unexpected", queued.to_string()),
         ("todo_unexpected", TodoId::welcome(queued_user).to_string()),
