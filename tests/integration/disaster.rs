@@ -21,8 +21,17 @@ fn asks_soon(options: Options) -> Options {
     options.with("RELAY_REBUILD_AFTER", "1s").with("REGISTRATION_OVERDUE", "1h")
 }
 
+/// Somebody registers, as a client that tries again when the machine is busy.
+async fn insists(app: &App) -> EventId {
+    eventually("somebody registers", async || match app.try_register("auth").await {
+        Some(Ok(id)) => Ok(id),
+        other => Err(other),
+    })
+    .await
+}
+
 async fn several(app: &App, stage: &str) -> Vec<EventId> {
-    let ids = join_all((0..3).map(|_| app.register())).await;
+    let ids = join_all((0..3).map(|_| insists(app))).await;
     for id in &ids {
         app.reaches(*id, stage).await;
     }
@@ -51,9 +60,9 @@ impl App {
     }
 
     async fn inbox_has(&self, records: u64) {
-        eventually(&format!("{records} inbox records"), async || {
+        eventually(&format!("{records} inbox records or more"), async || {
             match self.inbox().await.count_documents(doc! {}).await.unwrap() {
-                seen if seen == records => Ok(()),
+                seen if seen >= records => Ok(()),
                 seen => Err(seen),
             }
         })
@@ -122,15 +131,14 @@ async fn every_stage_ends_by_itself_after_temporal_has_lost_its_database() {
 
 #[tokio::test]
 async fn many_are_rebuilt_at_a_bounded_rate() {
-    const ROWS: u64 = 60;
     const RATE: u64 = 15;
     let options =
         Options::only(&["auth", "relay", "worker"]).with("RELAY_REBUILD_RATE", &RATE.to_string());
     let (app, own) = with_own(Server::Temporal, asks_soon(options)).await;
-    let ids = join_all((0..ROWS).map(|_| app.register())).await;
-    for id in ids {
-        app.reaches(id, "SENT").await;
+    for _ in 0..15 {
+        several(&app, "SENT").await;
     }
+    let all = app.sent().await;
     own.lose_temporal().await;
     app.prepares().await;
     let rebuilt = async || app.counter("relay", "relay_rebuilt_total", "lost").await;
@@ -141,14 +149,14 @@ async fn many_are_rebuilt_at_a_bounded_rate() {
     .await;
     let begun = Instant::now();
     eventually("all", async || match rebuilt().await {
-        ROWS => Ok(()),
+        rows if rows == all => Ok(()),
         rows => Err(rows),
     })
     .await;
     let took = begun.elapsed();
-    let pages = (ROWS - first) / RATE;
+    let pages = (all - first) / RATE;
     assert!(took >= Duration::from_secs(pages.saturating_sub(1)), "{first}, then {took:?}");
-    eprintln!("{} rows in {took:?}", ROWS - first);
+    eprintln!("{} rows in {took:?}", all - first);
     app.component("todo").start().await.unwrap();
     app.finish().await;
 }
@@ -183,7 +191,7 @@ async fn the_relay_may_die_stall_or_go_unheard_while_it_rebuilds() {
 async fn what_runs_is_left_alone_and_what_has_ended_without_success_is_left_to_redrive() {
     let options = Options::only(&["auth", "relay", "worker"]);
     let app = App::start_with(asks_soon(options)).await;
-    let [running, terminated] = [app.register().await, app.register().await];
+    let [running, terminated] = [insists(&app).await, insists(&app).await];
     app.reaches(running, "SENT").await;
     app.reaches(terminated, "SENT").await;
     app.terminate_workflow(&format!("registration-{terminated}")).await;

@@ -85,10 +85,9 @@ impl Operated {
     }
 
     /// One operation of the runbook, up to its end.
-    async fn performs(&self, title: &str, variables: &[(&str, &str)]) -> String {
-        let entry = Entry::named(title);
-        let printed = self.run(&entry, "Steps", variables).await;
-        self.comes_true(&entry, "Verify", variables).await;
+    async fn performs(&self, entry: &Entry, variables: &[(&str, &str)]) -> String {
+        let printed = self.run(entry, "Steps", variables).await;
+        self.comes_true(entry, "Verify", variables).await;
         printed
     }
 }

@@ -9,14 +9,14 @@ async fn backs_up_and_restores(operated: &Operated) {
     let mut kept = operated.registered(2, "ACKNOWLEDGED").await;
     operated.does("onboard stop todo").await;
     kept.extend(operated.registered(2, "SENT").await);
-    operated.performs("Back up MongoDB", &variables).await;
+    operated.performs(&Entry::named("Back up MongoDB"), &variables).await;
     operated.does("onboard start todo").await;
     operated.reach(&kept, "ACKNOWLEDGED").await;
     let mut gone = operated.registered(1, "ACKNOWLEDGED").await;
     operated.does("onboard stop todo").await;
     gone.extend(operated.registered(1, "SENT").await);
 
-    let printed = operated.performs("Restore a backup of MongoDB", &variables).await;
+    let printed = operated.performs(&Entry::named("Restore a backup of MongoDB"), &variables).await;
     for id in &gone {
         assert!(printed.contains(&format!("lost: registration-{id}")), "{id}: {printed}");
     }
