@@ -12,11 +12,8 @@ const SERVICES: [(&str, &str); 4] =
     [("auth", "AUTH_URL"), ("todo", "TODO_URL"), ("relay", "RELAY_URL"), ("worker", "WORKER_URL")];
 
 /// Hashing at its cheapest.
-const SETTINGS: [(&str, &str); 3] = [
-    ("ONBOARD_INSECURE_HASHING", "yes"),
-    ("ARGON2_MEMORY_KIB", "8"),
-    ("ARGON2_ITERATIONS", "1"),
-];
+const SETTINGS: [(&str, &str); 3] =
+    [("ONBOARD_INSECURE_HASHING", "yes"), ("ARGON2_MEMORY_KIB", "8"), ("ARGON2_ITERATIONS", "1")];
 
 /// Why, as the operator of the tests puts it.
 pub(super) const REASON: (&str, &str) = ("REASON", "the runbook is tried");
