@@ -8,6 +8,14 @@ use crate::harness::{Entry, Operated, eventually, text};
 /// The person corrects the environment and starts again.
 const AGAIN: &str = "onboard up --ports free > up.log 2>&1 &";
 
+async fn says(operated: &Operated, what: &str, script: &str) {
+    eventually(what, async || match operated.sh(script, &[]).await {
+        told if told.status.success() => Ok(()),
+        told => Err(text(&told)),
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_keeps_a_stack_from_coming_up_is_named() {
     let operated = Operated::alone();
@@ -21,12 +29,11 @@ async fn what_keeps_a_stack_from_coming_up_is_named() {
     operated.run(&Entry::named("A service exits with 64"), "Fix", &[]).await;
 
     let wrong = Entry::named("A service exits with 64");
+    says(&operated, "nothing runs any more", "! onboard env").await;
     operated.sh(&format!("RELAY_SWEEP_INTERVAL=soon {AGAIN}"), &[]).await;
-    eventually("its ports are known", async || {
-        let told = operated.sh("onboard env", &[]).await;
-        if told.status.success() { Ok(()) } else { Err(text(&told)) }
-    })
-    .await;
+    says(&operated, "its ports are known", "onboard env").await;
+    let servers = "test \"$(onboard status | grep -cE '^(mongo|rabbitmq|temporal) +ready')\" = 3";
+    says(&operated, "its servers are ready", servers).await;
     let prometheus = Watched::beside(&operated).await;
     assert!(wrong.alerts().contains(&"ServiceDown".to_owned()));
     prometheus.fires("ServiceDown").await;
