@@ -149,7 +149,7 @@ impl Canary {
 
 #[tokio::test]
 async fn address_password_and_key_are_found_nowhere_they_are_not_needed() {
-    let collector = Collector::start().await;
+    let collector = Collector::start();
     let options = collector.of_all(Options::only(&["auth", "relay", "worker"]));
     let app = App::start_with(options).await;
     let local = format!("Canary.{}", Uuid::new_v4().simple());

@@ -147,7 +147,9 @@ fn texts_of(json: &Value, texts: &mut Vec<String>) {
             if let Some(bytes) = bytes.collect::<Option<Vec<u8>>>() {
                 texts.extend(String::from_utf8(bytes));
             }
-            items.iter().for_each(|item| texts_of(item, texts));
+            for item in items {
+                texts_of(item, texts);
+            }
         }
         Value::Object(fields) => fields.values().for_each(|field| texts_of(field, texts)),
         Value::Null | Value::Bool(_) | Value::Number(_) => (),

@@ -26,7 +26,7 @@ POST /api/v1/auth/register (server, onboard-auth)
 
 #[tokio::test]
 async fn a_registration_is_one_trace_through_all_processes() {
-    let collector = Collector::start().await;
+    let collector = Collector::start();
     let app = App::start_with(collector.of_all(Options::default())).await;
     let id = app.register().await;
     app.reaches(id, "ACKNOWLEDGED").await;
@@ -103,7 +103,7 @@ async fn log_lines_have_ids_without_a_collector() {
 #[tokio::test]
 async fn a_callers_trace_and_its_decision_are_kept() {
     const CALLER: &str = "00f067aa0ba902b7";
-    let collector = Collector::start().await;
+    let collector = Collector::start();
     let app = App::start_with(collector.of_all(Options::default())).await;
     let (quiet, told) = (trace_of('a'), trace_of('b'));
     let unsampled = register_in(&app, &format!("00-{quiet}-{CALLER}-00")).await;

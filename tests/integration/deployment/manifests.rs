@@ -49,7 +49,7 @@ impl Manifests {
         &containers[0]
     }
 
-    /// Its environment, that of its ConfigMaps included.
+    /// Its environment, that of its `ConfigMaps` included.
     pub(super) fn settings(&self, name: &str) -> BTreeMap<String, String> {
         let container = self.container(name);
         let mut settings = BTreeMap::new();
@@ -63,7 +63,7 @@ impl Manifests {
         settings
     }
 
-    /// A generated ConfigMap of the base.
+    /// A generated `ConfigMap` of the base.
     fn map(&self, name: &str) -> Vec<(String, String)> {
         let maps = self.kustomizations[0].1["configMapGenerator"].as_array().unwrap();
         let map = maps.iter().find(|map| map["name"] == name);

@@ -51,7 +51,7 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    pub(crate) async fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", incoming.local_addr().unwrap());
         let kept = Kept::default();

@@ -100,6 +100,7 @@ async fn run(change: Change) -> Vec<u8> {
 struct Nothing;
 
 #[activities]
+#[allow(clippy::unused_async, reason = "the macro demands these signatures")]
 impl Nothing {
     #[activity(definition = PublishUserRegistered)]
     async fn publish(_ctx: ActivityContext, _event: EventRef) -> Result<(), ActivityError> {

@@ -85,7 +85,7 @@ impl Sketch {
         ctx: &mut WorkflowContext<Self>,
         input: RegistrationInput,
     ) -> WorkflowResult<()> {
-        let event = EventRef { event_id: input.event_id };
+        let event = EventRef { event_id: input.event_id, traceparent: None };
         if let Some(carried) = &input.carried {
             let stalled = carried.overdue_checks > 0;
             ctx.state_mut(|s| s.stalled = stalled);

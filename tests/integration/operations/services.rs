@@ -8,7 +8,7 @@ async fn services_are_deployed_rolled_back_and_drained_while_people_register() {
     let operated = Operated::up(&SOON).await;
     operated
         .under_load(async {
-            drop(operated.performs(&Entry::named("Deploy a new version"), &[]).await)
+            drop(operated.performs(&Entry::named("Deploy a new version"), &[]).await);
         })
         .await;
     operated

@@ -9,7 +9,7 @@ use crate::kill_points::tokens::Tokens;
 /// between its commit and its ack. Both do it again, in the same trace.
 #[tokio::test]
 async fn a_registration_that_crossed_two_crashes_is_one_trace() {
-    let collector = Collector::start().await;
+    let collector = Collector::start();
     let worker = Tokens::new(["publish.confirm.after".to_owned()].into_iter());
     let todo = Tokens::new(["inbox.commit.after".to_owned()].into_iter());
     let options = Options::default()
@@ -55,7 +55,7 @@ async fn a_registration_that_crossed_two_crashes_is_one_trace() {
 /// The signal is never heard of: the sweep sends it again, in the same trace.
 #[tokio::test]
 async fn an_acknowledgement_that_is_sent_late_joins_the_trace() {
-    let collector = Collector::start().await;
+    let collector = Collector::start();
     let token = Tokens::new(["acknowledge.signal.before".to_owned()].into_iter());
     let options = Options::default()
         .with("TODO_SWEEP_AGE", "1s")

@@ -65,7 +65,7 @@ pub(crate) fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
         environment: if local.is_some() && !named { Environment::Local } else { environment },
     };
     let findings = tokio::runtime::Runtime::new()?.block_on(async {
-        let mut findings = examine(&patient).await;
+        let mut findings = Box::pin(examine(&patient)).await;
         let keys = keys(&patient.mongo, secret, &findings).await;
         findings.extend(keys);
         findings.push(hashing(hash));
@@ -143,16 +143,15 @@ fn document(findings: &[Finding]) -> String {
 }
 
 fn text(findings: &[Finding]) -> String {
-    let mut text = String::new();
-    for Finding { area, check, verdict, found, advice } in findings {
-        let (area, verdict) = (area.as_str(), verdict.as_str());
-        text.push_str(&format!("{verdict:<4}  {area:<8}  {check}: {found}\n"));
-        if let Some(advice) = advice {
-            text.push_str(&format!("                to do: {advice}\n"));
-        }
-    }
     let count = |wanted| findings.iter().filter(|one| one.verdict == wanted).count();
     let (bad, odd) = (count(Verdict::Fail), count(Verdict::Warn));
-    text.push_str(&format!("\n{bad} failed, {odd} to look at\n"));
-    text
+    let lines: String = findings.iter().map(line).collect();
+    format!("{lines}\n{bad} failed, {odd} to look at\n")
+}
+
+fn line(finding: &Finding) -> String {
+    let Finding { area, check, verdict, found, advice } = finding;
+    let advice = advice.as_ref().map(|advice| format!("                to do: {advice}\n"));
+    let (area, verdict) = (area.as_str(), verdict.as_str());
+    format!("{verdict:<4}  {area:<8}  {check}: {found}\n{}", advice.unwrap_or_default())
 }

@@ -69,7 +69,7 @@ pub(crate) fn run(args: SetupArgs) -> anyhow::Result<ExitCode> {
     let log = args.log.clone();
     let config = configure(&log, |problems| args.check(problems))?;
     let code = tokio::runtime::Runtime::new()?.block_on(async {
-        if prepare(&config).await && note_namespace(&config).await {
+        if Box::pin(prepare(&config)).await && note_namespace(&config).await {
             make_key(&config).await
         } else {
             exit::UNAVAILABLE
