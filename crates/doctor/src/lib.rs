@@ -78,18 +78,18 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((major, minor.parse().ok()?))
 }
 
-/// Judges a version: below `least` it cannot work, below `tested` nobody has
-/// tried.
-fn judge_version(area: Area, text: &str, least: (u32, u32), tested: (u32, u32)) -> Finding {
+/// Judges a version: below `least` it cannot work, below `current` it works and
+/// is an old line.
+fn judge_version(area: Area, text: &str, least: (u32, u32), current: (u32, u32)) -> Finding {
     let at = |(major, minor)| format!("{major}.{minor}");
     match version(text) {
-        Some(version) if version >= tested => Finding::ok(area, "version", text),
+        Some(version) if version >= current => Finding::ok(area, "version", text),
         Some(version) if version >= least => {
-            let advice = format!("upgrade: versions below {} are not tested", at(tested));
+            let advice = format!("upgrade to {} or later: this line is old", at(current));
             Finding::warn(area, "version", text, advice)
         }
         Some(_) => {
-            let advice = format!("upgrade to at least {}; tested from {}", at(least), at(tested));
+            let advice = format!("upgrade to {} or later; {} at least", at(current), at(least));
             Finding::fail(area, "version", text, advice)
         }
         None => Finding::warn(area, "version", text, "find out whether this version is supported"),
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_too_old_untested_or_fine() {
+    fn a_version_is_too_old_old_or_fine() {
         let of = |text| judge_version(Area::RabbitMq, text, (3, 10), (4, 0)).verdict;
         assert_eq!(of("3.9.1"), Verdict::Fail);
         assert_eq!(of("3.13.7"), Verdict::Warn);

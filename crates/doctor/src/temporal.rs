@@ -10,9 +10,10 @@ use crate::finding::REACHABLE;
 use crate::{Area, Finding, Patient, judge_version};
 
 const AREA: Area = Area::Temporal;
+/// The first with policies for a workflow id that is taken.
 const LEAST: (u32, u32) = (1, 24);
-/// The oldest line that was tried.
-const TESTED: (u32, u32) = (1, 28);
+/// What `deploy/temporal-postgresql` runs; the tests run 1.32.
+const CURRENT: (u32, u32) = (1, 31);
 const RETENTION_MIN: Duration = Duration::from_hours(24 * 7);
 const SETUP: &str = "run `onboard setup`; it is safe to repeat";
 
@@ -41,7 +42,7 @@ async fn ask(patient: &Patient) -> Result<Facts, TemporalError> {
 }
 
 fn judge(facts: &Facts, oldest: Option<Duration>) -> Vec<Finding> {
-    let mut findings = vec![judge_version(AREA, &facts.version, LEAST, TESTED)];
+    let mut findings = vec![judge_version(AREA, &facts.version, LEAST, CURRENT)];
     match &facts.namespace {
         None => findings.push(Finding::fail(AREA, "namespace", "it is missing", SETUP)),
         Some(Namespace { retention, has_attributes, pollers }) => {
