@@ -56,6 +56,12 @@ async fn says(app: &App, (area, check): (&str, &str), verdict: &str, found: &str
 #[tokio::test]
 async fn a_sound_environment_passes_and_what_cannot_be_asked_is_said() {
     let app = App::start().await;
+    eventually("Temporal knows the worker", async || {
+        let (_, findings) = examine(&app, &[]).await;
+        let workers = finding(&findings, "temporal", "workers").clone();
+        if workers["verdict"] == "ok" { Ok(()) } else { Err(workers) }
+    })
+    .await;
     let (code, findings) = examine(&app, &[]).await;
     assert_eq!(code, Some(0), "{findings:#?}");
     for (area, check) in [

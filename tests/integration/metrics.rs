@@ -196,8 +196,9 @@ async fn everything_is_explained_and_everything_explained_is_there() {
 async fn a_hundred_more_registrations_make_no_more_series() {
     let options = Options::default().with("REGISTRATION_OVERDUE", "1h");
     let app = App::start_with(options).await;
-    // Everything happens once that happens at all.
+    // Everything happens once that happens at all, being asked for metrics too.
     load(&app).await;
+    scrapes(&app).await;
     let before = scrapes(&app).await;
     load(&app).await;
     let after = scrapes(&app).await;

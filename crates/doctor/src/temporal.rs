@@ -101,7 +101,7 @@ mod tests {
     }
 
     fn said(namespace: Option<Namespace>, oldest_h: u64) -> Vec<(&'static str, Verdict)> {
-        let facts = Facts { version: "1.29.1".into(), namespace };
+        let facts = Facts { version: "1.32.0".into(), namespace };
         let oldest = Some(Duration::from_hours(oldest_h));
         let judged = judge(&facts, oldest).into_iter();
         let bad = judged.filter(|one| !matches!(one.verdict, Verdict::Ok | Verdict::NotChecked));
