@@ -74,7 +74,7 @@ fn every_figure_is_there(report: &Value) {
     }
 }
 
-/// The 300 of the backlog and the 60 of the queue, and nobody else.
+/// The 100 of the backlog and the 40 of the queue, and nobody else.
 async fn what_it_leaves_behind_passes_an_audit(home: &Path) {
     let log = std::fs::File::create(home.join("up.log")).unwrap();
     let mut up = Command::new(ONBOARD);
@@ -89,7 +89,7 @@ async fn what_it_leaves_behind_passes_an_audit(home: &Path) {
     })
     .await;
     assert_eq!(audit["violations"], json!([]), "{audit:#}");
-    assert_eq!((&audit["attempted"], &audit["acknowledged"]), (&json!(360), &json!(360)));
+    assert_eq!((&audit["attempted"], &audit["acknowledged"]), (&json!(140), &json!(140)));
     up.kill().await.unwrap();
     nothing_runs(home).await;
 }

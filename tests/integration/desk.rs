@@ -26,10 +26,11 @@ fn time_after(details: &str, word: &str) -> humantime::Timestamp {
 
 #[tokio::test]
 async fn the_details_say_what_is_waited_for_and_since_when() {
-    let options = Options::only(&["auth", "relay", "worker"]).with("REGISTRATION_OVERDUE", "2s");
+    let options = Options::only(&["auth", "relay", "worker"]).with("REGISTRATION_OVERDUE", "5s");
     let app = App::start_with(options).await;
     app.unbind().await;
     let id = app.register().await;
+    app.reaches(id, "STARTED").await;
     let details = reads(&app, id, &["Waiting since ", "for RabbitMQ to confirm"]).await;
     let begun = time_after(&details, "Waiting since ");
     app.bind().await;

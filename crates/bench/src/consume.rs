@@ -74,8 +74,8 @@ async fn acknowledged(
     scale: Scale,
     live: &Live,
 ) -> anyhow::Result<Vec<Figure>> {
-    let count = scale.pick(1_000, 60);
-    let limit = empty::rate_of(bed, scale.pick(1_000, 60), live).await?;
+    let count = scale.pick(1_000, 40);
+    let limit = empty::rate_of(bed, scale.pick(1_000, 30), live).await?;
     bed.component("todo")?.stop().await?;
     let rows = fill(mongo, count, live).await?;
     all("rows until SENT", count, live, async || {

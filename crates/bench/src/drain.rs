@@ -30,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const PAGE: usize = 1_000;
 
 pub(crate) async fn run(bed: &Bed, scale: Scale, live: &Live) -> anyhow::Result<Vec<Figure>> {
-    let (backlog, shapes) = (scale.pick(10_000, 300), scale.pick(2_000, 60));
+    let (backlog, shapes) = (scale.pick(10_000, 100), scale.pick(2_000, 30));
     let mongo = bed.mongo().await?;
     bed.component("relay")?.stop().await?;
     let size = Size::read(bed, &mongo).await?;

@@ -28,7 +28,7 @@ const OVERDUE: Duration = Duration::from_secs(30);
 const WARM_UP: u64 = 10;
 
 pub(crate) async fn run(bed: &Bed, scale: Scale, live: &Live) -> anyhow::Result<Vec<Figure>> {
-    let finished = scale.pick(1_000_000, 20_000);
+    let finished = scale.pick(1_000_000, 5_000);
     let (empty, full) = (scratch(bed, "empty").await?, scratch(bed, "full").await?);
     let measured = measure(&empty, &full, finished, scale, live).await;
     for mongo in [&empty, &full] {

@@ -3,6 +3,8 @@
 use std::ops::Deref;
 use std::path::PathBuf;
 
+use mongodb::Client;
+use mongodb::bson::doc;
 use onboard_stack::{Server, Servers, ServersConfig};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -17,9 +19,22 @@ pub(crate) async fn shared_servers() -> &'static Servers {
     SHARED
         .get_or_init(async || {
             let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("shared-servers");
-            start(ServersConfig::all(home, ONBOARD.into())).await
+            let servers = start(ServersConfig::all(home, ONBOARD.into())).await;
+            forget_transactions_soon(&servers).await;
+            servers
         })
         .await
+}
+
+/// A process that is killed in a transaction leaves it open: MongoDB gives it up
+/// after a minute by default, and until then neither can the row be written nor
+/// the database be dropped. Here after 10 s, twice what the longest may last.
+async fn forget_transactions_soon(servers: &Servers) {
+    // Directly, for there is no replica set before somebody initiates it.
+    let uri = format!("mongodb://127.0.0.1:{}/?directConnection=true", servers.ports().mongo);
+    let client = Client::with_uri_str(uri).await.unwrap();
+    let lifetime = doc! { "setParameter": 1, "transactionLifetimeLimitSeconds": 10 };
+    client.database("admin").run_command(lifetime).await.unwrap();
 }
 
 /// Servers of one test alone, to be broken. The data of a test that fails is

@@ -131,6 +131,11 @@ async fn a_run_that_continued_as_new() {
     })
     .await;
     keep("continued_first_run", app.history_json(id, Some(&first)).await).await;
+    eventually("the second run waits", async || {
+        let steps = steps(&app.history(id).await);
+        if steps.iter().any(|step| step == "timer") { Ok(()) } else { Err(steps) }
+    })
+    .await;
     acknowledged(app, id, "continued_second_run").await;
     server.kill().await.unwrap();
 }

@@ -56,7 +56,8 @@ async fn register_many(app: &App, people: usize) {
 async fn a_row_is_handed_over_and_nobody_looks_for_it() {
     let options = Options::default().failing("relay").with("RELAY_SWEEP_INTERVAL", "1m");
     let app = App::start_with(options).await;
-    let blind = doc! { "failCommands": ["find"], "errorCode": 91 };
+    // MaxTimeMSExpired: one after which the driver still trusts the server.
+    let blind = doc! { "failCommands": ["find"], "errorCode": 50 };
     let point = app.fail_commands(doc! { "times": i32::MAX }, blind).await;
     eventually("the change stream is open", async || {
         app.register().await;
