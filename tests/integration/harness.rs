@@ -25,7 +25,7 @@ pub(crate) use accounts::{Account, Tokens, claims, header};
 pub(crate) use app::{App, Options, PASSWORD, Places, text};
 pub(crate) use audit::{Finished, uuid_of};
 pub(crate) use collector::{Collector, Exported, tree, tree_with_ids};
-pub(crate) use eventually::eventually;
+pub(crate) use eventually::{dwindles, eventually};
 pub(crate) use faults::{Load, with_own};
 pub(crate) use prometheus::{Prometheus, RULES, tools};
 pub(crate) use proxy::{Act, Proxy, Way};

@@ -179,7 +179,7 @@ async fn everything_is_explained_and_everything_explained_is_there() {
             Process::Worker | Process::Todo => &["mongo", "temporal", "rabbitmq"],
         };
         for server in needs {
-            assert_eq!(seen.sum("dependency_up", &[server]), Some(1.0), "{service}: {server}");
+            becomes(&app, service, "dependency_up", &[server], is(1.0)).await;
         }
         assert_eq!(seen.sum("onboard_build_info", &[service]), Some(1.0));
         for name in
