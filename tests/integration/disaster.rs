@@ -131,7 +131,7 @@ async fn every_stage_ends_by_itself_after_temporal_has_lost_its_database() {
 
 #[tokio::test]
 async fn many_are_rebuilt_at_a_bounded_rate() {
-    const RATE: u64 = 15;
+    const RATE: u64 = 5;
     let options =
         Options::only(&["auth", "relay", "worker"]).with("RELAY_REBUILD_RATE", &RATE.to_string());
     let (app, own) = with_own(Server::Temporal, asks_soon(options)).await;
