@@ -92,7 +92,7 @@ async fn when_the_channel_is_full_the_sweep_takes_over() {
         _ => Ok(()),
     })
     .await;
-    assert!(begun.elapsed() < SWEEP / 2, "the sweep was waited for: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < SWEEP * 3 / 4, "the sweep was waited for: {:?}", begun.elapsed());
     eventually("all are started", async || {
         match rows_with(&app, doc! { "startedAt": null }).await {
             0 => Ok(()),
@@ -136,7 +136,9 @@ async fn no_more_is_started_than_gets_on_and_what_stands_still_holds_up_nobody()
 
 #[tokio::test]
 async fn two_relays_share_a_backlog_and_new_rows_and_claim_each_once() {
-    let options = Options::only(&["auth", "worker", "todo"]).and("relay-2", "relay");
+    let options = Options::only(&["auth", "worker", "todo"])
+        .with("RELAY_CLAIM_LEASE", "2m")
+        .and("relay-2", "relay");
     let app = App::prepare_on_shared(options).await;
     for service in ["auth", "worker", "todo"] {
         app.component(service).start().await.unwrap();
@@ -151,7 +153,7 @@ async fn two_relays_share_a_backlog_and_new_rows_and_claim_each_once() {
     }
     assert!(claims[0] > 0 && claims[1] > 0, "both took part: {claims:?}");
     assert!(claims[0] + claims[1] >= 500, "every row was claimed: {claims:?}");
-    // A claim runs out when the machine stalls; that is harmless, and rare.
+    // A start that Temporal answers too late is tried again; that is rare.
     let again = rows_with(&app, doc! { "attempts": { "$gt": 1 } }).await;
     assert!(again <= 25, "{again} of 500 rows were claimed more than once: {claims:?}");
     app.every_registration_has_one_workflow().await;
