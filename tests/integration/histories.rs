@@ -9,6 +9,7 @@ mod sketch;
 use std::path::PathBuf;
 
 use base64::Engine;
+use onboard_contract::EventId;
 use onboard_workflows::UserRegistration;
 use serde_json::Value;
 use temporalio_client::WorkflowHistory;
@@ -18,6 +19,7 @@ use temporalio_sdk::workflow_replayer::{
 
 use self::shapes::{SHAPES, steps};
 use self::sketch::{Change, Sketch};
+use crate::harness::{App, eventually};
 
 fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../temporal/histories"))
@@ -48,6 +50,15 @@ async fn replay_with(
 ) -> Result<(), WorkflowReplayError> {
     let history = WorkflowHistory::from_json(json).unwrap();
     WorkflowReplayer::new(options).unwrap().replay_workflow(history).await
+}
+
+/// Waits until the latest run of a registration has come to this step.
+async fn comes_to(app: &App, id: EventId, step: &str) {
+    eventually(&format!("the run comes to {step:?}"), async || {
+        let steps = steps(&app.history(id).await);
+        if steps.iter().any(|name| name == step) { Ok(()) } else { Err(steps) }
+    })
+    .await;
 }
 
 /// Whether the replayer refused because the commands are others.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::shapes::{SHAPES, steps};
 use super::sketch::{Change, Sketch};
-use super::{file, is_refused, replay_changed};
+use super::{comes_to, file, is_refused, replay_changed};
 use crate::harness::{App, Options, eventually};
 
 #[tokio::test]
@@ -76,11 +76,7 @@ async fn run(change: Change) -> Vec<u8> {
         };
         let id = format!("registration-{event}");
         app.start_workflow(&id, serde_json::to_value(input).unwrap()).await;
-        eventually("the run has waited", async || {
-            let steps = steps(&app.history(event.into()).await);
-            if steps.iter().any(|step| step == "timer") { Ok(()) } else { Err(steps) }
-        })
-        .await;
+        comes_to(&app, event.into(), "timer").await;
         app.signal(event.into(), "todo_acknowledged").await;
         eventually("the run completes", async || match app.open_workflows().await {
             0 => Ok(()),

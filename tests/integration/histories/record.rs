@@ -12,7 +12,7 @@ use temporalio_client::WorkflowHistory;
 use tokio::process::Command;
 
 use super::shapes::{Shape, steps};
-use super::{folder, replay};
+use super::{comes_to, folder, replay};
 use crate::harness::{App, Options, Places, eventually, shared_servers};
 
 const NO_TODO: [&str; 3] = ["auth", "relay", "worker"];
@@ -37,11 +37,7 @@ async fn a_run_acknowledged_before_it_is_marked() {
     let body = json!({ "eventId": id, "eventType": "USER_REGISTERED", "schemaVersion": 1,
         "payload": { "userId": user, "email": email } });
     app.publish_to_queue(&body.to_string()).await;
-    eventually("the signal is there", async || {
-        let steps = steps(&app.history(id).await);
-        if steps.iter().any(|step| step == "acknowledged") { Ok(()) } else { Err(steps) }
-    })
-    .await;
+    comes_to(&app, id, "acknowledged").await;
     app.bind().await;
     acknowledged(app, id, "early_acknowledgement").await;
 }
@@ -131,11 +127,7 @@ async fn a_run_that_continued_as_new() {
     })
     .await;
     keep("continued_first_run", app.history_json(id, Some(&first)).await).await;
-    eventually("the second run waits", async || {
-        let steps = steps(&app.history(id).await);
-        if steps.iter().any(|step| step == "timer") { Ok(()) } else { Err(steps) }
-    })
-    .await;
+    comes_to(&app, id, "timer").await;
     acknowledged(app, id, "continued_second_run").await;
     server.kill().await.unwrap();
 }
