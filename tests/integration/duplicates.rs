@@ -49,15 +49,11 @@ async fn duplicate_delivery_creates_one_todo() {
     let app = App::start().await;
     let id = app.register().await;
     app.reaches(id, "ACKNOWLEDGED").await;
-    let user = app.row(id).await.get("aggregateId").unwrap().clone();
-    let user = match user {
-        mongodb::bson::Bson::Binary(binary) => Uuid::from_slice(&binary.bytes).unwrap(),
-        other => panic!("{other}"),
-    };
-    assert!(app.publish_by_hand(&event(id.uuid(), user)).await);
-    assert!(app.publish_by_hand(&event(id.uuid(), user)).await);
+    let user = app.registered_user(id).await;
+    app.publish_registered(id, user).await;
+    app.publish_registered(id, user).await;
     acknowledged(&app, &["todo"], 3).await;
-    assert_eq!(app.todos_of(UserId::from(user)).await, 1);
+    assert_eq!(app.todos_of(user).await, 1);
     app.finish().await;
 }
 

@@ -23,7 +23,7 @@ mod todos;
 
 pub(crate) use accounts::{Account, Tokens, claims, header};
 pub(crate) use app::{App, Options, PASSWORD, Places, text};
-pub(crate) use audit::{Finished, uuid_of};
+pub(crate) use audit::Finished;
 pub(crate) use collector::{Collector, Exported, tree, tree_with_ids};
 pub(crate) use eventually::{dwindles, eventually};
 pub(crate) use faults::{Load, with_own};

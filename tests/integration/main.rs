@@ -22,6 +22,7 @@ mod audit;
 mod bench;
 mod canary;
 mod chaos;
+mod closing;
 mod deployment;
 mod desk;
 mod disaster;

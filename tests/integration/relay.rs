@@ -6,7 +6,7 @@ use futures::StreamExt;
 use mongodb::bson::doc;
 use temporalio_client::WorkflowExecutionStatus;
 
-use crate::harness::{App, Options, eventually};
+use crate::harness::{App, Options, binary, eventually};
 
 #[tokio::test]
 async fn a_relay_killed_between_start_and_note_starts_nothing_twice() {
@@ -115,7 +115,8 @@ async fn damaged_rows_do_not_hold_up_the_others() {
         })
         .await;
         assert_eq!(app.failure_type(id).await, "OutboxRowCorrupt");
-        app.users().await.delete_one(doc! { "_id": app.user_of(&row).await }).await.unwrap();
+        let user = app.registered_user(id).await.uuid();
+        app.users().await.delete_one(doc! { "_id": binary(user) }).await.unwrap();
         outbox.delete_one(row).await.unwrap();
     }
     app.finish().await;

@@ -45,6 +45,8 @@ pub(crate) enum Outcome {
     Noted,
     /// A server is away; others would fare the same.
     Away,
+    /// This workflow takes no signal now; the sweep tells it later.
+    Busy,
     /// Temporal or MongoDB refuses this one.
     Refused,
 }
@@ -132,6 +134,10 @@ pub(crate) async fn acknowledge(
             // What is said about the note belongs to the trace, too.
             note(inbox, acknowledgement, &span).await
         }
+        Ok(Signalled::Busy) => {
+            trace::failed(&span, "busy");
+            Outcome::Busy
+        }
         Err(TemporalError::Unavailable { .. }) => {
             trace::failed(&span, "unavailable");
             Outcome::Away
@@ -182,6 +188,7 @@ impl Outcome {
         match self {
             Self::Noted => "noted",
             Self::Away => "away",
+            Self::Busy => "busy",
             Self::Refused => "refused",
         }
     }

@@ -78,7 +78,7 @@ enum Ended {
 }
 
 /// Sends everything of that age that is left, page by page, until a server is
-/// away. What is refused, or cannot be read, holds up nobody behind it.
+/// away. What is refused, busy, or cannot be read, holds up nobody behind it.
 async fn send_all(
     temporal: &Temporal,
     inbox: &GroupedInbox,
@@ -118,7 +118,7 @@ async fn send(temporal: &Temporal, inbox: &GroupedInbox, page: Vec<Untold>) -> S
             }
             match acknowledge(temporal, inbox, &untold).await {
                 Outcome::Noted => drop(noted.fetch_add(1, Ordering::Relaxed)),
-                Outcome::Refused => (),
+                Outcome::Busy | Outcome::Refused => (),
                 Outcome::Away => away.store(true, Ordering::Relaxed),
             }
         })

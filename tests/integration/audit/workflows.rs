@@ -97,8 +97,7 @@ async fn a_workflow_terminated_on_its_way_is_named_beside_its_row() {
     let id = format!("registration-{event}");
     app.terminate_workflow(&id).await;
     app.finds(&[("row_unacknowledged", event), ("workflow_terminated", event)]).await;
-    let row = app.row(event).await;
-    let user = crate::harness::uuid_of(row.get("aggregateId").unwrap());
+    let user = app.registered_user(event).await;
     app.start_workflow(&id, json!({ "eventId": event, "userId": user })).await;
     app.component("todo").start().await.unwrap();
     app.reaches(event, "ACKNOWLEDGED").await;

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use onboard_contract::TodoId;
 use onboard_contract::names::workflow_id;
-use onboard_contract::{TodoId, UserId};
 use onboard_stack::{Server, services};
 
 use super::{asks_soon, insists, several};
-use crate::harness::{App, Options, Own, Places, own_servers, uuid_of};
+use crate::harness::{App, Options, Own, Places, own_servers};
 
 impl Own {
     /// Copies the files of the stopped mongod.
@@ -63,7 +63,7 @@ async fn whoever_is_in_the_backup_comes_to_the_end_and_traces_of_others_are_name
     app.component("todo").stop().await.unwrap();
     let queued = insists(&app).await;
     app.reaches(queued, "SENT").await;
-    let queued_user = UserId::from(uuid_of(app.row(queued).await.get("aggregateId").unwrap()));
+    let queued_user = app.registered_user(queued).await;
     stop_services(&app).await;
     own.copy_mongo(&backup, &data).await;
     start_services(&app, &services::NAMES).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mongodb::Collection;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Document, doc};
 use onboard_contract::{EventId, TodoId, UserId};
 use serde_json::{Value, json};
 use temporalio_client::grpc::WorkflowService;
@@ -35,8 +35,7 @@ impl App {
         let mut finished = Vec::with_capacity(count);
         for _ in 0..count {
             let event = self.register().await;
-            let row = self.row(event).await;
-            let user = UserId::from(uuid_of(row.get("aggregateId").unwrap()));
+            let user = self.registered_user(event).await;
             finished.push(Finished { event, user, todo: TodoId::welcome(user) });
         }
         self.nothing_is_left().await;
@@ -183,10 +182,4 @@ impl Finished {
     pub(crate) fn by_id(id: Uuid) -> Document {
         doc! { "_id": binary(id) }
     }
-}
-
-/// A stored UUID.
-pub(crate) fn uuid_of(value: &Bson) -> Uuid {
-    let Bson::Binary(binary) = value else { panic!("{value} is no UUID") };
-    Uuid::from_slice(&binary.bytes).unwrap()
 }

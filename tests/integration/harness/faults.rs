@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Document, doc};
 use onboard_contract::EventId;
 use onboard_stack::Server;
 use reqwest::Method;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::proxy::Proxy;
+use super::store::uuid_of;
 use super::{App, Options, Own, Places, eventually, own_servers, shared_servers};
 
 /// An application on the shared servers, but for one that is its own.
@@ -233,8 +234,5 @@ impl Own {
 }
 
 fn event_of(row: &Document) -> EventId {
-    match row.get("_id").unwrap() {
-        Bson::Binary(binary) => uuid::Uuid::from_slice(&binary.bytes).unwrap().into(),
-        other => panic!("{other}"),
-    }
+    uuid_of(row.get("_id").unwrap()).into()
 }

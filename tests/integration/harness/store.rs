@@ -1,10 +1,10 @@
 //! What a test reads and breaks in MongoDB, with the driver itself.
 
-use mongodb::bson::{self, Document, doc};
+use mongodb::bson::{self, Bson, Document, doc};
 use mongodb::{Client, Collection, Database};
 use onboard_contract::{EventId, UserId};
-
 use tokio::sync::{Mutex, MutexGuard};
+use uuid::Uuid;
 
 use super::App;
 
@@ -43,10 +43,9 @@ impl App {
         row.unwrap().expect("the outbox row exists")
     }
 
-    /// The user of an outbox row.
-    pub(crate) async fn user_of(&self, row: &Document) -> bson::Bson {
-        let found = self.outbox().await.find_one(row.clone()).await.unwrap();
-        found.unwrap().get("aggregateId").unwrap().clone()
+    /// The user of a registration.
+    pub(crate) async fn registered_user(&self, event: EventId) -> UserId {
+        uuid_of(self.row(event).await.get("aggregateId").unwrap()).into()
     }
 
     /// How many todos a user has.
@@ -128,6 +127,12 @@ impl FailPoint {
 }
 
 /// An id as it is stored.
-pub(crate) fn binary(id: uuid::Uuid) -> bson::Uuid {
+pub(crate) fn binary(id: Uuid) -> bson::Uuid {
     bson::Uuid::from_bytes(id.into_bytes())
+}
+
+/// A stored UUID.
+pub(super) fn uuid_of(value: &Bson) -> Uuid {
+    let Bson::Binary(binary) = value else { panic!("{value} is no UUID") };
+    Uuid::from_slice(&binary.bytes).unwrap()
 }

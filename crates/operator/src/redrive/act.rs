@@ -21,6 +21,9 @@ const LOOKS_MAX: usize = 3;
 /// 2 s for the connection and then for the confirm.
 const PUT_BACK_TRIES: u32 = 5;
 
+/// Why a workflow was not asked.
+const BUSY: &str = "its workflow is about to end, or busy, and takes no signal now; run again";
+
 /// What is worked on.
 #[derive(Clone, Copy)]
 pub(crate) struct Work<'a> {
@@ -111,6 +114,7 @@ impl Run<'_> {
         match step(Step::RedriveSignal, asked).await {
             Ok(Signalled::Delivered) => Ok(Performed::Yes),
             Ok(Signalled::NoWorkflow) => Ok(Performed::Overtaken),
+            Ok(Signalled::Busy) => Ok(Performed::Refused(BUSY.to_owned())),
             Err(error) => refused(error),
         }
     }
