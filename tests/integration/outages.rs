@@ -86,6 +86,17 @@ async fn without_mongodb_a_registration_is_refused_and_nothing_is_half_done() {
     assert_eq!(answer.status(), 503);
     assert!(answer.headers().contains_key("retry-after"));
     assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    // Nobody knows how many wait, so no figure says it.
+    eventually("the relay says so", async || {
+        let url = format!("{}/metrics", app.url("relay"));
+        let text = app.http.get(url).send().await.unwrap().text().await.unwrap();
+        let unknown = |line: &str| line.starts_with("registrations_") && line.ends_with(" NaN");
+        match text.lines().filter(|line| unknown(line)).count() {
+            9 => Ok(()),
+            _ => Err(text),
+        }
+    })
+    .await;
     mongo.start().await.unwrap();
     app.ready("auth").await;
     eventually("the address can be registered", async || {

@@ -108,6 +108,8 @@ pub(crate) async fn supervise(
                     return;
                 };
                 state.send_replace(LinkState::Down(cause.clone()));
+                // Away is not blocked, and has an alarm of its own.
+                alarm(false);
                 // It may be open still, after an error on a channel, and idle
                 // channels would keep it so while nobody watches it.
                 if connection.status().connected() {

@@ -24,7 +24,10 @@ pub(crate) async fn run(outbox: Outbox, overdue: Duration, shutdown: Shutdown) {
                 publish(&stages);
                 alarm.judge(&stages);
             }
-            Some(Err(error)) => drop(mongo.down(&chain(&error))),
+            Some(Err(error)) => {
+                mongo.down(&chain(&error));
+                unknown();
+            }
             None => return,
         }
         if !shutdown.sleep(EVERY).await {
@@ -41,6 +44,16 @@ fn publish(stages: &Stages) {
         metrics::gauge!("registrations_oldest_age_seconds", "stage" => stage).set(oldest_seconds);
     }
     metrics::gauge!("registrations_quarantined").set(precise(stages.quarantined));
+}
+
+/// What is not known is no figure: the last one would stand for hours.
+fn unknown() {
+    for stage in [Stage::Pending, Stage::Started, Stage::Sent, Stage::Stalled] {
+        let stage = stage.as_str();
+        metrics::gauge!("registrations_in_stage", "stage" => stage).set(f64::NAN);
+        metrics::gauge!("registrations_oldest_age_seconds", "stage" => stage).set(f64::NAN);
+    }
+    metrics::gauge!("registrations_quarantined").set(f64::NAN);
 }
 
 /// Counts stop far below what a float holds exactly.

@@ -25,8 +25,11 @@ async fn a_row_is_quarantined(watched: &Watched) {
     let refused = doc! { "quarantinedAt": now, "nextAttemptAt": later,
     "lastError": "Temporal refused to start the workflow" };
     watched.spoil(&id, doc! { "$set": refused }).await;
+    watched.ages(&id, "createdAt").await;
     watched.breaks("onboard start relay").await;
     watched.alarmed(&entry, "RegistrationsQuarantined").await;
+    // It pages nobody: the next who waits for Temporal must be heard.
+    assert!(watched.prometheus.firing("RegistrationsNotStarted").await.is_empty());
     watched.follow(&entry, &[("ID", &id), REASON]).await;
     watched.prometheus.ends("RegistrationsQuarantined").await;
 }

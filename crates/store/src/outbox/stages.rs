@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use mongodb::bson::{DateTime, Document, doc};
+use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_contract::{OutboxStatus, Stage};
 use onboard_runtime::clock;
 
@@ -24,7 +24,8 @@ pub struct InStage {
     pub stage: Stage,
     /// How many; at most [`COUNT_MAX`].
     pub count: u64,
-    /// How long the oldest has been in it.
+    /// How long the oldest has been in it; quarantined rows apart, which wait
+    /// for a reason of their own.
     pub oldest: Option<Duration>,
 }
 
@@ -85,6 +86,8 @@ impl Outbox {
         filter: Document,
         entered: &'static str,
     ) -> Result<Option<Duration>, StoreError> {
+        let mut filter = filter;
+        filter.insert("quarantinedAt", Bson::Null);
         let outbox = self.mongo.outbox();
         let find = outbox.find_one(filter).sort(order()).projection(doc! { entered: 1 });
         let row = bounded("find the oldest row of a stage", async { find.await }).await?;
