@@ -1,6 +1,7 @@
 //! Rules of the house that a compiler does not see.
 
 mod alerts;
+mod metrics;
 mod steps;
 
 use std::process::Command;

@@ -88,6 +88,7 @@ impl Service {
     /// See [`RunError`].
     pub async fn bind(config: Config) -> Result<Self, RunError> {
         metrics::begin(Process::Auth);
+        register::begin_error_budget();
         let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
         let keys = Keys::new(&mongo, &config.secret);
         let readiness = Readiness::new(vec![mongo.check(), keys.check()]);

@@ -98,7 +98,7 @@ fn an_effect_outside_a_step_is_seen() {
     }
 }
 
-fn sources(dir: &Path) -> Vec<PathBuf> {
+pub(super) fn sources(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     entries
         .flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] })

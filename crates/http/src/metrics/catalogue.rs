@@ -1,8 +1,8 @@
 //! Every metric of every process, once: what is described on `/metrics`, what
 //! begins at zero, and what `docs/metrics.md` says.
 //!
-//! A metric that is not here has no help text and fails the test that compares
-//! both. Label values come from enums and route templates alone.
+//! A metric that is not here has no help text, and fails the test that reads the
+//! sources for metrics. Label values come from enums and route templates alone.
 
 use super::Process;
 
@@ -91,7 +91,7 @@ pub const METRICS: &[Metric] = &[
         "Answered registrations, by what became of them: `created`, or the problem's name."),
     counter("logins_total", AUTH, &[("outcome", &[])],
         "Answered logins, by what became of them."),
-    counter("token_refreshes_total", AUTH, &[("outcome", &[])],
+    counter("token_refreshes_total", AUTH, &[("outcome", &["success", "reused", "invalid-token"])],
         "Answered token refreshes; `reused` is a refresh token shown a second time."),
     counter("rate_limited_total", AUTH, &[("policy", &[])],
         "Requests refused by a rate limit, by policy."),
@@ -104,11 +104,11 @@ pub const METRICS: &[Metric] = &[
     counter("hash_refused_total", AUTH, &[], "Passwords refused because too many waited."),
     // relay
     gauge("registrations_in_stage", "registrations", RELAY, &[("stage", &[])],
-        "Unfinished registrations by stage (PENDING, STARTED, SENT, STALLED); stops at 10,000."),
+        "Unfinished registrations by stage (PENDING, STARTED, SENT, STALLED); stops at 10,000; NaN while MongoDB does not answer."),
     gauge("registrations_oldest_age_seconds", "seconds", RELAY, &[("stage", &[])],
-        "How long the oldest registration has been in its stage; 0 when there is none."),
+        "How long the oldest registration has been in its stage, quarantined rows apart; 0 when there is none, NaN while MongoDB does not answer."),
     gauge("registrations_quarantined", "registrations", RELAY, &[],
-        "Rows the relay has set aside because they cannot be started."),
+        "Rows the relay has set aside because they cannot be started; NaN while MongoDB does not answer."),
     seconds("relay_start_lag_seconds", RELAY, &[],
         "From the commit of a registration to the start of its workflow."),
     counter("relay_starts_total", RELAY,
@@ -123,7 +123,11 @@ pub const METRICS: &[Metric] = &[
     counter("relay_change_stream_lost_total", RELAY, &[("cause", &["history", "other"])],
         "Times the open change stream broke: `history` when the oplog no longer reached back."),
     gauge("relay_room_full", "0 or 1", RELAY, &[],
-        "1 while no more workflows are started because RELAY_UNSENT_MAX are under way."),
+        "1 while no more workflows are started because RELAY_UNSENT_MAX are under way; NaN while MongoDB does not answer."),
+    counter("relay_rebuild_asked_total", RELAY, &[],
+        "Times Temporal was asked whether it still has an overdue registration's workflow."),
+    counter("relay_rebuilt_total", RELAY, &[("cause", &["lost", "forgotten"])],
+        "Workflows started again: `lost` by Temporal, or completed and `forgotten` by a restored row."),
     gauge("task_queue_pollers", "pollers", RELAY, &[("kind", &[])],
         "Processes that asked the task queue for work in the last 70 s, by workflow and activity; NaN while Temporal does not answer."),
     gauge("workflows_failed", "workflows", RELAY, &[],
