@@ -9,7 +9,8 @@ use lapin::{Connection, ConnectionProperties};
 use mongodb::bson::doc;
 use onboard_contract::names::{EXCHANGE, QUEUE, ROUTING_KEY};
 use onboard_stack::Server;
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::IntoRequest;
 use temporalio_common::protos::temporal::api::workflowservice::v1::RegisterNamespaceRequest;
@@ -159,6 +160,28 @@ async fn a_namespace_that_is_missing_is_found() {
     let workers = finding(&workers, "temporal", "workers");
     assert_eq!(workers["verdict"], "warn", "{workers}");
     assert!(workers["advice"].as_str().unwrap().contains("start a worker"));
+    app.remove().await;
+}
+
+/// What nobody could look at is not to be deleted.
+#[tokio::test]
+async fn a_queue_that_may_not_be_asked_about_is_left_alone() {
+    let app = patient().await;
+    let user = format!("guest-{}", app.id);
+    let known = json!({ "password": "guest", "tags": "" });
+    app.management(Method::PUT, &format!("users/{user}"), Some(known)).await;
+    let rights = json!({ "configure": "^$", "write": ".*", "read": ".*" });
+    app.management(Method::PUT, &format!("permissions/{}/{user}", app.id), Some(rights)).await;
+    let url = format!("amqp://{user}:guest@{}/{}", app.places.amqp_address, app.id);
+    let (code, findings) = examine(&app, &[("AMQP_URL", &url)]).await;
+    assert_eq!(code, Some(1));
+    for check in ["exchange", "dead-letter exchange", "queue", "dead-letter queue"] {
+        let one = finding(&findings, "rabbitmq", check);
+        assert_eq!(one["verdict"], "fail", "{one}");
+        assert!(one["found"].as_str().unwrap().contains("ACCESS_REFUSED"), "{one}");
+        assert!(one["advice"].as_str().unwrap().starts_with("leave it as it is"), "{one}");
+    }
+    app.management(Method::DELETE, &format!("users/{user}"), None).await;
     app.remove().await;
 }
 

@@ -3,8 +3,9 @@
 //! the right arguments only when it is there, which changes nothing.
 
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::FieldTable;
-use lapin::{Connection, ExchangeKind};
+use lapin::{Connection, ErrorKind, ExchangeKind};
 use onboard_contract::names::{DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE, QUEUE};
 use tokio::time::timeout;
 
@@ -21,6 +22,8 @@ pub enum Declared {
     Missing,
     /// There, with other arguments; in RabbitMQ's words.
     Other(String),
+    /// RabbitMQ did not say; why not.
+    Unknown(String),
 }
 
 /// Asks for everything but the bindings, which AMQP does not tell.
@@ -68,14 +71,22 @@ async fn judged(
 ) -> Declared {
     match timeout(CALL_TIMEOUT, there).await {
         Ok(Ok(())) => (),
-        Ok(Err(_)) => return Declared::Missing,
-        Err(_) => return Declared::Other("no answer".to_owned()),
+        Ok(Err(error)) if is(&error, AMQPSoftError::NOTFOUND) => return Declared::Missing,
+        Ok(Err(error)) => return Declared::Unknown(error.to_string()),
+        Err(_) => return Declared::Unknown("no answer".to_owned()),
     }
     match timeout(CALL_TIMEOUT, right).await {
         Ok(Ok(())) => Declared::Right,
-        Ok(Err(error)) => Declared::Other(error.to_string()),
-        Err(_) => Declared::Other("no answer".to_owned()),
+        Ok(Err(error)) if is(&error, AMQPSoftError::PRECONDITIONFAILED) => {
+            Declared::Other(error.to_string())
+        }
+        Ok(Err(error)) => Declared::Unknown(error.to_string()),
+        Err(_) => Declared::Unknown("no answer".to_owned()),
     }
+}
+
+fn is(error: &lapin::Error, kind: AMQPSoftError) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(said) if *said.kind() == AMQPErrorKind::Soft(kind))
 }
 
 impl BrokerConfig {

@@ -72,6 +72,13 @@ fn judge(name: &str, found: Declared) -> Finding {
     match found {
         Declared::Right => Finding::ok(AREA, check, format!("{name}, as declared")),
         Declared::Missing => Finding::fail(AREA, check, format!("{name} is missing"), SETUP),
+        Declared::Unknown(words) => Finding::fail(
+            AREA,
+            check,
+            format!("RabbitMQ does not say what {name} is: {words}"),
+            "leave it as it is: ask again, then see whether the user may read and declare it, and \
+             whether the queue has a leader (docs/runbook.md)",
+        ),
         Declared::Other(words) => Finding::fail(
             AREA,
             check,

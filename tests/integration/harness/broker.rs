@@ -94,7 +94,7 @@ impl App {
         self.management(Method::POST, &path, Some(binding)).await;
     }
 
-    pub(super) async fn management(
+    pub(crate) async fn management(
         &self,
         method: Method,
         path: &str,
