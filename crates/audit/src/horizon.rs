@@ -5,10 +5,8 @@
 //! it.
 
 use mongodb::Database;
-use mongodb::bson::{Document, doc};
-use onboard_store::retention::WORKFLOWS;
+use onboard_store::retention::{OUTBOX, WORKFLOWS, removed_before};
 
-use crate::document::time;
 use crate::page::read;
 use crate::{AuditError, Sources};
 
@@ -19,7 +17,7 @@ pub(crate) struct Horizon(i64);
 impl Horizon {
     /// Of the outbox; goes by the row's `createdAt`.
     pub(crate) async fn of_outbox(sources: &Sources) -> Result<Self, AuditError> {
-        load(sources.mongo.auth(), "outbox").await
+        load(sources.mongo.auth(), OUTBOX).await
     }
 
     /// Of the inbox; goes by the record's `processedAt`.
@@ -40,9 +38,6 @@ impl Horizon {
 }
 
 async fn load(database: &Database, which: &str) -> Result<Horizon, AuditError> {
-    let notes = database.collection::<Document>("retention");
-    let find = notes.find_one(doc! { "_id": which });
-    let note = read("tell what has been removed", async { find.await }).await?;
-    let before = note.as_ref().and_then(|note| time(note, "removedBefore").ms());
+    let before = read("tell what has been removed", removed_before(database, which)).await?;
     Ok(Horizon(before.unwrap_or(i64::MIN)))
 }

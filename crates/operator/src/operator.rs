@@ -8,6 +8,7 @@ use onboard_broker::BrokerConfig;
 use onboard_contract::EventId;
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
+use onboard_store::retention::{OUTBOX, WORKFLOWS, removed_before};
 use onboard_store::{Mongo, MongoConfig};
 use onboard_temporal::{Temporal, TemporalConfig, TemporalError};
 use uuid::Uuid;
@@ -72,6 +73,19 @@ impl Operator {
         Ok(found.and_then(|row| Row::read(&row, clock::now_ms(), self.overdue_ms())))
     }
 
+    /// What need not be there any more. Temporal forgets what has ended, and
+    /// its database may have been lost.
+    pub(crate) async fn removed(&self) -> Result<Removed, OperatorError> {
+        const WHAT: &str = "tell what has been removed";
+        let rows = bounded(WHAT, removed_before(self.mongo.auth(), OUTBOX)).await?;
+        let lost = bounded(WHAT, removed_before(self.mongo.auth(), WORKFLOWS)).await?;
+        let kept_since = clock::now_ms() - millis(self.retention);
+        Ok(Removed {
+            rows_before_ms: rows.unwrap_or(i64::MIN),
+            workflows_before_ms: lost.map_or(kept_since, |lost| lost.max(kept_since)),
+        })
+    }
+
     /// The inbox record of an event, as it is stored.
     pub(crate) async fn find_inbox(
         &self,
@@ -81,6 +95,15 @@ impl Operator {
         let find = inbox.find_one(doc! { "eventId": id(event.uuid()) });
         bounded("look into the inbox", find).await
     }
+}
+
+/// Until when the traces of what has come to its end may be gone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Removed {
+    /// Rows of users who registered before then.
+    pub(crate) rows_before_ms: i64,
+    /// Workflows of rows that were acknowledged before then.
+    pub(crate) workflows_before_ms: i64,
 }
 
 /// An id as it is stored.

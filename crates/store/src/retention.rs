@@ -10,6 +10,8 @@ use crate::mongo::bounded;
 
 /// The collection of the horizons, one in each database.
 pub const HORIZONS: &str = "retention";
+/// The note of the outbox rows that are gone.
+pub const OUTBOX: &str = "outbox";
 /// The note of the workflows that are gone, beside the horizon of the outbox.
 pub const WORKFLOWS: &str = "workflows";
 /// Documents removed at once.
@@ -17,6 +19,17 @@ pub(crate) const PAGE: i64 = 500;
 
 pub(crate) fn page_full(found: usize) -> bool {
     i64::try_from(found).is_ok_and(|found| found >= PAGE)
+}
+
+/// Until when documents may be gone, in Unix ms; `None` when none were removed.
+///
+/// # Errors
+/// The read failed.
+pub async fn removed_before(database: &Database, of: &str) -> mongodb::error::Result<Option<i64>> {
+    let horizons = database.collection::<Document>(HORIZONS);
+    let note = horizons.find_one(doc! { "_id": of }).await?;
+    let before = note.and_then(|note| note.get_datetime("removedBefore").copied().ok());
+    Ok(before.map(DateTime::timestamp_millis))
 }
 
 /// Notes that documents older than `horizon` may be gone. It never moves back.

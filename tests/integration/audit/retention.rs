@@ -58,11 +58,22 @@ async fn a_row_that_retention_removed_is_not_missed() {
     app.is_clean().await;
     let (_, report) = app.audit(&["--grace", "0s"]).await;
     assert_eq!((&report["attempted"], &report["acknowledged"]), (&2.into(), &2.into()));
+    let name = old.event.to_string();
+    let record = app.tool(&["show", &name]).await.yes();
+    let email = record["user"]["email"].as_str().unwrap();
+    let by_address = app.tool(&["show", email]).await.yes();
+    assert_eq!(by_address["registrationId"], name);
+    for record in [&record, &by_address] {
+        assert!(record["notes"].to_string().contains("retention has removed"), "{record}");
+        assert!(record["todo"].is_object(), "{record}");
+    }
 
     // The todo is owed all the same.
     let todos = app.todos().await;
     let todo = app.take(&todos, Finished::by_id(old.todo.uuid())).await;
     app.finds(&[("todo_missing", old.todo)]).await;
+    let record = app.tool(&["show", &name]).await.no();
+    assert_eq!(record["missing"], serde_json::json!(["no welcome todo of this user"]));
     app.put_back(&todos, &todo).await;
     // And the young one's row is not excused.
     let young_row = app.take(&outbox, Finished::by_id(young.event.uuid())).await;

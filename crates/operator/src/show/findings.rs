@@ -1,12 +1,9 @@
 //! The missing links of a record, in words, and what to do about them.
 
-use std::time::Duration;
-
 use onboard_contract::Stage;
-use onboard_runtime::clock;
 
 use super::Record;
-use crate::times::millis;
+use crate::operator::Removed;
 
 impl Record {
     pub(super) fn knows_nothing(&self) -> bool {
@@ -18,13 +15,24 @@ impl Record {
             && self.redrives.is_empty()
     }
 
-    /// Names every missing link. Temporal forgets what has ended, after
-    /// `retention`: a workflow missing by then is none.
-    pub(super) fn judge(&mut self, retention: Duration) {
-        self.judge_user();
-        self.judge_row();
-        self.judge_workflow(retention);
-        self.judge_todo_service();
+    /// Names every missing link. What was removed in its time is none.
+    pub(super) fn judge(&mut self, removed: Removed) {
+        let is_removed = self.is_removed(removed);
+        if is_removed {
+            self.notes.push(
+                "retention has removed its outbox row: it had come to its end long before"
+                    .to_owned(),
+            );
+        } else {
+            self.judge_user();
+            self.judge_row();
+            self.judge_workflow(removed);
+            self.judge_inbox();
+        }
+        // Whether its user has deleted the todo is said in the inbox.
+        if !is_removed || self.inbox.is_some() {
+            self.judge_todo();
+        }
         for letter in &self.dead_letters {
             self.missing.push(format!(
                 "a dead letter of this event waits: {}",
@@ -33,6 +41,14 @@ impl Record {
         }
         self.complete = self.missing.is_empty() && self.unreachable.is_empty();
         self.advise();
+    }
+
+    /// A row is removed only when it is SENT and acknowledged.
+    fn is_removed(&self, removed: Removed) -> bool {
+        let registered = self.user.as_ref().and_then(|user| user.created_at);
+        let handled = self.inbox.as_ref().and_then(|inbox| inbox.processed_at);
+        self.outbox.is_none()
+            && registered.or(handled).is_some_and(|begun| begun < removed.rows_before_ms)
     }
 
     fn judge_user(&mut self) {
@@ -65,15 +81,14 @@ impl Record {
         }
     }
 
-    fn judge_workflow(&mut self, retention: Duration) {
+    fn judge_workflow(&mut self, removed: Removed) {
         if self.unreachable.iter().any(|who| who.starts_with("Temporal")) {
             return;
         }
         let Some(workflow) = &self.workflow else {
             let row = self.outbox.as_ref();
             let done_ms = row.and_then(|row| row.acknowledged_at);
-            let forgotten = done_ms.is_some_and(|done| done < clock::now_ms() - millis(retention));
-            if forgotten {
+            if done_ms.is_some_and(|done| done < removed.workflows_before_ms) {
                 self.notes.push("Temporal no longer remembers the workflow".to_owned());
             } else if row.is_some_and(|row| row.stage == Stage::Pending) {
                 self.missing.push("no workflow: the relay has not started it".to_owned());
@@ -105,7 +120,7 @@ impl Record {
         }
     }
 
-    fn judge_todo_service(&mut self) {
+    fn judge_inbox(&mut self) {
         let missing = match &self.inbox {
             None => Some("no inbox record: the todo service has not committed it"),
             Some(inbox) if inbox.acknowledged_at.is_none() => {
@@ -114,6 +129,9 @@ impl Record {
             Some(_) => None,
         };
         self.missing.extend(missing.map(str::to_owned));
+    }
+
+    fn judge_todo(&mut self) {
         let deleted = self.inbox.as_ref().is_some_and(|inbox| inbox.todo_deleted_at.is_some());
         match (&self.todo, deleted) {
             (Some(_), false) => (),

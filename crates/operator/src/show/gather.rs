@@ -5,6 +5,7 @@ use mongodb::bson::{Document, doc};
 use onboard_contract::{EventId, TodoId, UserId};
 use onboard_runtime::availability::chain;
 use onboard_temporal::{Account, Execution, TemporalError};
+use uuid::Uuid;
 
 use super::{Confirm, InboxRecord, Letter, Record, Redriven, Subject, Todo, User, Workflow};
 use crate::error::bounded;
@@ -27,17 +28,18 @@ impl Operator {
             Subject::Registration(event) => (Some(*event), None),
             Subject::Email(email) => self.of_address(email, &mut record).await?,
         };
-        if let Some(event) = event {
-            self.gather(event, &mut record).await?;
-        }
-        let user = user.or_else(|| record.outbox.as_ref()?.user_id);
+        let handled_for = match event {
+            Some(event) => self.gather(event, &mut record).await?,
+            None => None,
+        };
+        let user = user.or_else(|| record.outbox.as_ref()?.user_id).or(handled_for);
         if let Some(user) = user {
             self.gather_user(user, &mut record).await?;
         }
         if record.knows_nothing() {
             return Ok(None);
         }
-        record.judge(self.retention);
+        record.judge(self.removed().await?);
         Ok(Some(record))
     }
 
@@ -54,14 +56,31 @@ impl Operator {
         let outbox = self.mongo.outbox();
         let find = outbox.find_one(doc! { "aggregateId": id(user) }).projection(doc! { "_id": 1 });
         let row = bounded("look up the user's outbox row", find).await?;
-        let event = row.and_then(|row| row.get("_id").and_then(uuid));
+        let event = match row.and_then(|row| row.get("_id").and_then(uuid)) {
+            Some(event) => Some(event),
+            None => self.handled(user.into()).await?,
+        };
         Ok((event.map(EventId::from), Some(user.into())))
     }
 
-    async fn gather(&self, event: EventId, record: &mut Record) -> Result<(), OperatorError> {
+    /// The event of a user whose row is gone.
+    async fn handled(&self, user: UserId) -> Result<Option<Uuid>, OperatorError> {
+        let inbox = self.mongo.processed_events();
+        let find = inbox.find_one(doc! { "todoId": id(TodoId::welcome(user).uuid()) });
+        let record = bounded("look up the user's inbox record", find).await?;
+        Ok(record.and_then(|record| record.get("eventId").and_then(uuid)))
+    }
+
+    /// Gathers what bears the event's id, and says whose the inbox says it is.
+    async fn gather(
+        &self,
+        event: EventId,
+        record: &mut Record,
+    ) -> Result<Option<UserId>, OperatorError> {
         record.registration_id = Some(event);
         record.outbox = self.find_row(event).await?;
-        record.inbox = self.find_inbox(event).await?.as_ref().map(read_inbox);
+        let inbox = self.find_inbox(event).await?;
+        record.inbox = inbox.as_ref().map(read_inbox);
         record.redrives = self.redrives(event).await?;
         match self.ask_temporal(event).await {
             Ok((execution, account, stage)) => {
@@ -81,7 +100,7 @@ impl Operator {
             record.unreachable.push(format!("RabbitMQ: {}", chain(&error)));
         }
         record.dead_letters = found;
-        Ok(())
+        Ok(inbox.and_then(|inbox| inbox.get("userId").and_then(uuid)).map(UserId::from))
     }
 
     async fn gather_user(&self, user: UserId, record: &mut Record) -> Result<(), OperatorError> {

@@ -17,7 +17,7 @@ use super::{Outbox, SENT, earlier};
 use crate::StoreError;
 use crate::bson_time::id;
 use crate::mongo::bounded;
-use crate::retention::{PAGE, note_horizon, page_full};
+use crate::retention::{OUTBOX, PAGE, note_horizon, page_full};
 
 impl Outbox {
     /// Removes a page of rows that were complete `kept` ago; true when there
@@ -31,7 +31,7 @@ impl Outbox {
         if ids.is_empty() {
             return Ok(false);
         }
-        note_horizon(self.mongo.auth(), "outbox", horizon).await?;
+        note_horizon(self.mongo.auth(), OUTBOX, horizon).await?;
         let more = page_full(ids.len());
         let mut done = done_before(horizon);
         done.insert("_id", doc! { "$in": ids });
