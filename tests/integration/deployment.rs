@@ -198,3 +198,27 @@ fn the_readme_names_every_secret_and_its_keys() {
         assert!(readme.contains(&row), "{row}");
     }
 }
+
+/// The alerts and the dashboard ask for `up{job="onboard",service="auth"}`; the
+/// operator's own `job` would be another.
+#[test]
+fn the_pods_have_the_labels_that_the_alerts_ask_for() {
+    let monitor = Manifests::pod_monitor();
+    let endpoints = monitor["spec"]["podMetricsEndpoints"].as_array().unwrap();
+    let label = "__meta_kubernetes_pod_label_app_kubernetes_io_name";
+    let wanted = serde_json::json!([
+        { "targetLabel": "job", "replacement": "onboard" },
+        { "sourceLabels": [label], "targetLabel": "service" },
+    ]);
+    for endpoint in endpoints {
+        assert_eq!(endpoint["relabelings"], wanted);
+    }
+    let scraped = &monitor["spec"]["selector"]["matchExpressions"][0];
+    assert_eq!(scraped["key"], "app.kubernetes.io/name");
+    let alerts = include_str!("../../deploy/observability/alerts.yml");
+    for name in NAMES {
+        assert!(scraped["values"].as_array().unwrap().contains(&name.into()), "{name}");
+        let asked = format!("absent(up{{job=\"onboard\",service=\"{name}\"}})");
+        assert!(alerts.contains(&asked), "{asked}");
+    }
+}

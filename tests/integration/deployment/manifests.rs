@@ -36,6 +36,11 @@ impl Manifests {
             .find(|one| one["kind"] == kind && (name.is_empty() || one["metadata"]["name"] == name))
     }
 
+    /// What the Prometheus operator is told.
+    pub(super) fn pod_monitor() -> Value {
+        documents(&Path::new(FOLDER).join("components/monitoring/pods.yaml")).remove(0)
+    }
+
     /// The pod of a Deployment or Job.
     pub(super) fn pod(&self, name: &str) -> &Value {
         let owner = self.find("Deployment", name).or_else(|| self.find("Job", name));
