@@ -17,6 +17,10 @@ use crate::StoreError;
 use crate::bson_time::{id, uuid};
 use crate::mongo::bounded;
 
+/// Rows that MongoDB sends at once. They are read slowly, and a cursor that is
+/// not asked for ten minutes is closed.
+const BATCH: u32 = 256;
+
 /// A row that was started long ago and is not acknowledged.
 #[derive(Debug, Clone)]
 pub struct Overdue {
@@ -48,6 +52,7 @@ impl Outbox {
             .find(overdue(status, earlier(age)))
             .hint(Hint::Keys(order()))
             .sort(order())
+            .batch_size(BATCH)
             .projection(doc! { "aggregateId": 1, "traceparent": 1 });
         let rows = bounded("list the overdue rows", async { find.await }).await?;
         Ok(OverdueRows(rows))
