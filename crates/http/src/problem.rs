@@ -84,6 +84,14 @@ impl Problem {
         Self { errors, ..Self::new(Kind::ValidationFailed) }
     }
 
+    /// The value, unless something was found wrong on the way to it.
+    pub(crate) fn unless_valid<T>(value: Option<T>, errors: Vec<FieldError>) -> Result<T, Self> {
+        match value {
+            Some(value) if errors.is_empty() => Ok(value),
+            Some(_) | None => Err(Self::validation(errors)),
+        }
+    }
+
     /// Says it in other words than the kind's own. They go to the client.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {

@@ -73,10 +73,7 @@ impl Query {
     /// # Errors
     /// 422 with everything that was noted.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Problem> {
-        match value {
-            Some(value) if self.errors.is_empty() => Ok(value),
-            Some(_) | None => Err(Problem::validation(self.errors)),
-        }
+        Problem::unless_valid(value, self.errors)
     }
 }
 
