@@ -4,24 +4,27 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-/// Asks every `pause` how much is left until nothing is.
+/// Asks every `pause` how much is left until nothing is. How long much work
+/// takes is the machine's affair; that it goes on is not.
 ///
 /// # Errors
-/// It cannot be asked, or something is left after `within`.
+/// It cannot be asked, or something is left and it has been no less `within`.
 pub(crate) async fn until(
     what: &str,
     (within, pause): (Duration, Duration),
     mut left: impl AsyncFnMut() -> anyhow::Result<u64>,
 ) -> anyhow::Result<()> {
-    let begun = Instant::now();
+    let (mut since, mut least) = (Instant::now(), u64::MAX);
     loop {
         match left().await? {
             0 => return Ok(()),
-            left if begun.elapsed() > within => {
-                bail!("{what}: {left} are left after {} s", within.as_secs())
+            left if left < least => (since, least) = (Instant::now(), left),
+            left if since.elapsed() > within => {
+                bail!("{what}: {left} are left, and no less for {} s", within.as_secs())
             }
-            _ => tokio::time::sleep(pause).await,
+            _ => (),
         }
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -45,6 +48,6 @@ mod tests {
         });
         assert!(counted.await.is_ok());
         let error = until("rows", NOW, async || Ok(7)).await.unwrap_err();
-        assert_eq!(error.to_string(), "rows: 7 are left after 0 s");
+        assert_eq!(error.to_string(), "rows: 7 are left, and no less for 0 s");
     }
 }
