@@ -98,7 +98,7 @@ async fn the_mode_is_a_setting_and_explicit_is_the_default() {
 }
 
 /// Free and taken addresses in turns. A rank test finds no difference, and the
-/// medians differ by less than a tenth of what one hash takes here.
+/// medians differ by less than a quarter of what one hash takes here.
 #[tokio::test]
 async fn the_time_of_an_answer_does_not_tell_a_taken_address() {
     let app = silent("300ms").await;
@@ -120,7 +120,7 @@ async fn the_time_of_an_answer_does_not_tell_a_taken_address() {
     }
     let hash_s = floor_hash_s();
     let apart = (statistics::median(&of_free) - statistics::median(&of_taken)).abs();
-    assert!(apart < hash_s / 10.0, "{apart} s between the medians; a hash takes {hash_s} s");
+    assert!(apart < hash_s / 4.0, "{apart} s between the medians; a hash takes {hash_s} s");
     let least = of_free.iter().chain(&of_taken).copied().fold(f64::MAX, f64::min);
     assert!(least >= Duration::from_millis(299).as_secs_f64(), "no answer leaves early: {least}");
     let z = statistics::rank_sum_z(&of_free, &of_taken);
@@ -130,7 +130,7 @@ async fn the_time_of_an_answer_does_not_tell_a_taken_address() {
 
 /// Known, unknown and malformed addresses in turns, each with a wrong password
 /// and hashed at the default cost. No rank test finds a difference, and the
-/// medians differ by less than a quarter of what one hash takes here: skipping
+/// medians differ by less than a half of what one hash takes here: skipping
 /// the hash where there is no account would differ by a whole one.
 #[tokio::test]
 async fn a_login_does_not_tell_who_is_registered_in_words_or_in_time() {
@@ -163,7 +163,7 @@ async fn a_login_does_not_tell_who_is_registered_in_words_or_in_time() {
     let [known, unknown, malformed] = &times;
     for (name, other) in [("unknown", unknown), ("malformed", malformed)] {
         let apart = (statistics::median(known) - statistics::median(other)).abs();
-        assert!(apart < hash_s / 4.0, "{name}: {apart} s apart; a hash takes {hash_s} s");
+        assert!(apart < hash_s / 2.0, "{name}: {apart} s apart; a hash takes {hash_s} s");
         let z = statistics::rank_sum_z(known, other);
         assert!(z.abs() < 4.0, "{name}: z = {z}: {known:?} {other:?}");
     }

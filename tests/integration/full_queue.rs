@@ -171,7 +171,7 @@ async fn acknowledgements_that_do_not_fit_are_taken_from_the_inbox_at_once() {
     let options = Options::only(&["todo"])
         .with("TODO_SWEEP_INTERVAL", "10m")
         .with("TODO_SWEEP_AGE", "1h")
-        .with_for("todo", "FAILPOINTS", "acknowledge.signal.before=return(slow:150)");
+        .with_for("todo", "FAILPOINTS", "acknowledge.signal.before=return(slow:300)");
     let app = App::start_with(options).await;
     let all = events(800);
     app.publish_all(&bodies(&all)).await;

@@ -31,6 +31,6 @@ pub(crate) use prometheus::{Prometheus, RULES, tools};
 pub(crate) use proxy::{Act, Proxy, Way};
 pub(crate) use registering::Heard;
 pub(crate) use runbook::{Entry, Operated};
-pub(crate) use servers::{ONBOARD, Own, own_servers, shared_servers};
+pub(crate) use servers::{ONBOARD, Own, flood, own_servers, shared_servers};
 pub(crate) use store::{FailPoint, binary};
 pub(crate) use todos::{Desk, Issuer, Person, Reply, reply};

@@ -114,7 +114,7 @@ async fn a_request_in_flight_in_another_process_is_waited_for() {
     let options = Options::only(&["auth"]).and("auth-2", "auth").with_for(
         "auth",
         "FAILPOINTS",
-        &tokens.armed("slow:1500"),
+        &tokens.armed("slow:3000"),
     );
     let app = App::start_with(options).await;
     let email = app.address();

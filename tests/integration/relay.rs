@@ -6,7 +6,7 @@ use futures::StreamExt;
 use mongodb::bson::doc;
 use temporalio_client::WorkflowExecutionStatus;
 
-use crate::harness::{App, Options, binary, eventually};
+use crate::harness::{App, Options, binary, eventually, flood};
 
 #[tokio::test]
 async fn a_relay_killed_between_start_and_note_starts_nothing_twice() {
@@ -56,6 +56,7 @@ async fn a_row_that_becomes_due_again_finds_its_workflow_started() {
 
 #[tokio::test]
 async fn two_relays_start_one_workflow_for_each_of_500_events() {
+    let _alone = flood().await;
     let options = Options::only(&["auth", "worker", "todo"]).and("relay-2", "relay");
     let app = App::prepare_on_shared(options).await;
     for service in ["auth", "worker", "todo"] {

@@ -30,7 +30,9 @@ async fn of_two_of_each_service_one_may_be_killed_or_frozen() {
         }
     };
     let load = Load::during(&app, &["auth", "auth-2"], Duration::from_millis(400), faults).await;
-    assert_eq!(load.refused, 0, "the servers were there all the time");
+    // Who is in the middle of it when its auth is frozen for longer than a call
+    // may take hears 503; the servers were there all the time.
+    assert!(load.refused <= 2, "one for each freeze: {}", load.refused);
     app.all_are_there(&load).await;
     app.finish().await;
 }

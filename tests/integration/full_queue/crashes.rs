@@ -3,22 +3,31 @@
 use futures::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use onboard_fault::{Side, Step};
+use onboard_stack::Server;
 
 use super::{bodies, end_as_they_should, events, records};
-use crate::harness::{App, Options, eventually};
+use crate::harness::{App, Options, eventually, with_own};
 
 const EVENTS: usize = 400;
 
 /// A queue full of events, and a service that acts at one of its first large
 /// groups: the first ones are small.
 async fn hit(side: Side, act: &str) -> (App, Vec<super::Event>, tempfile::TempDir) {
+    hit_on(side, act, App::start_with).await
+}
+
+async fn hit_on(
+    side: Side,
+    act: &str,
+    start: impl AsyncFnOnce(Options) -> App,
+) -> (App, Vec<super::Event>, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let token = dir.path().join("token");
     std::fs::write(&token, "").unwrap();
     let point = Step::InboxCommit.point(side);
     let armed = format!("{point}=3*off->return({act}@{})", token.display());
     let options = Options::only(&[]).failing("todo").with_for("todo", "FAILPOINTS", &armed);
-    let app = App::start_with(options).await;
+    let app = start(options).await;
     let all = events(EVENTS);
     app.publish_all(&bodies(&all)).await;
     app.component("todo").request_start().await.unwrap();
@@ -32,11 +41,17 @@ async fn hit(side: Side, act: &str) -> (App, Vec<super::Event>, tempfile::TempDi
     (app, all, dir)
 }
 
-/// The group is rolled back, but MongoDB knows only after a minute: until then
-/// its members wait, and nobody else does.
+/// The group is rolled back, but MongoDB knows only after a minute (the one of
+/// all tests sooner): until then its members wait, and nobody else does.
 #[tokio::test]
 async fn a_crash_before_a_groups_commit_leaves_nothing_and_holds_up_no_others() {
-    let (app, all, _dir) = hit(Side::Before, "crash").await;
+    let mut own = None;
+    let start = async |options| {
+        let (app, servers) = with_own(Server::Mongo, options).await;
+        own = Some(servers);
+        app
+    };
+    let (app, all, _dir) = hit_on(Side::Before, "crash", start).await;
     others_go_on(&app).await;
     assert!(end_orphans(&app).await > 0, "a transaction is open");
     end_as_they_should(&app, &all).await;

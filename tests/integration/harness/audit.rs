@@ -140,11 +140,14 @@ impl App {
         self.start_workflow_for(id, input, Duration::from_hours(1)).await;
     }
 
-    /// The same; it times out after `limit`.
+    /// The same; it times out after `limit`. A test that is the worker itself may
+    /// hold a task for a minute.
     pub(crate) async fn start_workflow_for(&self, id: &str, input: Value, limit: Duration) {
         let queue = format!("registration-{}", self.id);
-        let options =
-            WorkflowStartOptions::new(queue, id.to_owned()).execution_timeout(limit).build();
+        let options = WorkflowStartOptions::new(queue, id.to_owned())
+            .execution_timeout(limit)
+            .task_timeout(Duration::from_mins(1))
+            .build();
         let input = RawValue::from_value(&input, &PayloadConverter::serde_json());
         let workflow = UntypedWorkflow::new("UserRegistration");
         self.temporal().await.start_workflow(workflow, input, options).await.unwrap();

@@ -7,10 +7,17 @@ use mongodb::Client;
 use mongodb::bson::doc;
 use onboard_stack::{Server, Servers, ServersConfig};
 use tempfile::TempDir;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 /// The program under test.
 pub(crate) const ONBOARD: &str = env!("CARGO_BIN_EXE_onboard-under-test");
+
+/// Temporal is one for all tests and starts some dozens of workflows a second:
+/// tests that start hundreds at once take turns, by holding this.
+pub(crate) async fn flood() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
+}
 
 static SHARED: OnceCell<Servers> = OnceCell::const_new();
 

@@ -10,7 +10,7 @@ use onboard_fault::{Side, Step};
 use onboard_runtime::clock;
 use onboard_store::{Claimed, Outbox, Written};
 
-use crate::harness::{App, Options, binary, dwindles, eventually};
+use crate::harness::{App, Options, binary, dwindles, eventually, flood};
 use crate::kill_points::tokens::Tokens;
 
 const SWEEP: Duration = Duration::from_mins(1);
@@ -21,17 +21,24 @@ async fn found(app: &App, relay: &str, how: &str) -> u64 {
     app.counter(relay, "relay_rows_claimed_total", how).await
 }
 
-/// Inserts PENDING rows behind auth's back, quicker than it can.
-async fn insert(app: &App, rows: usize) {
+/// Starts that Temporal answered too late; each is made again.
+async fn unanswered(app: &App) -> u64 {
+    app.counter("relay", "relay_starts_total", "unavailable").await
+}
+
+/// Inserts PENDING rows behind auth's back, quicker than it can. The last is due
+/// first: a look finds those that the change stream tells of last.
+async fn insert(app: &App, rows: i64) {
     let now = DateTime::now();
     let rows: Vec<Document> = (0..rows)
-        .map(|_| {
+        .map(|row| {
             let event: EventId = clock::ordered_id().into();
             let user: UserId = clock::random_id().into();
             doc! {
                 "_id": binary(event.uuid()), "aggregateType": "User",
                 "aggregateId": binary(user.uuid()), "eventType": "USER_REGISTERED",
-                "schemaVersion": 1, "status": "PENDING", "createdAt": now, "nextAttemptAt": now,
+                "schemaVersion": 1, "status": "PENDING", "createdAt": now,
+                "nextAttemptAt": DateTime::from_millis(now.timestamp_millis() - row),
                 "payload": { "userId": binary(user.uuid()), "email": "many@example.com" },
                 "startedAt": null, "sentAt": null, "acknowledgedAt": null, "attempts": 0,
             }
@@ -81,6 +88,7 @@ async fn a_row_is_handed_over_and_nobody_looks_for_it() {
 
 #[tokio::test]
 async fn when_the_channel_is_full_the_sweep_takes_over() {
+    let _alone = flood().await;
     let options = Options::only(&["auth", "relay"]).with("RELAY_SWEEP_INTERVAL", "1m");
     let app = App::start_with(options).await;
     let id = app.register().await;
@@ -93,16 +101,12 @@ async fn when_the_channel_is_full_the_sweep_takes_over() {
     })
     .await;
     assert!(begun.elapsed() < SWEEP * 3 / 4, "the sweep was waited for: {:?}", begun.elapsed());
-    eventually("all are started", async || {
-        match rows_with(&app, doc! { "startedAt": null }).await {
-            0 => Ok(()),
-            left => Err(left),
-        }
-    })
-    .await;
+    dwindles("all are started", async || rows_with(&app, doc! { "startedAt": null }).await).await;
     assert!(app.counter("relay", "relay_hand_over_full_total", "").await > 0, "it was full");
     assert!(found(&app, "relay", "handed_over").await > 1, "what had room was handed over");
-    assert_eq!(rows_with(&app, doc! { "attempts": { "$ne": 1 } }).await, 0, "claimed once each");
+    let again = rows_with(&app, doc! { "attempts": { "$ne": 1 } }).await;
+    let unanswered = unanswered(&app).await;
+    assert!(again <= unanswered, "claimed once each: {again}, {unanswered} unanswered");
     // Found by a look at the very moment when they were done.
     let in_vain = app.counter("relay", "relay_claims_lost_total", "").await;
     assert!(in_vain < 45, "what was handed over is not swept as well: {in_vain}");
@@ -111,9 +115,10 @@ async fn when_the_channel_is_full_the_sweep_takes_over() {
 
 #[tokio::test]
 async fn no_more_is_started_than_gets_on_and_what_stands_still_holds_up_nobody() {
+    let _alone = flood().await;
     let options = Options::only(&["auth", "relay"]).with("RELAY_UNSENT_MAX", "20");
     let app = App::start_with(options).await;
-    insert(&app, 1_500).await;
+    insert(&app, 600).await;
     let full = async || app.counter("relay", "relay_room_full", "").await;
     eventually("there is no room", async || match full().await {
         0 => Err("there is room"),
@@ -121,7 +126,7 @@ async fn no_more_is_started_than_gets_on_and_what_stands_still_holds_up_nobody()
     })
     .await;
     let waiting = rows_with(&app, doc! { "attempts": 0 }).await;
-    assert!(waiting > 500, "only {waiting} of 1,500 wait, without anybody to get on with them");
+    assert!(waiting > 200, "only {waiting} of 600 wait, without anybody to get on with them");
     // A minute later those that were started no longer count.
     let minute_ago = DateTime::from_millis(clock::now_ms() - 61_000);
     dwindles("rows that wait for room", async || {
@@ -136,6 +141,7 @@ async fn no_more_is_started_than_gets_on_and_what_stands_still_holds_up_nobody()
 
 #[tokio::test]
 async fn two_relays_share_a_backlog_and_new_rows_and_claim_each_once() {
+    let _alone = flood().await;
     let options = Options::only(&["auth", "worker", "todo"])
         .with("RELAY_CLAIM_LEASE", "2m")
         .and("relay-2", "relay");
@@ -176,9 +182,9 @@ async fn a_relay_killed_after_it_claimed_a_page_leaves_that_page_to_be_due_again
     .await;
     app.nothing_is_left().await;
     app.every_registration_has_one_workflow().await;
-    let again = rows_with(&app, doc! { "attempts": 2 }).await;
-    assert_eq!(again, PAGE, "one page, and no more, was claimed by the one that died");
-    assert_eq!(rows_with(&app, doc! { "attempts": 1 }).await, 100 - PAGE);
+    let again = rows_with(&app, doc! { "attempts": { "$gt": 1 } }).await;
+    let page = PAGE..=PAGE + unanswered(&app).await;
+    assert!(page.contains(&again), "one page was claimed by the one that died: {again}, {page:?}");
     app.finish().await;
 }
 
@@ -220,7 +226,7 @@ async fn one_damaged_row_spoils_the_claim_for_no_other() {
     let options = Options::only(&["auth", "worker", "todo"]).with_for(
         "relay",
         "FAILPOINTS",
-        &tokens.armed("slow:3000"),
+        &tokens.armed("slow:4000"),
     );
     let app = App::start_with(options).await;
     let damaged = app.register().await;
