@@ -3,16 +3,24 @@
 //! Both calls may be repeated and cut off anywhere: the workflow takes any
 //! number of requests to publish again, and the inbox any number of messages.
 
+use std::time::{Duration, Instant};
+
 use onboard_contract::names::{SIGNAL_REPUBLISH, workflow_id};
 use onboard_contract::{EventId, RegistrationInput};
+use onboard_runtime::Backoff;
 use temporalio_client::WorkflowIdReusePolicy;
 
 use crate::{Signalled, Started, Temporal, TemporalError};
 
+/// How long a busy workflow is asked again. It ends within a workflow task, a few
+/// milliseconds as a rule.
+const BUSY_MAX: Duration = Duration::from_secs(2);
+
 impl Temporal {
-    /// Asks a running workflow to publish once more. `redrive` names the run
-    /// of the redrive and is all that Temporal is told; within one run the
-    /// server takes a repeat for the same request.
+    /// Asks a running workflow to publish once more; a busy one again for
+    /// [`BUSY_MAX`]. `redrive` names the run of the redrive and is all that
+    /// Temporal is told; within one run the server takes a repeat for the same
+    /// request.
     ///
     /// # Errors
     /// See [`TemporalError`].
@@ -23,7 +31,17 @@ impl Temporal {
     ) -> Result<Signalled, TemporalError> {
         let request_id = format!("redrive-{redrive}-{event}");
         let payload = serde_json::json!({ "redriveId": redrive });
-        self.signal(workflow_id(event), SIGNAL_REPUBLISH, &payload, request_id).await
+        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
+        let begun = Instant::now();
+        loop {
+            let (workflow, request_id) = (workflow_id(event), request_id.clone());
+            match self.signal(workflow, SIGNAL_REPUBLISH, &payload, request_id).await? {
+                Signalled::Busy if begun.elapsed() < BUSY_MAX => {
+                    tokio::time::sleep(backoff.failed()).await;
+                }
+                signalled => return Ok(signalled),
+            }
+        }
     }
 
     /// Starts a fresh run where there is none, or where the last one ended

@@ -1,19 +1,16 @@
 //! Starting and signalling the workflow of a registration.
 
-use std::time::{Duration, Instant};
-
 use onboard_contract::names::{
     ATTRIBUTE_STAGE, ATTRIBUTE_USER, SIGNAL_ACKNOWLEDGED, WORKFLOW, workflow_id,
 };
 use onboard_contract::{Acknowledgement, RegistrationInput, Stage};
 use onboard_fault::{Step, step};
-use onboard_runtime::Backoff;
 use serde::Serialize;
 use temporalio_client::errors::{WorkflowInteractionError, WorkflowStartError};
 use temporalio_client::tonic::Status;
 use temporalio_client::{
-    Client, UntypedSignal, UntypedWorkflow, UntypedWorkflowHandle, WorkflowIdConflictPolicy,
-    WorkflowIdReusePolicy, WorkflowSignalOptions, WorkflowStartOptions,
+    UntypedSignal, UntypedWorkflow, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
+    WorkflowSignalOptions, WorkflowStartOptions,
 };
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
 use temporalio_common::protos::temporal::api::enums::v1::ResourceExhaustedCause;
@@ -40,14 +37,10 @@ pub enum Signalled {
     Delivered,
     /// No such workflow runs: it has ended, or never was.
     NoWorkflow,
-    /// The workflow is about to end, or is worked on, and took no signal for
-    /// as long as we waited. It alone: the server is well.
+    /// The workflow is about to end, or is worked on, and takes no signal now.
+    /// It alone: the server is well.
     Busy,
 }
-
-/// How long a busy workflow is asked again. One workflow task is the rule, a
-/// few milliseconds.
-const BUSY_MAX: Duration = Duration::from_secs(2);
 
 const STAGE: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_STAGE);
 const USER: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_USER);
@@ -100,8 +93,8 @@ impl Temporal {
         self.signal(workflow_id(event), SIGNAL_ACKNOWLEDGED, acknowledgement, request_id).await
     }
 
-    /// Signals, and asks a busy workflow again: one that has decided to end
-    /// takes no signal until it has, or has thought better of it.
+    /// Signals once. A workflow that has decided to end takes no signal until it
+    /// has, or has thought better of it.
     pub(crate) async fn signal<T: Serialize + 'static>(
         &self,
         workflow: String,
@@ -109,19 +102,25 @@ impl Temporal {
         input: &T,
         request_id: String,
     ) -> Result<Signalled, TemporalError> {
-        let handle = self.client()?.get_workflow_handle::<UntypedWorkflow>(workflow);
-        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
-        let begun = Instant::now();
-        loop {
-            let signal = UntypedSignal::new(signal);
-            let signalled = signal_once(&handle, signal, payload(input), &request_id).await;
-            match self.seen(signalled)? {
-                Signalled::Busy if begun.elapsed() < BUSY_MAX => {
-                    tokio::time::sleep(backoff.failed()).await;
-                }
-                signalled => return Ok(signalled),
+        const WHAT: &str = "signal the workflow";
+        let client = self.client()?;
+        let handle = client.get_workflow_handle::<UntypedWorkflow>(workflow);
+        let options =
+            WorkflowSignalOptions::builder().request_id(request_id).rpc_options(one_try()).build();
+        let sent = handle.signal(UntypedSignal::new(signal), payload(input), options);
+        let sent = step(Step::AcknowledgeSignal, sent);
+        let answer = tokio::time::timeout(CALL_DEADLINE, sent).await;
+        self.seen(match answer {
+            Ok(Ok(())) => Ok(Signalled::Delivered),
+            Ok(Err(WorkflowInteractionError::NotFound(status))) if no_workflow(&status) => {
+                Ok(Signalled::NoWorkflow)
             }
-        }
+            Ok(Err(WorkflowInteractionError::Rpc(status))) if is_busy(&status) => {
+                Ok(Signalled::Busy)
+            }
+            Ok(Err(error)) => Err(TemporalError::from_interaction(WHAT, error)),
+            Err(_) => Err(TemporalError::away(WHAT)),
+        })
     }
 
     /// Says once when the server goes away or comes back.
@@ -134,29 +133,6 @@ impl Temporal {
             Err(TemporalError::Refused { .. }) => (),
         }
         answer
-    }
-}
-
-async fn signal_once(
-    handle: &UntypedWorkflowHandle<Client>,
-    signal: UntypedSignal<UntypedWorkflow>,
-    input: RawValue,
-    request_id: &str,
-) -> Result<Signalled, TemporalError> {
-    const WHAT: &str = "signal the workflow";
-    let options = WorkflowSignalOptions::builder()
-        .request_id(request_id.to_owned())
-        .rpc_options(one_try())
-        .build();
-    let sent = step(Step::AcknowledgeSignal, handle.signal(signal, input, options));
-    match tokio::time::timeout(CALL_DEADLINE, sent).await {
-        Ok(Ok(())) => Ok(Signalled::Delivered),
-        Ok(Err(WorkflowInteractionError::NotFound(status))) if no_workflow(&status) => {
-            Ok(Signalled::NoWorkflow)
-        }
-        Ok(Err(WorkflowInteractionError::Rpc(status))) if is_busy(&status) => Ok(Signalled::Busy),
-        Ok(Err(error)) => Err(TemporalError::from_interaction(WHAT, error)),
-        Err(_) => Err(TemporalError::away(WHAT)),
     }
 }
 
