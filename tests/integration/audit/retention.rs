@@ -89,6 +89,8 @@ async fn a_row_that_retention_removed_is_not_missed() {
     let record = doc! { "eventId": binary(old.event.uuid()) };
     let nobody = Uuid::new_v4();
     let before = app.set(&inbox, record, doc! { "userId": binary(nobody) }).await;
+    let record = app.tool(&["show", &name]).await.no();
+    assert!(record["missing"].to_string().contains("no user"), "{record}");
     app.finds(&[("inbox_unexpected", old.event)]).await;
     app.put_back(&inbox, &before).await;
     app.put_back(&outbox, &row).await;

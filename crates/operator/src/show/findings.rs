@@ -43,12 +43,14 @@ impl Record {
         self.advise();
     }
 
-    /// A row is removed only when it is SENT and acknowledged.
+    /// A row is removed only when it is SENT and acknowledged, so its workflow
+    /// has completed, and its user is there.
     fn is_removed(&self, removed: Removed) -> bool {
         let registered = self.user.as_ref().and_then(|user| user.created_at);
-        let handled = self.inbox.as_ref().and_then(|inbox| inbox.processed_at);
+        let workflow = self.workflow.as_ref();
         self.outbox.is_none()
-            && registered.or(handled).is_some_and(|begun| begun < removed.rows_before_ms)
+            && registered.is_some_and(|registered| registered < removed.rows_before_ms)
+            && workflow.is_none_or(|workflow| workflow.status == "COMPLETED")
     }
 
     fn judge_user(&mut self) {
