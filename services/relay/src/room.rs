@@ -61,18 +61,14 @@ impl Room {
     }
 }
 
-/// Looks until the shutdown. A look that fails changes nothing but the metric,
-/// and is made again.
+/// Looks until the shutdown. A look that fails changes nothing, and is made again.
 pub(crate) async fn run(relay: &Relay, shutdown: Shutdown) {
     let most = u64::from(relay.settings.unsent_max);
     while shutdown.sleep(EVERY).await {
         if relay.room.used.swap(false, Ordering::Relaxed) || relay.room.is_full() {
             match shutdown.or(relay.outbox.unsent(LATELY, most)).await {
                 Some(Ok(unsent)) => relay.room.set(unsent >= most),
-                Some(Err(_)) => {
-                    relay.room.used();
-                    metrics::gauge!("relay_room_full").set(f64::NAN);
-                }
+                Some(Err(_)) => relay.room.used(),
                 None => return,
             }
         }

@@ -24,8 +24,8 @@ pub struct InStage {
     pub stage: Stage,
     /// How many; at most [`COUNT_MAX`].
     pub count: u64,
-    /// How long the oldest has been in it; quarantined rows apart, which wait
-    /// for a reason of their own.
+    /// How long the oldest has been in it; of PENDING rows, the oldest that is
+    /// not quarantined.
     pub oldest: Option<Duration>,
 }
 
@@ -70,8 +70,10 @@ impl Outbox {
 
     async fn in_stage(&self, stage: Stage, cutoff: DateTime) -> Result<InStage, StoreError> {
         let filter = filter(stage, cutoff);
-        let (count, oldest) =
-            tokio::try_join!(self.count(filter.clone()), self.oldest(filter, entered(stage)))?;
+        let (count, oldest) = tokio::try_join!(
+            self.count(filter),
+            self.oldest(aging(stage, cutoff), entered(stage))
+        )?;
         Ok(InStage { stage, count, oldest })
     }
 
@@ -86,8 +88,6 @@ impl Outbox {
         filter: Document,
         entered: &'static str,
     ) -> Result<Option<Duration>, StoreError> {
-        let mut filter = filter;
-        filter.insert("quarantinedAt", Bson::Null);
         let outbox = self.mongo.outbox();
         let find = outbox.find_one(filter).sort(order()).projection(doc! { entered: 1 });
         let row = bounded("find the oldest row of a stage", async { find.await }).await?;
@@ -109,6 +109,18 @@ pub fn filter(stage: Stage, cutoff: DateTime) -> Document {
         Stage::Stalled => unfinished(SENT, doc! { "sentAt": { "$lt": cutoff } }),
         Stage::Acknowledged => doc! { "acknowledgedAt": { "$type": "date" } },
     }
+}
+
+/// Of the rows of a stage those whose age counts: a PENDING row that is
+/// quarantined waits for a reason of its own, and has an alarm of its own. These
+/// few come first in the index and are read past.
+#[must_use]
+pub fn aging(stage: Stage, cutoff: DateTime) -> Document {
+    let mut filter = filter(stage, cutoff);
+    if stage == Stage::Pending {
+        filter.insert("quarantinedAt", Bson::Null);
+    }
+    filter
 }
 
 /// The rows that came to this status before `cutoff` and no further, in the
