@@ -20,7 +20,7 @@ use crate::progress::Progress;
 use crate::rest::rest;
 use crate::samples::rate;
 use crate::transactions::transactions;
-use crate::until::{patience, until};
+use crate::until::{STANDSTILL, until};
 use crate::{Bed, Figure, Scale, Scenario, Target, empty};
 
 /// How often it is counted how much is done.
@@ -114,7 +114,7 @@ async fn consume(bed: &Bed, mongo: &Mongo, ids: &[EventId], live: &Live) -> anyh
         progress.left(left);
         Ok(left)
     };
-    let consumed = until("messages", (patience(count), CONSUMED_LOOK), look);
+    let consumed = until("messages", (STANDSTILL, CONSUMED_LOOK), look);
     live.during(consumed, || progress.line()).await?;
     let last_ms = clock::now_ms();
     Ok(Span { first_ms: inbox::first_processed_ms(mongo, ids).await?, last_ms })
@@ -133,6 +133,6 @@ async fn all(
         progress.left(left);
         Ok(left)
     };
-    let done = until(what, (patience(count), LOOK_EVERY), look);
+    let done = until(what, (STANDSTILL, LOOK_EVERY), look);
     live.during(done, || progress.line()).await
 }

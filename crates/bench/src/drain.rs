@@ -21,7 +21,7 @@ use crate::fill::{fill, welcomes};
 use crate::progress::Progress;
 use crate::rest::rest;
 use crate::samples::{as_float, rate};
-use crate::until::{patience, until};
+use crate::until::{STANDSTILL, until};
 use crate::{Bed, Figure, Scale, Scenario, Target, empty};
 
 /// How often the rows are counted.
@@ -64,7 +64,6 @@ struct Drained {
 
 async fn drain(bed: &Bed, mongo: &Mongo, backlog: u64, live: &Live) -> anyhow::Result<Drained> {
     let progress = Progress::new("working off the backlog", backlog);
-    let within = (patience(backlog), LOOK_EVERY);
     let begun = Instant::now();
     bed.component("relay")?.request_start().await?;
     let mut started = None;
@@ -76,7 +75,10 @@ async fn drain(bed: &Bed, mongo: &Mongo, backlog: u64, live: &Live) -> anyhow::R
         progress.left(left);
         Ok(left)
     };
-    live.during(until("rows without acknowledgement", within, look), || progress.line()).await?;
+    live.during(until("rows without acknowledgement", (STANDSTILL, LOOK_EVERY), look), || {
+        progress.line()
+    })
+    .await?;
     let acknowledged = begun.elapsed();
     Ok(Drained { started: started.unwrap_or(acknowledged), acknowledged })
 }

@@ -24,7 +24,7 @@ use self::worker::{Told, Worker, acknowledgement};
 use crate::Bed;
 use crate::progress::Progress;
 use crate::samples::{Samples, rate};
-use crate::until::{patience, until};
+use crate::until::{STANDSTILL, until};
 
 /// Apart from the one that the real worker polls.
 const TASK_QUEUE: &str = "bench-empty";
@@ -130,7 +130,7 @@ impl Shape {
             format!("empty workflows: not done after {} s, {}", within.as_secs(), progress.line())
         })??;
         let open = async || Ok((before + count).saturating_sub(self.completed().await?));
-        until("empty workflows", (patience(0), Duration::from_millis(100)), open).await?;
+        until("empty workflows", (STANDSTILL, Duration::from_millis(100)), open).await?;
         Ok(rate)
     }
 
@@ -200,4 +200,9 @@ async fn answered(mut call: impl AsyncFnMut() -> Result<(), TemporalError>) -> a
             answer => return Ok(answer?),
         }
     }
+}
+
+/// What `count` workflows may take: a tenth of what was ever measured.
+fn patience(count: u64) -> Duration {
+    Duration::from_mins(1) + Duration::from_millis(count.saturating_mul(200))
 }

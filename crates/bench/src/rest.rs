@@ -30,9 +30,13 @@ pub(crate) async fn rest(bed: &Bed, mongo: &Mongo, live: &Live) -> anyhow::Resul
 /// Waits until every registration is acknowledged.
 ///
 /// # Errors
-/// Some are not within `bound`; the error says how many.
-pub(crate) async fn at_rest(mongo: &Mongo, bound: Duration, live: &Live) -> anyhow::Result<()> {
-    until("registrations under way", (bound, LOOK_AGAIN), async || {
+/// Those that are not have been no fewer for `standstill`; the error says how many.
+pub(crate) async fn at_rest(
+    mongo: &Mongo,
+    standstill: Duration,
+    live: &Live,
+) -> anyhow::Result<()> {
+    until("registrations under way", (standstill, LOOK_AGAIN), async || {
         let left = unfinished(mongo).await?;
         live.show(format!("coming to rest: {left} registrations under way"));
         Ok(left)

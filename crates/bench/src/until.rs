@@ -1,4 +1,5 @@
-//! Waiting for work to be done: bounded, and an error that says what is left.
+//! Waiting for work to be done: for as long as it goes on, and with an error that
+//! says what is left when it stands still.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +9,10 @@ use anyhow::bail;
 /// takes is the machine's affair; that it goes on is not.
 ///
 /// # Errors
-/// It cannot be asked, or something is left and it has been no less `within`.
+/// It cannot be asked, or what is left has been no less for `standstill`.
 pub(crate) async fn until(
     what: &str,
-    (within, pause): (Duration, Duration),
+    (standstill, pause): (Duration, Duration),
     mut left: impl AsyncFnMut() -> anyhow::Result<u64>,
 ) -> anyhow::Result<()> {
     let (mut since, mut least) = (Instant::now(), u64::MAX);
@@ -19,8 +20,8 @@ pub(crate) async fn until(
         match left().await? {
             0 => return Ok(()),
             left if left < least => (since, least) = (Instant::now(), left),
-            left if since.elapsed() > within => {
-                bail!("{what}: {left} are left, and no less for {} s", within.as_secs())
+            left if since.elapsed() > standstill => {
+                bail!("{what}: {left} are left, and no less for {} s", standstill.as_secs())
             }
             _ => (),
         }
@@ -28,10 +29,8 @@ pub(crate) async fn until(
     }
 }
 
-/// What `count` registrations may take: a tenth of what was ever measured.
-pub(crate) fn patience(count: u64) -> Duration {
-    Duration::from_mins(1) + Duration::from_millis(count.saturating_mul(200))
-}
+/// How long work that is not finished may stand still.
+pub(crate) const STANDSTILL: Duration = Duration::from_mins(2);
 
 #[cfg(test)]
 mod tests {
@@ -42,7 +41,7 @@ mod tests {
     #[tokio::test]
     async fn what_does_not_finish_is_an_error_that_says_how_much_is_left() {
         let mut count = 3_u64;
-        let counted = until("x", (patience(3), Duration::ZERO), async || {
+        let counted = until("x", (STANDSTILL, Duration::ZERO), async || {
             count -= 1;
             Ok(count)
         });
