@@ -17,8 +17,8 @@ Every environment variable of every service and tool, printed by `onboard config
 definitions that read them; a test holds this page to them. Each has a flag of the same meaning, which
 wins over the variable. A variable with a `_FILE` variant may be given as the file that holds the value.
 Secrets are never printed, not even by `--help`. A process checks all of its settings before it does
-anything, names every problem at once and ends with exit code 64. OpenTelemetry's own variables, which its
-SDK reads and checks by itself, are in [tracing](tracing.md#switching-it-on).
+anything, names every problem at once and ends with exit code 64. OpenTelemetry's SDK reads a few more by
+itself (headers, time-outs, attributes, batches): [tracing](tracing.md#switching-it-on).
 ";
 
 /// For people on a terminal.
