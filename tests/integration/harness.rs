@@ -22,7 +22,7 @@ mod temporal;
 mod todos;
 
 pub(crate) use accounts::{Account, Tokens, claims, header};
-pub(crate) use app::{App, Options, PASSWORD, Places, text};
+pub(crate) use app::{App, Options, PASSWORD, Places, is_in, text};
 pub(crate) use audit::Finished;
 pub(crate) use collector::{Collector, Exported, tree, tree_with_ids};
 pub(crate) use eventually::{dwindles, eventually};

@@ -260,9 +260,7 @@ impl App {
     pub(crate) async fn reaches(&self, id: EventId, stage: &str) {
         eventually(&format!("{id} reaches {stage}"), async || {
             let seen = self.registration(id).await;
-            // SENT does not last: without an acknowledgement it is STALLED.
-            let was_sent = stage == "SENT" && seen["sentAt"].is_string();
-            if seen["stage"] == stage || was_sent { Ok(()) } else { Err(seen) }
+            if is_in(&seen, stage) { Ok(()) } else { Err(seen) }
         })
         .await;
     }
@@ -341,4 +339,11 @@ fn environment(
 pub(crate) fn text(output: &Output) -> String {
     let parts = [&output.stdout, &output.stderr].map(|part| String::from_utf8_lossy(part));
     parts.join("\n")
+}
+
+/// Whether a registration is in a stage. SENT does not last: without an
+/// acknowledgement it soon is STALLED, which is as good.
+pub(crate) fn is_in(registration: &Value, stage: &str) -> bool {
+    let seen = &registration["stage"];
+    seen == stage || (stage == "SENT" && seen == "STALLED")
 }
