@@ -18,7 +18,7 @@ const BUSY_MAX: Duration = Duration::from_secs(2);
 
 impl Temporal {
     /// Asks a running workflow to publish once more; a busy one again for
-    /// [`BUSY_MAX`]. `redrive` names the run of the redrive and is all that
+    /// 2 s. `redrive` names the run of the redrive and is all that
     /// Temporal is told; within one run the server takes a repeat for the same
     /// request.
     ///
