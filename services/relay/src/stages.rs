@@ -38,22 +38,27 @@ pub(crate) async fn run(outbox: Outbox, overdue: Duration, shutdown: Shutdown) {
 
 fn publish(stages: &Stages) {
     for InStage { stage, count, oldest } in &stages.stages {
-        let oldest_seconds = oldest.unwrap_or_default().as_secs_f64();
-        let stage = stage.as_str();
-        metrics::gauge!("registrations_in_stage", "stage" => stage).set(precise(*count));
-        metrics::gauge!("registrations_oldest_age_seconds", "stage" => stage).set(oldest_seconds);
+        say(*stage, precise(*count), oldest.unwrap_or_default().as_secs_f64());
     }
-    metrics::gauge!("registrations_quarantined").set(precise(stages.quarantined));
+    say_quarantined(precise(stages.quarantined));
 }
 
 /// What is not known is no figure: the last one would stand for hours.
 fn unknown() {
     for stage in [Stage::Pending, Stage::Started, Stage::Sent, Stage::Stalled] {
-        let stage = stage.as_str();
-        metrics::gauge!("registrations_in_stage", "stage" => stage).set(f64::NAN);
-        metrics::gauge!("registrations_oldest_age_seconds", "stage" => stage).set(f64::NAN);
+        say(stage, f64::NAN, f64::NAN);
     }
-    metrics::gauge!("registrations_quarantined").set(f64::NAN);
+    say_quarantined(f64::NAN);
+}
+
+fn say(stage: Stage, count: f64, oldest_seconds: f64) {
+    let stage = stage.as_str();
+    metrics::gauge!("registrations_in_stage", "stage" => stage).set(count);
+    metrics::gauge!("registrations_oldest_age_seconds", "stage" => stage).set(oldest_seconds);
+}
+
+fn say_quarantined(count: f64) {
+    metrics::gauge!("registrations_quarantined").set(count);
 }
 
 /// Counts stop far below what a float holds exactly.
