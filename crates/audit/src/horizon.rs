@@ -5,7 +5,7 @@
 //! it.
 
 use mongodb::Database;
-use onboard_store::retention::{OUTBOX, WORKFLOWS, removed_before};
+use onboard_store::retention::{INBOX, OUTBOX, WORKFLOWS, removed_before};
 
 use crate::page::read;
 use crate::{AuditError, Sources};
@@ -22,7 +22,7 @@ impl Horizon {
 
     /// Of the inbox; goes by the record's `processedAt`.
     pub(crate) async fn of_inbox(sources: &Sources) -> Result<Self, AuditError> {
-        load(sources.mongo.todo(), "inbox").await
+        load(sources.mongo.todo(), INBOX).await
     }
 
     /// Of the workflows, when Temporal's database was lost or replaced; goes by

@@ -12,6 +12,8 @@ use crate::mongo::bounded;
 pub const HORIZONS: &str = "retention";
 /// The note of the outbox rows that are gone.
 pub const OUTBOX: &str = "outbox";
+/// The note of the inbox records that are gone.
+pub const INBOX: &str = "inbox";
 /// The note of the workflows that are gone, beside the horizon of the outbox.
 pub const WORKFLOWS: &str = "workflows";
 /// Documents removed at once.

@@ -17,7 +17,7 @@ use onboard_fault::{Step, step};
 use super::Inbox;
 use crate::mongo::bounded;
 use crate::outbox::earlier;
-use crate::retention::{PAGE, note_horizon, page_full};
+use crate::retention::{INBOX, PAGE, note_horizon, page_full};
 use crate::{Outbox, StoreError};
 
 /// Where a removal goes on: records are looked at once each.
@@ -56,7 +56,7 @@ impl Inbox {
     }
 
     async fn remove(&self, events: Vec<Bson>, horizon: DateTime) -> Result<(), StoreError> {
-        note_horizon(self.mongo.todo(), "inbox", horizon).await?;
+        note_horizon(self.mongo.todo(), INBOX, horizon).await?;
         let inbox = self.mongo.processed_events();
         let orphans = doc! {
             "eventId": { "$in": events },
