@@ -17,10 +17,9 @@ use crate::{Signalled, Started, Temporal, TemporalError};
 const BUSY_MAX: Duration = Duration::from_secs(2);
 
 impl Temporal {
-    /// Asks a running workflow to publish once more; a busy one again for
-    /// 2 s. `redrive` names the run of the redrive and is all that
-    /// Temporal is told; within one run the server takes a repeat for the same
-    /// request.
+    /// Asks a running workflow to publish once more; a busy one is asked again
+    /// for 2 s. `redrive` names the run of the redrive and is all that Temporal
+    /// is told; within one run the server takes a repeat for the same request.
     ///
     /// # Errors
     /// See [`TemporalError`].

@@ -41,8 +41,9 @@ async fn hit_on(
     (app, all, dir)
 }
 
-/// The group is rolled back, but MongoDB knows only after a minute (the one of
-/// all tests sooner): until then its members wait, and nobody else does.
+/// The group is rolled back, but MongoDB knows only after a minute: until then
+/// its members wait, and nobody else does. It has a mongod of its own, since the
+/// one of all tests knows sooner.
 #[tokio::test]
 async fn a_crash_before_a_groups_commit_leaves_nothing_and_holds_up_no_others() {
     let mut own = None;
