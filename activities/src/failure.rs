@@ -2,8 +2,8 @@
 //! for, a message without personal data, and "retry or permanent".
 
 use onboard_broker::PublishError;
-use onboard_contract::EventId;
 use onboard_contract::names::{FAILURE_ROW_CORRUPT, FAILURE_ROW_MISSING};
+use onboard_contract::{EventError, EventId};
 use onboard_runtime::availability::chain;
 use onboard_runtime::trace;
 use onboard_store::StoreError;
@@ -21,9 +21,9 @@ pub(crate) enum Failure {
     RowCorrupt {
         /// The event.
         event: EventId,
-        /// What the store said.
+        /// What is wrong with it.
         #[source]
-        source: StoreError,
+        source: Corrupt,
     },
     /// The store failed. MongoDB's refusals count as passing here: an operator
     /// mends the cause (rights, a validator) and the workflow goes on.
@@ -46,11 +46,22 @@ pub(crate) enum Failure {
     },
 }
 
+/// What is wrong with a corrupt row.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Corrupt {
+    /// A field cannot be read.
+    #[error(transparent)]
+    Field(#[from] StoreError),
+    /// The message would not be one that the event's consumers read.
+    #[error(transparent)]
+    Event(#[from] EventError),
+}
+
 impl Failure {
     /// Sorts a store error of the event's row.
     pub(crate) fn from_store(event: EventId, source: StoreError) -> Self {
         match source {
-            StoreError::Corrupt { .. } => Self::RowCorrupt { event, source },
+            StoreError::Corrupt { .. } => Self::RowCorrupt { event, source: source.into() },
             StoreError::Unavailable { .. }
             | StoreError::TimedOut { .. }
             | StoreError::Refused { .. } => Self::Store { event, source },

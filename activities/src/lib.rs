@@ -8,8 +8,11 @@ mod check_todo_acknowledgement;
 mod failure;
 mod mark_outbox_sent;
 mod measured;
+mod publish_copy;
+mod publish_event;
 mod publish_user_registered;
 mod record_acknowledgement;
 mod registration;
 
+pub use measured::METRICS;
 pub use registration::RegistrationActivities;

@@ -2,7 +2,16 @@
 
 use std::time::Instant;
 
+use onboard_runtime::Metric;
+
 use crate::failure::Failure;
+
+/// The metrics that this crate records.
+pub const METRICS: &[Metric] = &[Metric::seconds(
+    "activity_seconds",
+    &[("activity", &[]), ("outcome", &[])],
+    "Time of one try of an activity, by outcome: ok, retry, permanent.",
+)];
 
 /// Does the work and measures it. Work that is dropped before its end, because
 /// nobody waits for it any more, counts as one to be tried again.

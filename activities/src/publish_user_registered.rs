@@ -4,8 +4,8 @@
 //! A crash after the confirm publishes the same message id again; the inbox
 //! takes care of that.
 
-use onboard_broker::{Message, Publisher};
-use onboard_contract::{EventId, UserRegistered};
+use onboard_broker::Publisher;
+use onboard_contract::{EventId, Message};
 use onboard_store::Outbox;
 
 use crate::failure::Failure;
@@ -15,20 +15,19 @@ pub(crate) async fn publish_user_registered(
     publisher: &Publisher,
     event: EventId,
 ) -> Result<(), Failure> {
+    let message = message(outbox, event).await?;
+    publisher.publish(&message).await.map_err(|source| Failure::Publish { event, source })?;
+    tracing::info!(event_id = %event, "published and confirmed");
+    Ok(())
+}
+
+/// The message of an event, read from its row.
+pub(crate) async fn message(outbox: &Outbox, event: EventId) -> Result<Message, Failure> {
     let row = outbox
         .find(event)
         .await
         .map_err(|source| Failure::from_store(event, source))?
         .ok_or(Failure::RowMissing(event))?;
-    let body = UserRegistered {
-        event_id: row.event_id,
-        occurred_at: row.occurred_at,
-        user_id: row.user_id,
-        email: Some(row.email),
-        traceparent: None,
-    };
-    let message = Message::user_registered(&body, row.traceparent);
-    publisher.publish(&message).await.map_err(|source| Failure::Publish { event, source })?;
-    tracing::info!(event_id = %event, "published and confirmed");
-    Ok(())
+    let message = row.event_type.message(row.event);
+    message.map_err(|source| Failure::RowCorrupt { event, source: source.into() })
 }

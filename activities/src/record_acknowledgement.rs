@@ -1,13 +1,21 @@
-//! Stop 7 of a registration: the terminal record on the outbox row.
+//! Stop 7 of a registration: an acknowledgement on the outbox row, which ends the
+//! row when it is the last expected one.
 
-use onboard_contract::EventId;
-use onboard_store::{Outbox, Recorded};
+use onboard_contract::ConsumerName;
+use onboard_contract::workflow::RecordRef;
+use onboard_store::{Outbox, Record, Recorded};
 
 use crate::failure::Failure;
 
-pub(crate) async fn record_acknowledgement(outbox: &Outbox, event: EventId) -> Result<(), Failure> {
+pub(crate) async fn record_acknowledgement(
+    outbox: &Outbox,
+    record: RecordRef,
+) -> Result<(), Failure> {
+    let event = record.event_id;
+    // A worker of a released build asks without a name: for the todo service.
+    let consumer = record.consumer.unwrap_or(ConsumerName::TODO);
     let recorded = outbox
-        .record_acknowledged(event)
+        .record_acknowledged(Record { event, consumer, reference: record.reference })
         .await
         .map_err(|source| Failure::from_store(event, source))?;
     match recorded {

@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 use futures::future::{Either, select};
 use onboard_broker::Publisher;
-use onboard_contract::Acknowledgement;
-use onboard_contract::workflow::EventRef;
+use onboard_contract::workflow::{CopyRef, EventRef, Published, RecordRef};
+use onboard_contract::{Acknowledgement, EventId, TraceParent};
 use onboard_runtime::trace;
 use onboard_store::{Inbox, Mongo, Outbox};
 use onboard_workflows::activities::{
-    CheckTodoAcknowledgement, MarkOutboxSent, PublishUserRegistered, RecordAcknowledgement,
+    CheckTodoAcknowledgement, MarkOutboxSent, PublishCopy, PublishEvent, PublishUserRegistered,
+    RecordAcknowledgement,
 };
 use temporalio_sdk::activities::{ActivityContext, ActivityError, activities};
 use tracing::Instrument;
@@ -27,6 +28,8 @@ use crate::check_todo_acknowledgement::check_todo_acknowledgement;
 use crate::failure::Failure;
 use crate::mark_outbox_sent::mark_outbox_sent;
 use crate::measured::measured;
+use crate::publish_copy::publish_copy;
+use crate::publish_event::publish_event;
 use crate::publish_user_registered::publish_user_registered;
 use crate::record_acknowledgement::record_acknowledgement;
 
@@ -59,6 +62,28 @@ impl RegistrationActivities {
         traced(&ctx, &event, async { work.await.map_err(Failure::into_activity_error) }).await
     }
 
+    #[activity(definition = PublishEvent)]
+    async fn publish_event(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        event: EventRef,
+    ) -> Result<Published, ActivityError> {
+        let work = publish_event(&self.outbox, &self.publisher, event.event_id);
+        let work = measured("publish_event", work);
+        traced(&ctx, &event, async { work.await.map_err(Failure::into_activity_error) }).await
+    }
+
+    #[activity(definition = PublishCopy)]
+    async fn publish_copy(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        copy: CopyRef,
+    ) -> Result<Published, ActivityError> {
+        let event = event(copy.event_id, copy.traceparent.as_ref());
+        let work = measured("publish_copy", publish_copy(&self.outbox, &self.publisher, copy));
+        traced(&ctx, &event, async { work.await.map_err(Failure::into_activity_error) }).await
+    }
+
     #[activity(definition = MarkOutboxSent)]
     async fn mark_outbox_sent(
         self: Arc<Self>,
@@ -75,7 +100,7 @@ impl RegistrationActivities {
         ctx: ActivityContext,
         event: EventRef,
     ) -> Result<Option<Acknowledgement>, ActivityError> {
-        let work = check_todo_acknowledgement(&self.inbox, event.event_id);
+        let work = check_todo_acknowledgement(&self.outbox, &self.inbox, event.event_id);
         let work = measured("check_todo_acknowledgement", work);
         traced(&ctx, &event, async { work.await.map_err(Failure::into_activity_error) }).await
     }
@@ -84,12 +109,17 @@ impl RegistrationActivities {
     async fn record_acknowledgement(
         self: Arc<Self>,
         ctx: ActivityContext,
-        event: EventRef,
+        record: RecordRef,
     ) -> Result<(), ActivityError> {
-        let work = record_acknowledgement(&self.outbox, event.event_id);
+        let event = event(record.event_id, record.traceparent.as_ref());
+        let work = record_acknowledgement(&self.outbox, record);
         let work = while_wanted(&ctx, measured("record_acknowledgement", work));
         traced(&ctx, &event, work).await
     }
+}
+
+fn event(event_id: EventId, traceparent: Option<&TraceParent>) -> EventRef {
+    EventRef { event_id, traceparent: traceparent.cloned() }
 }
 
 /// One attempt is one span, in the registration's trace; an attempt that a crash

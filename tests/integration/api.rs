@@ -1,5 +1,6 @@
 //! The API describes itself, and what it describes is what is there.
 
+use onboard::services::names;
 use serde_json::Value;
 
 use crate::harness::{App, Options};
@@ -33,7 +34,7 @@ async fn the_services_describe_themselves_and_show_it_without_help_from_elsewher
 #[tokio::test]
 async fn every_problem_type_leads_to_its_explanation() {
     let app = App::start().await;
-    for service in onboard_stack::services::NAMES {
+    for service in names() {
         for kind in onboard_http::Kind::ALL {
             let path = format!("/problems/{}", kind.slug());
             let (status, _, text) = read(&app, service, &path).await;

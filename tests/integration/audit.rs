@@ -1,7 +1,7 @@
 //! The auditor itself: whatever one record in any store is tampered with, it
 //! is named, and nothing else.
 
-mod memory;
+mod pages;
 mod plain;
 mod queues;
 mod retention;

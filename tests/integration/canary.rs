@@ -9,7 +9,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use futures::TryStreamExt;
-use mongodb::bson::{Bson, Document, doc};
+use memchr::memmem;
+use mongodb::Client;
+use mongodb::bson::{Bson, Document, RawDocumentBuf, Timestamp, doc};
+use onboard::services::names;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -62,7 +65,7 @@ impl Canary {
     fn look(&mut self, place: &str, bytes: &[u8]) {
         let lower = bytes.to_ascii_lowercase();
         for (name, needle) in &self.needles {
-            if lower.windows(needle.len()).any(|window| window == needle) {
+            if memmem::find(&lower, needle).is_some() {
                 self.found.insert((name, place.to_owned()));
             }
         }
@@ -102,28 +105,34 @@ impl Canary {
         }
     }
 
-    /// The databases of the application, and those of the server itself.
-    async fn mongodb(&mut self, app: &App) {
+    /// The databases of the application, and those of the server itself; its
+    /// oplog from a time on.
+    async fn mongodb(&mut self, app: &App, since: Timestamp) {
         let client = app.auth_database().await.client().clone();
+        self.oplog(&client, since).await;
         for name in client.list_database_names().await.unwrap() {
-            let label = name.trim_end_matches(&app.id).trim_end_matches('-');
+            let label = name.trim_end_matches(&app.names).trim_end_matches('-');
             if label == name && !["admin", "config", "local"].contains(&label) {
                 continue;
             }
             let database = client.database(&name);
-            for collection in database.list_collection_names().await.unwrap() {
+            let collections = database.list_collection_names().await.unwrap();
+            for collection in collections.iter().filter(|name| *name != "oplog.rs") {
                 let mut all =
-                    database.collection::<Document>(&collection).find(doc! {}).await.unwrap();
+                    database.collection::<Document>(collection).find(doc! {}).await.unwrap();
+                let place = format!("mongodb {label}.{collection}");
                 while let Some(document) = all.try_next().await.unwrap() {
-                    if collection == "oplog.rs" {
-                        let bytes = mongodb::bson::serialize_to_vec(&document).unwrap();
-                        self.look("mongodb local.oplog.rs", &bytes);
-                    } else {
-                        let place = format!("mongodb {label}.{collection}");
-                        self.look_bson(&place, &Bson::Document(document));
-                    }
+                    self.look_bson(&place, &Bson::Document(document));
                 }
             }
+        }
+    }
+
+    async fn oplog(&mut self, client: &Client, since: Timestamp) {
+        let oplog = client.database("local").collection::<RawDocumentBuf>("oplog.rs");
+        let mut all = oplog.find(doc! { "ts": { "$gte": since } }).await.unwrap();
+        while let Some(entry) = all.try_next().await.unwrap() {
+            self.look("mongodb local.oplog.rs", entry.as_bytes());
         }
     }
 
@@ -147,11 +156,18 @@ impl Canary {
     }
 }
 
+/// By MongoDB's clock.
+async fn now(app: &App) -> Timestamp {
+    let hello = app.auth_database().await.run_command(doc! { "hello": 1 }).await.unwrap();
+    hello.get_timestamp("operationTime").unwrap()
+}
+
 #[tokio::test]
 async fn address_password_and_key_are_found_nowhere_they_are_not_needed() {
     let collector = Collector::start();
     let options = collector.of_all(Options::only(&["auth", "relay", "worker"]));
     let app = App::start_with(options).await;
+    let since = now(&app).await;
     let local = format!("Canary.{}", Uuid::new_v4().simple());
     let email = format!("{local}@Example.com");
     let password = format!("feathers {}", Uuid::new_v4().simple());
@@ -202,7 +218,7 @@ async fn address_password_and_key_are_found_nowhere_they_are_not_needed() {
         let output = app.onboard(args).await;
         canary.look(&format!("tool {}", args[0]), &[output.stdout, output.stderr].concat());
     }
-    for service in ["auth", "relay", "worker", "todo"] {
+    for service in names() {
         let url = format!("{}/metrics", app.url(service));
         let text = app.http.get(url).send().await.unwrap().bytes().await.unwrap();
         canary.look(&format!("metrics of {service}"), &text);
@@ -212,9 +228,8 @@ async fn address_password_and_key_are_found_nowhere_they_are_not_needed() {
     canary.look("spans", &collector.bytes());
     canary.look("temporal history", &app.history_bytes(event).await);
     canary.look("temporal visibility", &app.described_bytes(event).await);
-    canary.mongodb(&app).await;
-    let home = shared_servers().await.home().dir().to_owned();
-    canary.files(&home.join("logs"));
+    canary.mongodb(&app, since).await;
+    canary.files(&shared_servers().await.home().dir().join("logs"));
 
     let found: Vec<_> = canary.found.iter().map(|(name, place)| (*name, place.as_str())).collect();
     for allowed in ALLOWED {

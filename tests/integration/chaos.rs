@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
 use tokio::process::Command;
 
-use crate::harness::{Entry, ONBOARD, Operated, eventually, text};
-use crate::launcher::{nothing_runs, processes_of};
+use crate::harness::{
+    Entry, Home, ONBOARD, Operated, eventually, nothing_runs, processes_of, text,
+};
 
 fn chaos(args: &[&str]) -> Command {
     let mut command = Command::new(ONBOARD);
@@ -33,39 +33,9 @@ async fn the_logs_that_were_kept_are_found(place: &Path) {
     assert!(found.lines().count() > 1, "{found}");
 }
 
-/// How many faults of a kind were done.
-fn done(report: &Value, kind: &str) -> u64 {
-    report["faults"]["byKind"][kind].as_u64().unwrap_or(0)
-}
-
-#[tokio::test]
-async fn two_minutes_of_chaos_lose_nobody_and_serve_nobody_twice() {
-    let args = ["--minutes", "2", "--seed", "7", "--rate", "5", "--cheap-hashing", "--json"];
-    let ran = output(&args).await;
-    let report: Value = serde_json::from_slice(&ran.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", text(&ran)));
-    for count in ["lost", "duplicated", "unexpected", "unfinished"] {
-        assert_eq!(report[count], 0, "{count}: {}", text(&ran));
-    }
-    assert_eq!(ran.status.code(), Some(0), "{}", text(&ran));
-    let attempted = report["attempted"].as_u64().unwrap();
-    let acknowledged = report["acknowledged"].as_u64().unwrap();
-    assert!(attempted >= 550, "the load is steady whatever breaks: {report}");
-    assert!(acknowledged >= 100, "and enough of it is accepted to be worth a verdict: {report}");
-    // The auditor has seen them all, by itself.
-    assert!(report["audit"]["acknowledged"].as_u64().unwrap() >= acknowledged, "{report}");
-    assert!(report["faults"]["done"].as_u64().unwrap() >= 20, "{report}");
-    for kind in ["kill", "freeze", "restart"] {
-        assert!(done(&report, kind) > 0, "{kind}: {report}");
-    }
-    // Whoever is refused is told so: nothing but 503.
-    let refused: Vec<&String> = report["refused"].as_object().unwrap().keys().collect();
-    assert!(refused.iter().all(|status| *status == "503"), "{report}");
-}
-
 #[tokio::test]
 async fn an_interrupted_run_leaves_nothing_running_not_even_what_is_frozen() {
-    let home = tempfile::Builder::new().prefix("onboard-chaos-").tempdir().unwrap();
+    let home = Home::new("chaos");
     let place = home.path().join("home");
     let args = ["--minutes", "5", "--seed", "1", "--rate", "1", "--faults-per-minute", "120"];
     let log = std::fs::File::create(home.path().join("chaos.log")).unwrap();

@@ -82,7 +82,7 @@ async fn a_workflow_that_is_about_to_end_is_told_later_and_holds_up_nobody() {
     let mut client = app.temporal().await;
     let id = app.register().await;
     let user = app.registered_user(id).await;
-    app.start_workflow(&workflow_id(id), json!({ "eventId": id, "userId": user })).await;
+    app.start_held_workflow(&workflow_id(id), json!({ "eventId": id, "userId": user })).await;
 
     // A signal that came meanwhile makes Temporal ask it once more.
     let first = take(&app, &mut client).await;

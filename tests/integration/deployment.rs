@@ -1,14 +1,15 @@
-//! The manifests under `deploy/kubernetes` against the program they run.
+//! The files of the deployment against the program that they run.
 //!
-//! `.ci/kubernetes` holds them against Kubernetes' schemas; what only we know
-//! is held here: settings, ports, paths, times, the version.
+//! `.ci/kubernetes` holds the manifests against Kubernetes' schemas; what only we
+//! know is held here: settings, ports, paths, times, the version.
 
+mod containers;
 mod manifests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use onboard_stack::services::NAMES;
+use onboard::services::{Entry, SERVICES, names};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
@@ -22,12 +23,11 @@ const SECRETS: [(&str, &str); 3] = [
     ("amqp-url", "amqp://onboard:hunter2@127.0.0.1:1/%2f"),
     ("auth-secret", "0123456789abcdef0123456789abcdef"),
 ];
-const PORTS: [(&str, u64); 4] = [("auth", 4001), ("todo", 4002), ("relay", 4003), ("worker", 4004)];
 
 #[tokio::test]
 async fn every_setting_of_a_pod_is_one_of_its_program() {
     let manifests = Manifests::read();
-    for name in NAMES.into_iter().chain(["setup"]) {
+    for name in names().into_iter().chain(["setup"]) {
         let help = Command::new(ONBOARD).args([name, "--help"]).output().await.unwrap();
         // Without the breaks that wrap it.
         let help = text(&help).split_whitespace().collect::<Vec<_>>().join(" ");
@@ -47,7 +47,7 @@ async fn in_production_every_service_starts_with_the_settings_of_its_pod() {
     for (key, secret) in SECRETS {
         std::fs::write(mounted.path().join(key), secret).unwrap();
     }
-    for name in NAMES {
+    for name in names() {
         let settings = manifests.settings(name);
         assert!(!settings.contains_key("ONBOARD_ENVIRONMENT"), "{name} is in production");
         let here = mounted.path().display().to_string();
@@ -80,7 +80,7 @@ async fn in_production_every_service_starts_with_the_settings_of_its_pod() {
 #[test]
 fn ports_and_paths_are_those_of_the_services() {
     let manifests = Manifests::read();
-    for (name, port) in PORTS {
+    for (name, port) in SERVICES.iter().map(|service| (service.name, service.port)) {
         let container = manifests.container(name);
         assert_eq!(container["args"], json!([name]));
         assert_eq!(container["ports"], json!([{ "name": "http", "containerPort": port }]));
@@ -112,14 +112,37 @@ fn ports_and_paths_are_those_of_the_services() {
 }
 
 #[test]
+fn containers_and_their_ports_are_those_of_the_services() {
+    assert_eq!(containers::of_compose(containers::COMPOSE), containers::wanted_of_compose());
+    let ports: BTreeSet<u16> = SERVICES.iter().map(|service| service.port).collect();
+    assert_eq!(containers::exposed(), ports, "EXPOSE");
+    let pods = SERVICES.iter().map(|one| (one.name.to_owned(), vec![u64::from(one.port)]));
+    let pods: BTreeMap<String, Vec<u64>> = pods.collect();
+    assert_eq!(containers::of_kubernetes(&Manifests::read()), pods);
+    let target = |one: &Entry| (format!("{}:{}", one.container, one.port), one.name.to_owned());
+    let targets: BTreeSet<_> = SERVICES.iter().map(target).collect();
+    assert_eq!(containers::scraped(), targets);
+}
+
+#[test]
+fn a_container_that_differs_from_its_service_is_seen() {
+    for (right, wrong) in [
+        ("127.0.0.1:4003:4003", "127.0.0.1:4005:4003"),
+        ("ONBOARD_HTTP_ADDRESS: 0.0.0.0:4004", "ONBOARD_HTTP_ADDRESS: 0.0.0.0:4001"),
+        ("http://127.0.0.1:4002/readyz", "http://127.0.0.1:4002/healthz"),
+        ("  auth-service:\n", "  auth:\n"),
+        ("command: [worker]", "command: [relay]"),
+    ] {
+        let changed = containers::COMPOSE.replace(right, wrong);
+        assert_ne!(changed, containers::COMPOSE, "{right}");
+        assert_ne!(containers::of_compose(&changed), containers::wanted_of_compose(), "{wrong}");
+    }
+}
+
+#[test]
 fn a_pod_has_longer_to_end_than_its_service_may_take() {
     let manifests = Manifests::read();
-    for (name, most) in [
-        ("auth", onboard_auth::STOP_MAX),
-        ("todo", onboard_todo::STOP_MAX),
-        ("relay", onboard_relay::STOP_MAX),
-        ("worker", onboard_worker::STOP_MAX),
-    ] {
+    for (name, most) in SERVICES.iter().map(|service| (service.name, service.stop_max)) {
         let delay = manifests.settings(name).get("SHUTDOWN_DELAY").map_or(0, |delay| {
             let seconds = delay.strip_suffix('s').expect("in seconds");
             seconds.parse().unwrap()
@@ -151,7 +174,7 @@ fn the_image_is_of_this_version() {
 fn no_pod_can_do_more_than_its_work() {
     let manifests = Manifests::read();
     let mut accounts = BTreeSet::new();
-    for name in NAMES.into_iter().chain(["setup"]) {
+    for name in names().into_iter().chain(["setup"]) {
         let (pod, container) = (manifests.pod(name), manifests.container(name));
         assert_eq!(pod["automountServiceAccountToken"], false, "{name}");
         assert_eq!(pod["enableServiceLinks"], false, "{name}");
@@ -189,7 +212,7 @@ fn no_pod_can_do_more_than_its_work() {
 fn the_readme_names_every_secret_and_its_keys() {
     let manifests = Manifests::read();
     let readme = include_str!("../../deploy/kubernetes/README.md");
-    for name in NAMES.into_iter().chain(["setup"]) {
+    for name in names().into_iter().chain(["setup"]) {
         let secret = &manifests.pod(name)["volumes"][0]["secret"];
         let keys = secret["items"].as_array().unwrap().iter();
         let keys: Vec<String> =
@@ -216,7 +239,7 @@ fn the_pods_have_the_labels_that_the_alerts_ask_for() {
     let scraped = &monitor["spec"]["selector"]["matchExpressions"][0];
     assert_eq!(scraped["key"], "app.kubernetes.io/name");
     let alerts = include_str!("../../deploy/observability/alerts.yml");
-    for name in NAMES {
+    for name in names() {
         assert!(scraped["values"].as_array().unwrap().contains(&name.into()), "{name}");
         let asked = format!("absent(up{{job=\"onboard\",service=\"{name}\"}})");
         assert!(alerts.contains(&asked), "{asked}");

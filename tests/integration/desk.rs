@@ -26,7 +26,9 @@ fn time_after(details: &str, word: &str) -> humantime::Timestamp {
 
 #[tokio::test]
 async fn the_details_say_what_is_waited_for_and_since_when() {
-    let options = Options::only(&["auth", "relay", "worker"]).with("REGISTRATION_OVERDUE", "5s");
+    let options = Options::only(&["auth", "relay", "worker"])
+        .apart(&["worker"])
+        .with("REGISTRATION_OVERDUE", "5s");
     let app = App::start_with(options).await;
     app.unbind().await;
     let id = app.register().await;
@@ -52,7 +54,7 @@ async fn the_details_say_what_is_waited_for_and_since_when() {
 
     app.component("todo").start().await.unwrap();
     app.reaches(id, "ACKNOWLEDGED").await;
-    let details = reads(&app, id, &["Done at ", "has the welcome task"]).await;
+    let details = reads(&app, id, &["Done at ", "every expected consumer has acknowledged"]).await;
     assert!(*time_after(&details, "Done at ") > *sent, "{details}");
     app.finish().await;
 }

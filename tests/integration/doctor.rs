@@ -171,8 +171,8 @@ async fn a_queue_that_may_not_be_asked_about_is_left_alone() {
     let known = json!({ "password": "guest", "tags": "" });
     app.management(Method::PUT, &format!("users/{user}"), Some(known)).await;
     let rights = json!({ "configure": "^$", "write": ".*", "read": ".*" });
-    app.management(Method::PUT, &format!("permissions/{}/{user}", app.id), Some(rights)).await;
-    let url = format!("amqp://{user}:guest@{}/{}", app.places.amqp_address, app.id);
+    app.management(Method::PUT, &format!("permissions/{}/{user}", app.names), Some(rights)).await;
+    let url = format!("amqp://{user}:guest@{}/{}", app.places.amqp_address, app.names);
     let (code, findings) = examine(&app, &[("AMQP_URL", &url)]).await;
     assert_eq!(code, Some(1));
     for check in ["exchange", "dead-letter exchange", "queue", "dead-letter queue"] {

@@ -5,6 +5,7 @@ mod process;
 
 use std::time::Duration;
 
+use onboard::services::{find, names};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -20,22 +21,21 @@ const DELAY: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn a_relay_told_to_stop_under_load_ends_in_its_time_and_loses_nothing() {
-    stops_under_load("relay", onboard_relay::STOP_MAX).await;
+    stops_under_load("relay").await;
 }
 
 #[tokio::test]
 async fn a_worker_told_to_stop_under_load_ends_in_its_time_and_loses_nothing() {
-    stops_under_load("worker", onboard_worker::STOP_MAX).await;
+    stops_under_load("worker").await;
 }
 
 #[tokio::test]
 async fn a_todo_service_told_to_stop_under_load_ends_in_its_time_and_loses_nothing() {
-    stops_under_load("todo", onboard_todo::STOP_MAX).await;
+    stops_under_load("todo").await;
 }
 
-async fn stops_under_load(service: &'static str, most: Duration) {
-    let others: Vec<&'static str> =
-        onboard_stack::services::NAMES.into_iter().filter(|name| *name != service).collect();
+async fn stops_under_load(service: &'static str) {
+    let others: Vec<&'static str> = names().into_iter().filter(|name| *name != service).collect();
     let app = App::start_with(Options::only(&others)).await;
     let process = Process::start(&app, service, &[]).await;
     let load = Load::during(&app, &["auth"], Duration::from_millis(150), async {
@@ -44,7 +44,7 @@ async fn stops_under_load(service: &'static str, most: Duration) {
             sent => Err(sent),
         })
         .await;
-        let (took, said) = process.stop(most).await;
+        let (took, said) = process.stop(stop_max(service)).await;
         assert!(!said.contains("still"), "{service} cut something off after {took:?}: {said}");
         app.component(service).start().await.unwrap();
     })
@@ -67,7 +67,7 @@ async fn an_auth_that_leaves_a_balancer_fails_no_request() {
     }
     assert!(is_ready(&app, &url).await);
     let (sent, is_sent) = oneshot::channel();
-    let stopping = tokio::spawn(process.stop_and_say(DELAY + onboard_auth::STOP_MAX, sent));
+    let stopping = tokio::spawn(process.stop_and_say(DELAY + stop_max("auth"), sent));
     is_sent.await.unwrap();
     ten_succeed(&app, &url).await;
     let leaves = eventually("it says that it leaves", async || match app.at_readyz(&url).await {
@@ -79,6 +79,11 @@ async fn an_auth_that_leaves_a_balancer_fails_no_request() {
     assert!(took >= DELAY, "{took:?}");
     assert!(register(&app, &url).await.is_err(), "nobody listens any more");
     app.finish().await;
+}
+
+/// How long a stop of this service may take.
+fn stop_max(service: &str) -> Duration {
+    find(service).unwrap().stop_max
 }
 
 async fn is_ready(app: &App, url: &str) -> bool {
@@ -128,7 +133,7 @@ async fn a_request_in_flight_is_answered_and_an_idle_connection_closed() {
     busy.read_exact(&mut go_on).await.unwrap();
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
 
-    let stopping = tokio::spawn(process.stop(onboard_auth::STOP_MAX));
+    let stopping = tokio::spawn(process.stop(stop_max("auth")));
     let mut rest = String::new();
     idle.read_to_string(&mut rest).await.unwrap();
     assert!(rest.starts_with("TTP/1.1 200"), "its answer, and then the end: {rest}");

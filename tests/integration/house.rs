@@ -1,9 +1,12 @@
 //! Rules of the house that a compiler does not see.
 
 mod alerts;
+mod claims;
+mod knowledge;
 mod metrics;
 mod steps;
 
+use std::path::Path;
 use std::process::Command;
 
 /// Determinism by the dependency graph: workflow code cannot reach for I/O.
@@ -32,20 +35,27 @@ fn the_workflow_crate_has_no_io_in_its_tree() {
     }
 }
 
-/// Only the package of the tests turns the fail points on, so a build of the
-/// program has none. (`main.rs` refuses a release build that has.)
+/// Nothing that acts at a fail point is in the program that people run.
 #[test]
-fn the_program_has_no_fail_points_unless_the_tests_ask_for_them() {
-    let features = |package: &str| {
+fn the_program_has_no_fail_points() {
+    let packages = |package: &str| -> Vec<String> {
         let tree = Command::new(env!("CARGO"))
-            .args(["tree", "--offline", "--package", package, "--edges", "normal,features"])
-            .args(["--prefix", "none"])
+            .args(["tree", "--offline", "--package", package, "--edges", "normal"])
+            .args(["--prefix", "none", "--format", "{p}"])
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .output()
             .unwrap();
         assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
-        String::from_utf8(tree.stdout).unwrap().contains("fail feature \"failpoints\"")
+        let tree = String::from_utf8(tree.stdout).unwrap();
+        tree.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
     };
-    assert!(features("onboard-tests"), "the program under test has them");
-    assert!(!features("onboard"), "the program has none");
+    let has = |packages: &[String], name: &str| packages.iter().any(|package| package == name);
+    assert!(has(&packages("onboard-tests"), "fail"), "the program under test has them");
+    let program = packages("onboard");
+    assert!(has(&program, "onboard-fault") && !has(&program, "fail"), "{program:?}");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for file in ["crates", "services"].iter().flat_map(|code| steps::sources(&root.join(code))) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(!text.contains("onboard_fault::install"), "{} installs a hook", file.display());
+    }
 }

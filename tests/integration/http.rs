@@ -198,7 +198,7 @@ async fn a_commit_that_answers_a_transient_error_is_repeated() {
 
 #[tokio::test]
 async fn liveness_touches_no_dependency_and_readiness_names_them() {
-    let app = App::start().await;
+    let app = App::start_with(Options::default().each_apart()).await;
     for (service, checks) in [
         ("auth", vec!["mongo"]),
         ("relay", vec!["mongo", "temporal"]),

@@ -12,7 +12,7 @@ use futures::future::join_all;
 use onboard_fault::{Side, Step};
 
 use self::tokens::Tokens;
-use crate::harness::{App, Options, eventually};
+use crate::harness::{App, Crm, Options, eventually};
 
 /// Where a step is driven. Exhaustive: a new step does not compile until
 /// somebody says how it is killed.
@@ -108,16 +108,47 @@ async fn the_todo_service_may_die_stall_or_go_unheard_at_every_step() {
     matrix("todo").await;
 }
 
+/// The worker hands on the acknowledgements of the consumer `crm`, beside all
+/// that it does for a plain registration.
+#[tokio::test]
+async fn the_worker_may_die_stall_or_go_unheard_at_every_step_for_another_consumer() {
+    let mut steps = plainly("worker");
+    steps.extend([Step::AcknowledgeSignal, Step::DeliveryAck]);
+    join_all(ACTS.map(async |act| {
+        let (app, tokens) = prepared("worker", &steps, act, Options::expecting_crm).await;
+        let crm = Crm::start(&app).await;
+        settles(&app, &tokens, &format!("worker, for crm: {act:?} at every point")).await;
+        crm.stop().await;
+        app.finish().await;
+    }))
+    .await;
+}
+
 async fn matrix(service: &'static str) {
-    let steps: Vec<Step> =
-        Step::ALL.into_iter().filter(|step| driven(*step) == Driven::Plainly(service)).collect();
-    assert!(!steps.is_empty(), "{service} has steps");
+    let steps = plainly(service);
     join_all(ACTS.map(|act| drive(service, &steps, act))).await;
 }
 
-/// Registers people until the service has been hit at every point, then lets
-/// everything settle.
+fn plainly(service: &'static str) -> Vec<Step> {
+    let own = |step: &Step| driven(*step) == Driven::Plainly(service);
+    let steps: Vec<Step> = Step::ALL.into_iter().filter(own).collect();
+    assert!(!steps.is_empty(), "{service} has steps");
+    steps
+}
+
 async fn drive(service: &'static str, steps: &[Step], act: Act) {
+    let (app, tokens) = prepared(service, steps, act, |options| options).await;
+    settles(&app, &tokens, &format!("{service}: {act:?} at every point")).await;
+    app.finish().await;
+}
+
+/// An application whose service acts once at each step.
+async fn prepared(
+    service: &'static str,
+    steps: &[Step],
+    act: Act,
+    more: impl FnOnce(Options) -> Options,
+) -> (App, Tokens) {
     let tokens = Tokens::new(steps.iter().map(|step| step.point(act.side)));
     let options = Options::default()
         .with("RELAY_CLAIM_LEASE", "10s")
@@ -125,10 +156,15 @@ async fn drive(service: &'static str, steps: &[Step], act: Act) {
         .with("AMQP_CONFIRM_TIMEOUT", "2s")
         .with("REGISTRATION_OVERDUE", "5s")
         .with_for(service, "FAILPOINTS", &tokens.armed(act.word));
-    let app = App::start_with(options).await;
-    eventually(&format!("{service}: {act:?} at every point"), async || {
+    (App::start_with(more(options)).await, tokens)
+}
+
+/// Registers people until the service has been hit at every point, then lets
+/// everything settle.
+async fn settles(app: &App, tokens: &Tokens, what: &str) {
+    eventually(what, async || {
         if app.unfinished_rows().await < UNDER_WAY {
-            insist(&app).await;
+            insist(app).await;
         }
         let left = tokens.left();
         if left.is_empty() { Ok(()) } else { Err(left) }
@@ -136,7 +172,6 @@ async fn drive(service: &'static str, steps: &[Step], act: Act) {
     .await;
     app.nothing_is_left().await;
     app.every_registration_has_one_workflow().await;
-    app.finish().await;
 }
 
 /// Registers one person as a client would that gets no answer: again, until it

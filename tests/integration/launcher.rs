@@ -6,21 +6,28 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use procfs::process::Process;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use crate::harness::{ONBOARD, Operated, eventually, text};
+use crate::harness::{
+    Home, ONBOARD, Operated, all_ready, components, eventually, nothing_runs, text,
+};
 
 const COMPONENTS: [&str; 7] = ["mongo", "rabbitmq", "temporal", "auth", "relay", "worker", "todo"];
 
+/// What a background process adds to its niceness, and the most there is.
+const BACKGROUND: i64 = 15;
+const LOWEST: i64 = 19;
+
 struct Launched {
-    home: tempfile::TempDir,
+    home: Home,
     up: Child,
 }
 
 impl Launched {
     async fn up() -> Self {
-        let home = tempfile::Builder::new().prefix("onboard-up-").tempdir().unwrap();
+        let home = Home::new("up");
         let up = spawn(home.path());
         let launched = Self { home, up };
         launched.all_ready().await;
@@ -37,21 +44,16 @@ impl Launched {
     }
 
     async fn row(&self, component: &str) -> Value {
-        let rows = self.status().await;
+        let rows = components(self.home.path()).await;
         rows.into_iter().find(|row| row["component"] == component).unwrap()
     }
 
     async fn all_ready(&self) {
-        eventually("every component is ready", async || {
-            let rows = self.status().await;
-            let ready = rows.iter().filter(|row| row["state"] == "ready").count();
-            if ready == COMPONENTS.len() { Ok(()) } else { Err(rows) }
-        })
-        .await;
+        all_ready(self.home.path()).await;
     }
 
     async fn pids(&self) -> Vec<i32> {
-        let rows = self.status().await;
+        let rows = components(self.home.path()).await;
         rows.iter().map(|row| row["pid"].as_i64().unwrap().try_into().unwrap()).collect()
     }
 
@@ -77,30 +79,6 @@ fn spawn(home: &Path) -> Child {
 
 fn lives(pid: i32) -> bool {
     kill(Pid::from_raw(pid), None).is_ok()
-}
-
-/// Every process that has the home in its command line or environment.
-pub(crate) fn processes_of(home: &Path) -> Vec<String> {
-    let needle = home.as_os_str().as_encoded_bytes();
-    let holds = |bytes: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
-        let read = |file: &str| std::fs::read(entry.path().join(file)).unwrap_or_default();
-        let line = read("cmdline");
-        if pid != std::process::id() && (holds(&line) || holds(&read("environ"))) {
-            found.push(format!("{pid} {}", String::from_utf8_lossy(&line).replace('\0', " ")));
-        }
-    }
-    found
-}
-
-pub(crate) async fn nothing_runs(home: &Path) {
-    eventually("nothing is left running", async || {
-        let left = processes_of(home);
-        if left.is_empty() { Ok(()) } else { Err(left) }
-    })
-    .await;
 }
 
 async fn register(launched: &Launched) -> reqwest::Response {
@@ -167,14 +145,16 @@ async fn an_interrupt_stops_everything(launched: &mut Launched) {
     assert_eq!(status.status.code(), Some(1), "{}", text(&status));
 }
 
+/// Beside whatever priority the tests themselves were started with.
 fn what_nobody_waits_for_runs_at_a_lower_priority(rows: &[Value]) {
+    let nice = |pid: i32| Process::new(pid).unwrap().stat().unwrap().nice;
+    let inherited = nice(std::process::id().try_into().unwrap());
     for row in rows {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", row["pid"])).unwrap();
-        // proc(5): `nice` is the 17th field after the name in parentheses.
-        let nice = stat.rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap();
         let name = row["component"].as_str().unwrap();
         let background = ["temporal", "relay", "worker"].contains(&name);
-        assert_eq!(nice != "0", background, "{name} has nice {nice}");
+        let expected = if background { LOWEST.min(inherited + BACKGROUND) } else { inherited };
+        let pid = row["pid"].as_i64().unwrap().try_into().unwrap();
+        assert_eq!(nice(pid), expected, "{name}, where the tests have {inherited}");
     }
 }
 

@@ -3,8 +3,9 @@
 
 use futures::future::join_all;
 use mongodb::bson::{Document, doc};
-use onboard_contract::EventId;
-use onboard_store::{MarkedSent, Outbox, Recorded, StoreError};
+use onboard_contract::{ConsumerName, EventId};
+use onboard_store::outbox::Row;
+use onboard_store::{Field, MarkedSent, Outbox, Record, Recorded, StoreError};
 use serde_json::Value;
 use temporalio_client::WorkflowExecutionStatus;
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
@@ -17,7 +18,25 @@ use crate::harness::{App, Options, eventually};
 /// comes before the mark is decided on: 15, and it cannot come otherwise.
 #[tokio::test]
 async fn a_plain_registration_takes_at_most_20_events_and_3_workflow_tasks() {
-    let app = App::start().await;
+    are_cheap(App::start().await).await;
+}
+
+#[tokio::test]
+async fn in_the_second_plan_a_plain_registration_takes_no_more() {
+    let app = App::start_with(Options::default().with("DELIVERY_PLAN", "2")).await;
+    let id = app.register().await;
+    app.reaches(id, "ACKNOWLEDGED").await;
+    let started = app.history(id).await.into_iter().next().unwrap();
+    let Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) = started.attributes
+    else {
+        panic!("it begins with its start");
+    };
+    let input: Value = serde_json::from_slice(&started.input.unwrap().payloads[0].data).unwrap();
+    assert_eq!(input["delivery"]["consumers"], serde_json::json!(["todo"]));
+    are_cheap(app).await;
+}
+
+async fn are_cheap(app: App) {
     for id in join_all((0..8).map(|_| app.register())).await {
         app.reaches(id, "ACKNOWLEDGED").await;
         completed(&app, id).await;
@@ -123,14 +142,25 @@ async fn marks_and_records_that_meet_share_a_command() {
     database.run_command(doc! { "profile": 2 }).await.unwrap();
     let marked = join_all(ids.iter().map(|id| outbox.mark_sent(*id))).await;
     assert!(marked.iter().all(|found| matches!(found, Ok(MarkedSent::Now))), "{marked:?}");
-    let recorded = join_all(ids.iter().map(|id| outbox.record_acknowledged(*id))).await;
+    let record = |event: &EventId| Record {
+        event: *event,
+        consumer: ConsumerName::TODO,
+        reference: Some(format!("of {event}")),
+    };
+    let recorded = join_all(ids.iter().map(|id| outbox.record_acknowledged(record(id)))).await;
     assert!(recorded.iter().all(|found| matches!(found, Ok(Recorded::Done))), "{recorded:?}");
     database.run_command(doc! { "profile": 0 }).await.unwrap();
     let profile = database.collection::<Document>("system.profile");
-    let updates = doc! { "op": "update", "ns": format!("auth-{}.outbox", app.id) };
+    let updates = doc! { "op": "update", "ns": format!("auth-{}.outbox", app.names) };
     let commands = profile.count_documents(updates).await.unwrap();
     assert!((2..=12).contains(&commands), "{commands} commands for 120 updates");
     assert_eq!(app.unfinished_rows().await, 0);
+    for id in &ids {
+        let row = Row::read(&app.row(*id).await);
+        let all = row.acknowledgements.known().unwrap();
+        let own = all.get("todo").unwrap().reference.clone();
+        assert_eq!(own, Field::Is(format!("of {id}")), "each row has its own");
+    }
     app.remove().await;
 }
 

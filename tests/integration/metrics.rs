@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onboard_http::metrics::Process;
-use onboard_http::metrics::catalogue::{Kind, METRICS};
+use onboard::metrics::catalogue;
+use onboard::services::names;
+use onboard_runtime::metric::Kind;
 use reqwest::Method;
 use serde_json::json;
 
@@ -84,7 +85,7 @@ fn is(count: f64) -> impl Fn(f64) -> bool {
 
 #[tokio::test]
 async fn what_is_counted_is_what_was_done() {
-    let app = App::start().await;
+    let app = App::start_with(Options::default().each_apart()).await;
     let mut events = Vec::new();
     for _ in 0..3 {
         events.push(app.register().await);
@@ -124,9 +125,9 @@ async fn what_is_counted_is_what_was_done() {
 
     assert!(app.publish_by_hand("poison").await);
     let (queue, dead) = ("\"user_registered_queue\"", "\"user_registered_queue.dlq\"");
-    becomes(&app, "todo", "queue_messages", &[dead], is(1.0)).await;
-    becomes(&app, "todo", "queue_messages", &[queue], is(0.0)).await;
-    becomes(&app, "todo", "queue_consumers", &[queue], is(1.0)).await;
+    becomes(&app, "worker", "queue_messages", &[dead], is(1.0)).await;
+    becomes(&app, "worker", "queue_messages", &[queue], is(0.0)).await;
+    becomes(&app, "worker", "queue_consumers", &[queue], is(1.0)).await;
     becomes(&app, "todo", "todo_messages_total", &["dead_letter"], is(1.0)).await;
     app.purge_dead_letters().await;
 
@@ -147,16 +148,27 @@ async fn what_is_counted_is_what_was_done() {
 
 #[tokio::test]
 async fn everything_is_explained_and_everything_explained_is_there() {
-    let app = App::start().await;
+    let app = App::start_with(Options::default().each_apart()).await;
     let event = app.register().await;
     app.reaches(event, "ACKNOWLEDGED").await;
-    becomes(&app, "relay", "workflows_failed", &[], is(0.0)).await;
-    becomes(&app, "todo", "queue_consumers", &["\"user_registered_queue\""], is(1.0)).await;
-    for process in Process::ALL {
-        let service = process.as_str();
+    // A gauge is there from the first look of whoever sets it.
+    for name in [
+        "workflows_failed",
+        "registrations_quarantined",
+        "relay_room_full",
+        "consumer_awaited",
+        "consumer_awaited_oldest_age_seconds",
+    ] {
+        becomes(&app, "relay", name, &[], is(0.0)).await;
+    }
+    becomes(&app, "worker", "queue_consumers", &["\"user_registered_queue\""], is(1.0)).await;
+    for service in names() {
+        needs_are_up(&app, service).await;
         let seen = scrape(&app, service).await;
-        let what: Vec<_> =
-            METRICS.iter().filter(|metric| metric.processes.contains(&process)).collect();
+        let what: Vec<_> = catalogue()
+            .into_iter()
+            .filter_map(|(metric, services)| services.contains(&service).then_some(metric))
+            .collect();
         for metric in &what {
             let begins = metric.labels.iter().all(|(_, values)| !values.is_empty());
             if metric.kind == Kind::Gauge || begins {
@@ -173,14 +185,6 @@ async fn everything_is_explained_and_everything_explained_is_there() {
                 "{service}: {name} ({kind}) is not in the catalogue"
             );
         }
-        let needs: &[&str] = match process {
-            Process::Auth => &["mongo"],
-            Process::Relay => &["mongo", "temporal"],
-            Process::Worker | Process::Todo => &["mongo", "temporal", "rabbitmq"],
-        };
-        for server in needs {
-            becomes(&app, service, "dependency_up", &[server], is(1.0)).await;
-        }
         assert_eq!(seen.sum("onboard_build_info", &[service]), Some(1.0));
         for name in
             ["process_resident_memory_bytes", "process_open_fds", "process_start_time_seconds"]
@@ -190,6 +194,19 @@ async fn everything_is_explained_and_everything_explained_is_there() {
         assert!(seen.kinds.contains_key("process_cpu_seconds_total"), "{service}");
     }
     app.finish().await;
+}
+
+/// Waits until a service says of every server it needs that it is there.
+async fn needs_are_up(app: &App, service: &str) {
+    let needs: &[&str] = match service {
+        "auth" => &["mongo"],
+        "relay" => &["mongo", "temporal"],
+        "worker" | "todo" => &["mongo", "temporal", "rabbitmq"],
+        other => panic!("what {other} needs is not written down"),
+    };
+    for server in needs {
+        becomes(app, service, "dependency_up", &[server], is(1.0)).await;
+    }
 }
 
 #[tokio::test]
@@ -230,8 +247,8 @@ fn families(series: &[&str]) -> usize {
 
 async fn scrapes(app: &App) -> BTreeMap<&'static str, Scrape> {
     let mut all = BTreeMap::new();
-    for process in Process::ALL {
-        all.insert(process.as_str(), scrape(app, process.as_str()).await);
+    for service in names() {
+        all.insert(service, scrape(app, service).await);
     }
     all
 }
@@ -243,7 +260,7 @@ async fn load(app: &App) {
         let event = app.register().await;
         let junk = uuid::Uuid::new_v4();
         let method = Method::from_bytes(format!("JUNK{n}").as_bytes()).unwrap();
-        for service in Process::ALL.map(Process::as_str) {
+        for service in names() {
             let url = format!("{}/{junk}?{junk}={n}", app.url(service));
             app.http.request(method.clone(), &url).send().await.unwrap();
             app.http.get(&url).bearer_auth(junk).send().await.unwrap();

@@ -181,6 +181,8 @@ async fn show_says_what_a_registration_waits_for() {
     for link in ["no end of the workflow: it is at try", "RabbitMq", "no confirm"] {
         assert!(links.contains(link), "{record}");
     }
+    // The relay may note the start after the worker has tried to publish.
+    app.reaches(id, "STARTED").await;
     let listing = app.tool(&["list", "--stage", "STARTED"]).await.yes();
     let reason = listing["registrations"][0]["reason"].as_str().unwrap();
     assert!(reason.starts_with("RabbitMq: "), "{listing}");
@@ -193,6 +195,8 @@ async fn show_says_what_a_registration_waits_for() {
     app.dead_letters_are(1).await;
     let record = app.tool(&["show", &name]).await.no();
     assert_eq!(record["deadLetters"][0]["reason"], "store_rejected", "{record}");
+    // RabbitMQ gives back what the tool has looked at.
+    app.dead_letters_are(1).await;
     let listing = app.tool(&["list"]).await.yes();
     assert_eq!(listing["deadLetters"]["byReason"]["store_rejected"], 1, "{listing}");
     app.accept_todos().await;

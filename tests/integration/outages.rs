@@ -26,7 +26,7 @@ async fn scenario_1_the_broker_is_down_during_the_registration() {
 
 #[tokio::test]
 async fn scenario_2_the_todo_service_is_down_during_the_registration() {
-    let app = App::start().await;
+    let app = App::start_with(Options::default().apart(&["todo"])).await;
     app.component("todo").stop().await.unwrap();
     let id = app.register().await;
     app.reaches(id, "SENT").await;
@@ -139,7 +139,7 @@ async fn services_start_before_their_servers() {
 #[tokio::test]
 async fn every_server_may_be_killed_or_frozen_while_people_register() {
     let own = own_servers(&Server::ALL).await;
-    let app = App::start_on(&own, Places::of(&own), Options::default()).await;
+    let app = App::start_on(&own, Places::of(&own), Options::default().each_apart()).await;
     let pids = pids(&app);
     let mut acknowledged = Vec::new();
     for component in own.components() {

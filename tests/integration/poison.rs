@@ -3,11 +3,11 @@
 
 use serde_json::json;
 
-use crate::harness::{App, eventually};
+use crate::harness::{App, Options, eventually};
 
 #[tokio::test]
 async fn every_poison_message_becomes_a_dead_letter_with_its_reason() {
-    let app = App::start().await;
+    let app = App::start_with(Options::default().apart(&["todo"])).await;
     let pid = app.component("todo").status().pid;
     let poison = [
         (String::new(), "not_json"),

@@ -4,7 +4,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use onboard_http::metrics::catalogue::{METRICS, Metric};
+use onboard::metrics::catalogue;
+use onboard::services::SERVICES;
+use onboard_runtime::Metric;
 use serde_json::Value;
 
 use crate::harness::{ONBOARD, text};
@@ -68,8 +70,9 @@ const HEAD: &str = "\
 # Metrics
 
 What each process says on `/metrics`, in Prometheus' text format: auth at port 4001, todo at 4002, the
-relay at 4003, the worker at 4004. Made from `crates/http/src/metrics/catalogue.rs`, which also gives the
-help texts; a test holds this page to it. Why these and no others:
+relay at 4003, the worker at 4004. Made from the crates' lists of their metrics, which
+`services/onboard/src/metrics.rs` brings together and which also give the help texts; a test holds this
+page to them. Why these and no others:
 [0033](adr/0033-metrics.md).
 
 Counters begin at zero for every label value listed here. A gauge is there from the first time it is
@@ -96,14 +99,14 @@ Besides these:
 
 fn metrics_page() -> String {
     let mut page = HEAD.to_owned();
-    for Metric { name, kind, unit, processes, labels, meaning } in METRICS {
-        let processes: Vec<_> = processes.iter().map(|process| process.as_str()).collect();
+    for (Metric { name, kind, unit, labels, meaning, .. }, services) in catalogue() {
         let labels: Vec<_> = labels.iter().map(|(label, _)| *label).collect();
         let labels =
             if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        let processes = if processes.len() == 4 { "all".to_owned() } else { processes.join(", ") };
+        let all = services.len() == SERVICES.len();
+        let services = if all { "all".to_owned() } else { services.join(", ") };
         let kind = kind.as_str();
-        writeln!(page, "| `{name}{labels}` | {kind} | {unit} | {processes} | {meaning} |").unwrap();
+        writeln!(page, "| `{name}{labels}` | {kind} | {unit} | {services} | {meaning} |").unwrap();
     }
     page.push_str(TAIL);
     page

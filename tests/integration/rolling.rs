@@ -103,7 +103,7 @@ async fn a_new_build_takes_over_under_load_and_the_old_one_again() {
         app.component("worker-b").stop().await.unwrap();
         runs_on(&app, "a").await;
     };
-    let load = Load::during(&app, &["auth"], Duration::from_millis(500), Box::pin(change)).await;
+    let load = Load::during(&app, &["auth"], Duration::from_millis(200), Box::pin(change)).await;
     assert_eq!(app.builds(waiting).await, ["a", "b"], "a run that waits moves on");
     assert_eq!((load.refused, load.unanswered), (0, 0));
     assert!(load.acknowledged.len() > 10, "{}", load.acknowledged.len());

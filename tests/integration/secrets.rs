@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Output;
 use std::time::Duration;
 
+use onboard::services::names;
 use onboard_runtime::secret::DEVELOPMENT;
 use tokio::process::Command;
 
@@ -16,7 +17,6 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// Nothing listens there.
 const MONGO: &str = "mongodb://u:hunter2@127.0.0.1:1/?replicaSet=rs0";
 const AMQP: &str = "amqp://onboard:hunter2@127.0.0.1:1/%2f";
-const SERVICES: [&str; 4] = ["auth", "relay", "worker", "todo"];
 
 /// Runs a command with these settings and no others, to its end.
 async fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
@@ -116,7 +116,7 @@ async fn the_local_stack_may_use_them_and_production_may_use_others() {
     local.push(("ONBOARD_ENVIRONMENT", "local"));
     local.retain(|(name, value)| *name != "MONGODB_URI" || !value.contains("tlsInsecure"));
     local.push(("MONGODB_URI", "mongodb://127.0.0.1:1/?w=1"));
-    for service in SERVICES {
+    for service in names() {
         starts(service, &local).await;
         let said = starts(service, &settings(&[])).await;
         assert!(!said.contains("hunter2") && !said.contains(SECRET), "{service}: {said}");
@@ -125,7 +125,7 @@ async fn the_local_stack_may_use_them_and_production_may_use_others() {
 
 #[tokio::test]
 async fn an_environment_that_is_none_is_refused() {
-    for service in SERVICES {
+    for service in names() {
         let said = refusal(service, &settings(&[("ONBOARD_ENVIRONMENT", "Local")])).await;
         assert!(said.contains("ONBOARD_ENVIRONMENT: \"Local\""), "{said}");
     }
@@ -165,7 +165,7 @@ impl Files {
 
 /// The settings that may stand in a file, for the services that know each.
 const FILES: [(&str, &str, &[&str]); 4] = [
-    ("MONGODB_URI", MONGO, &SERVICES),
+    ("MONGODB_URI", MONGO, &["auth", "relay", "worker", "todo"]),
     ("AMQP_URL", AMQP, &["worker", "todo"]),
     ("AUTH_SECRET", SECRET, &["auth"]),
     ("TEMPORAL_API_KEY", "hunter2", &["relay", "worker", "todo"]),

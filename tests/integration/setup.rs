@@ -2,6 +2,7 @@
 
 use std::process::Output;
 
+use onboard::services::names;
 use onboard_stack::Server;
 
 use crate::harness::{App, ONBOARD, Options, own_servers, text};
@@ -48,7 +49,7 @@ async fn setup_that_cannot_reach_a_server_exits_with_69_and_names_it() {
 
 #[tokio::test]
 async fn bad_configuration_is_named_all_at_once_and_exits_with_64() {
-    for command in ["auth", "relay", "worker", "todo", "setup"] {
+    for command in names().into_iter().chain(["setup"]) {
         let output = bare(
             &[command],
             &[

@@ -6,9 +6,9 @@ mod crashes;
 
 use onboard_contract::EventId;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::{App, Collector, Exported, Options, PASSWORD, tree};
+use crate::harness::{App, Collector, Exported, Options, PASSWORD, eventually, tree};
 
 /// A registration that nothing went wrong with.
 const PLAIN: &str = "\
@@ -81,10 +81,14 @@ async fn a_registration_is_one_trace_through_all_processes() {
 /// From a log line to its trace: whatever names the registration does.
 async fn every_line_names_the_trace(app: &App, id: EventId, trace: &str) {
     for service in ["auth", "relay", "worker", "todo"] {
-        let lines = app.log_of(service).await;
-        let of_it: Vec<_> =
-            lines.iter().filter(|line| line.to_string().contains(&id.to_string())).collect();
-        assert!(!of_it.is_empty(), "{service} says what it did");
+        // The workflow may come to its end before the relay has written its line.
+        let (lines, of_it) = eventually(&format!("{service} says what it did"), async || {
+            let lines = app.log_of(service).await;
+            let names_it = |line: &&Value| line.to_string().contains(&id.to_string());
+            let of_it: Vec<Value> = lines.iter().filter(names_it).cloned().collect();
+            if of_it.is_empty() { Err(lines) } else { Ok((lines, of_it)) }
+        })
+        .await;
         for line in of_it {
             assert_eq!(line["trace_id"], *trace, "{service}: {line}");
             assert_eq!(line["span_id"].as_str().map(str::len), Some(16), "{service}: {line}");
@@ -146,7 +150,7 @@ async fn register_in(app: &App, traceparent: &str) -> EventId {
         .await
         .unwrap();
     assert_eq!(answer.status(), 201);
-    let body: serde_json::Value = answer.json().await.unwrap();
+    let body: Value = answer.json().await.unwrap();
     body["registrationId"].as_str().unwrap().parse().unwrap()
 }
 

@@ -8,7 +8,7 @@ use crate::harness::{App, Options, eventually};
 
 #[tokio::test]
 async fn a_worker_killed_in_the_middle_of_an_activity_is_no_loss() {
-    let app = App::start_with(Options::default().failing("worker")).await;
+    let app = App::start_with(Options::default().apart(&["worker"]).failing("worker")).await;
     // The worker's first update is `mark_outbox_sent`: it hangs there.
     let block = doc! {
         "failCommands": ["update"], "blockConnection": true, "blockTimeMS": 10_000,

@@ -1,7 +1,28 @@
 //! The program under test: `onboard` itself, built with the tests, and with
-//! its fail points on where the variable `FAILPOINTS` asks for them.
+//! its fail points on where the variable `FAILPOINTS` asks for them. It can run
+//! several services in one process, too.
 
-fn main() -> std::process::ExitCode {
-    let _points = fail::FailScenario::setup();
-    onboard::main()
+#[path = "onboard_under_test/points.rs"]
+mod points;
+#[path = "onboard_under_test/together.rs"]
+mod together;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let _points = points::install();
+    // As `examples/second-event` does, for the tests that ask for it.
+    if std::env::var_os("SECOND_EVENT").is_some() {
+        onboard_contract::EventType::install(second_event::EVENTS);
+    }
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.as_slice() {
+        [first, services @ ..] if first == "together" => {
+            together::run(services).unwrap_or_else(|error| {
+                tracing::error!("{error:#}");
+                ExitCode::FAILURE
+            })
+        }
+        _ => onboard::main(),
+    }
 }

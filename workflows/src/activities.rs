@@ -4,9 +4,10 @@
 
 use onboard_contract::Acknowledgement;
 use onboard_contract::names::{
-    ACTIVITY_CHECK, ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH, ACTIVITY_RECORD,
+    ACTIVITY_CHECK, ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH, ACTIVITY_PUBLISH_COPY,
+    ACTIVITY_PUBLISH_EVENT, ACTIVITY_RECORD,
 };
-use onboard_contract::workflow::EventRef;
+use onboard_contract::workflow::{CopyRef, EventRef, Published, RecordRef};
 use temporalio_common::ActivityError;
 use temporalio_macros::activity_definitions;
 
@@ -28,6 +29,19 @@ impl RegistrationActivities {
         unimplemented!()
     }
 
+    /// Publishes the event to its exchange, and says whether the broker took it
+    /// for every queue.
+    #[activity(name = ACTIVITY_PUBLISH_EVENT)]
+    pub fn publish_event(event: EventRef) -> Result<Published, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Publishes a copy straight to the queue of one consumer.
+    #[activity(name = ACTIVITY_PUBLISH_COPY)]
+    pub fn publish_copy(copy: CopyRef) -> Result<Published, ActivityError> {
+        unimplemented!()
+    }
+
     /// Moves the outbox row from PENDING to SENT.
     #[activity(name = ACTIVITY_MARK_SENT)]
     pub fn mark_outbox_sent(event: EventRef) -> Result<(), ActivityError> {
@@ -42,14 +56,16 @@ impl RegistrationActivities {
         unimplemented!()
     }
 
-    /// Writes the terminal record on the outbox row.
+    /// Records on the outbox row what a consumer has acknowledged; with the last
+    /// expected one, that the event is done.
     #[activity(name = ACTIVITY_RECORD)]
-    pub fn record_acknowledgement(event: EventRef) -> Result<(), ActivityError> {
+    pub fn record_acknowledgement(record: RecordRef) -> Result<(), ActivityError> {
         unimplemented!()
     }
 }
 
 /// The contracts that the bodies are checked against.
 pub use registration_activities::{
-    CheckTodoAcknowledgement, MarkOutboxSent, PublishUserRegistered, RecordAcknowledgement,
+    CheckTodoAcknowledgement, MarkOutboxSent, PublishCopy, PublishEvent, PublishUserRegistered,
+    RecordAcknowledgement,
 };

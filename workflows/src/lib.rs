@@ -1,4 +1,4 @@
-//! The deterministic part of a registration: which activity when, and what is
+//! The deterministic part of a delivery: which activity when, and what is
 //! awaited. No clock, no randomness, no I/O; a crash of the worker is replayed
 //! from the history.
 //!
@@ -6,6 +6,10 @@
 //! code cannot reach for one.
 
 pub mod activities;
+mod delivery;
+mod event;
 mod registration;
+mod signal;
 
+pub use event::EventDelivery;
 pub use registration::UserRegistration;

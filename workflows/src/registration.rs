@@ -1,10 +1,13 @@
-//! The `UserRegistration` workflow: publish, mark SENT, await the todo
-//! service's acknowledgement, record it.
+//! The `UserRegistration` workflow: publish, mark SENT, await the consumers'
+//! acknowledgements, record them.
 //!
-//! It ends in one of three ways: completed (the welcome todo exists), failed
-//! (its outbox row is missing or corrupt; nothing else is permanent), or it
-//! keeps trying. An acknowledgement that is overdue is looked for in the inbox,
-//! which is the truth, and else the event is published again.
+//! It ends in one of three ways: completed (every expected consumer has done
+//! its part), failed (its outbox row is missing or corrupt; nothing else is
+//! permanent), or it keeps trying. An acknowledgement that is overdue is looked
+//! for in the inbox, which is the truth, and else the event is published again.
+//!
+//! An input with a `delivery` names its consumers (`delivery`). One without is
+//! of the plan of released builds: this file, for the todo service alone.
 
 #![allow(
     missing_docs,
@@ -13,74 +16,63 @@
     reason = "the macros declare undocumented handles and demand these signatures"
 )]
 
-mod details;
-mod steps;
+mod released;
 mod wait;
 
-use std::time::{Duration, SystemTime};
-
-use onboard_contract::names::{ATTRIBUTE_STAGE, WORKFLOW};
-use onboard_contract::workflow::Carried;
-use onboard_contract::{Acknowledgement, Progress, RegistrationInput, Stage};
+use onboard_contract::names::{
+    SIGNAL_ACKNOWLEDGED, SIGNAL_CONSUMER_ACKNOWLEDGED, SIGNAL_WAIVED, USER_REGISTERED, WORKFLOW,
+};
+use onboard_contract::workflow::{Carried, Waiver};
+use onboard_contract::{
+    Acknowledged, Acknowledgement, ConsumerName, Progress, RegistrationInput, Stage, TodoId,
+};
 use temporalio_common::data_converters::RawValue;
-use temporalio_common::search_attributes::SearchAttributeKey;
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_workflow::{
     ContinueAsNewOptions, SyncWorkflowContext, WorkflowContext, WorkflowContextView, WorkflowResult,
 };
 
-use self::details::ended;
-use self::steps::{look_into_inbox, mark_sent, publish, publish_again, record};
-use self::wait::{Woken, wait};
-
-const STAGE: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_STAGE);
-
-/// Far below the server's warning at 10,240 events.
-const HISTORY_EVENTS_MAX: u32 = 2_000;
+use self::released::deliver_to_todo;
+use crate::delivery::recipient::End;
+use crate::delivery::state::{Begin, Delivering, State};
+use crate::delivery::{deliver, enter};
+use crate::signal::parse;
 
 /// The state of one registration.
 #[workflow]
 #[derive(Debug)]
 pub struct UserRegistration {
     input: RegistrationInput,
-    stage: Stage,
-    /// What the search attribute says.
-    shown: Stage,
-    publishes: u32,
-    overdue_checks: u32,
+    delivery: State,
     acknowledgement: Option<Acknowledgement>,
     republish: bool,
-    /// Since when the acknowledgement is waited for, for the reader.
-    awaited_since: Option<SystemTime>,
 }
 
 #[workflow_methods]
 impl UserRegistration {
     #[init]
     fn new(_ctx: &WorkflowContextView, input: RegistrationInput) -> Self {
-        let carried = input.carried.clone();
-        let stage = carried.as_ref().map_or(Stage::Started, |c| c.stage);
-        Self {
-            stage,
-            shown: stage,
-            publishes: carried.as_ref().map_or(0, |c| c.publishes),
-            overdue_checks: carried.as_ref().map_or(0, |c| c.overdue_checks),
-            acknowledgement: None,
-            republish: false,
-            awaited_since: carried.and_then(|c| c.awaited_since_ms).and_then(time_of),
-            input,
+        let mut delivery = State::new(Begin {
+            event_id: input.event_id,
+            event_type: USER_REGISTERED,
+            traceparent: input.traceparent.clone(),
+            overdue_ms: input.overdue_ms,
+            delivery: input.delivery.as_ref(),
+            carried: input.carried.as_ref(),
+        });
+        for one in &mut delivery.recipients {
+            one.asked = one.consumer == ConsumerName::TODO;
         }
+        Self { input, delivery, acknowledgement: None, republish: false }
     }
 
     #[run(name = WORKFLOW)]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<Progress> {
-        if ctx.state(|s| s.input.carried.is_none()) {
-            publish(ctx).await?;
-            mark_sent(ctx).await?;
-            enter_sent(ctx);
+        if ctx.state(|s| s.input.delivery.is_some()) {
+            deliver(ctx).await?;
+        } else {
+            deliver_to_todo(ctx).await?;
         }
-        await_acknowledgement(ctx).await?;
-        record(ctx).await?;
         enter(ctx, Stage::Acknowledged);
         Ok(ctx.state(Self::progress_now))
     }
@@ -88,15 +80,33 @@ impl UserRegistration {
     /// The todo service has committed the welcome todo. The first one counts;
     /// anything that is not an acknowledgement of this event is ignored, since
     /// a payload that fails to parse here would stop the workflow for good.
-    #[signal(name = "todo_acknowledged")]
+    #[signal(name = SIGNAL_ACKNOWLEDGED)]
     fn todo_acknowledged(&mut self, _ctx: &mut SyncWorkflowContext<Self>, payload: RawValue) {
-        let parsed = payload
-            .payloads
-            .first()
-            .and_then(|p| serde_json::from_slice::<Acknowledgement>(&p.data).ok())
+        let parsed = parse::<Acknowledgement>(&payload)
             .filter(|found| found.event_id == self.input.event_id);
+        if let Some(found) = &parsed {
+            self.acknowledge(&ConsumerName::TODO, Some(found.todo_id.to_string()));
+        }
         if self.acknowledgement.is_none() {
             self.acknowledgement = parsed;
+        }
+    }
+
+    /// A consumer has done its part. The first acknowledgement of each expected
+    /// consumer counts; anything else is ignored.
+    #[signal(name = SIGNAL_CONSUMER_ACKNOWLEDGED)]
+    fn acknowledged(&mut self, _ctx: &mut SyncWorkflowContext<Self>, payload: RawValue) {
+        let parsed = parse::<Acknowledged>(&payload);
+        if let Some(found) = parsed.filter(|found| found.event_id == self.input.event_id) {
+            self.acknowledge(&found.consumer, found.reference);
+        }
+    }
+
+    /// An operator does not await a consumer any more, which the row says, too.
+    #[signal(name = SIGNAL_WAIVED)]
+    fn waived(&mut self, _ctx: &mut SyncWorkflowContext<Self>, payload: RawValue) {
+        if let Some(waiver) = parse::<Waiver>(&payload) {
+            self.delivery.end(&waiver.consumer, End::Waived);
         }
     }
 
@@ -104,6 +114,7 @@ impl UserRegistration {
     #[signal(name = "republish")]
     fn republish(&mut self, _ctx: &mut SyncWorkflowContext<Self>, _reason: RawValue) {
         self.republish = true;
+        self.delivery.republishes += 1;
     }
 
     /// How far the registration is.
@@ -115,89 +126,39 @@ impl UserRegistration {
 
 impl UserRegistration {
     fn progress_now(&self) -> Progress {
-        Progress {
-            stage: self.stage,
-            publishes: self.publishes,
-            overdue_checks: self.overdue_checks,
-            todo_id: self.acknowledgement.as_ref().map(|found| found.todo_id),
+        let todo_id = self.acknowledgement.as_ref().map(|found| found.todo_id);
+        Progress { todo_id, ..self.delivery.progress() }
+    }
+
+    /// Takes an acknowledgement of this event. That of the todo service names
+    /// the one welcome todo that this user can have, or it is a mistake.
+    fn acknowledge(&mut self, consumer: &ConsumerName, reference: Option<String>) {
+        let welcome = TodoId::welcome(self.input.user_id).to_string();
+        if *consumer != ConsumerName::TODO || reference.as_ref() == Some(&welcome) {
+            self.delivery.end(consumer, End::Acknowledged(reference));
         }
     }
 }
 
-async fn await_acknowledgement(ctx: &mut WorkflowContext<UserRegistration>) -> WorkflowResult<()> {
-    loop {
-        match wait(ctx).await? {
-            Woken::Acknowledged => return Ok(()),
-            Woken::Republish => {
-                ctx.state_mut(|s| s.republish = false);
-                publish_again(ctx).await?;
-            }
-            Woken::Overdue => {
-                if let Some(found) = look_into_inbox(ctx).await? {
-                    ctx.state_mut(|s| s.acknowledgement = Some(found));
-                    return Ok(());
-                }
-                ctx.state_mut(|s| s.overdue_checks += 1);
-                enter(ctx, Stage::Stalled);
-                publish_again(ctx).await?;
-            }
-        }
-        continue_before_history_grows(ctx)?;
+impl Delivering for UserRegistration {
+    fn delivery(&self) -> &State {
+        &self.delivery
     }
-}
 
-/// A signal that came meanwhile is handled first: the next run would not see it.
-fn continue_before_history_grows(ctx: &WorkflowContext<UserRegistration>) -> WorkflowResult<()> {
-    let grown = ctx.continue_as_new_suggested() || ctx.history_length() > HISTORY_EVENTS_MAX;
-    let told = ctx.state(|s| s.acknowledgement.is_some() || s.republish);
-    if grown && !told {
+    fn delivery_mut(&mut self) -> &mut State {
+        &mut self.delivery
+    }
+
+    fn carry_on(ctx: &WorkflowContext<Self>, carried: Carried) -> WorkflowResult<()> {
         let mut input = ctx.state(|s| s.input.clone());
-        input.carried = Some(ctx.state(|s| Carried {
-            stage: s.stage,
-            publishes: s.publishes,
-            overdue_checks: s.overdue_checks,
-            awaited_since_ms: s.awaited_since.and_then(ms_of),
-        }));
-        ctx.continue_as_new(input, ContinueAsNewOptions::default())?;
+        input.carried = Some(carried);
+        ctx.continue_as_new(input, ContinueAsNewOptions::default()).map(drop)
     }
-    Ok(())
-}
 
-/// An acknowledgement that is there already is recorded in the same workflow
-/// task: nobody could see SENT in between, so the upsert is left out.
-fn enter_sent(ctx: &WorkflowContext<UserRegistration>) {
-    let now = ctx.workflow_time();
-    ctx.state_mut(|s| {
-        s.stage = Stage::Sent;
-        s.awaited_since = now;
-    });
-    if ctx.state(|s| s.acknowledgement.is_none()) {
-        show(ctx);
+    fn awaits_anybody(&self) -> bool {
+        match self.input.delivery {
+            Some(_) => self.delivery.awaited().next().is_some(),
+            None => self.acknowledgement.is_none(),
+        }
     }
-}
-
-fn enter(ctx: &WorkflowContext<UserRegistration>, stage: Stage) {
-    ctx.state_mut(|s| s.stage = stage);
-    show(ctx);
-    if stage == Stage::Acknowledged {
-        ended(ctx, "Done", "the user has the welcome task");
-    }
-}
-
-/// Brings the search attribute up to date: a write of its own on the server.
-fn show(ctx: &WorkflowContext<UserRegistration>) {
-    let (stage, shown) = ctx.state(|s| (s.stage, s.shown));
-    if stage != shown {
-        ctx.state_mut(|s| s.shown = stage);
-        ctx.upsert_search_attributes([STAGE.value_set(stage.as_str().to_owned())]);
-    }
-}
-
-fn ms_of(time: SystemTime) -> Option<u64> {
-    let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    u64::try_from(since_epoch.as_millis()).ok()
-}
-
-fn time_of(ms: u64) -> Option<SystemTime> {
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms))
 }

@@ -52,7 +52,7 @@ fn same(one: &Document, other: &Document) -> bool {
 }
 
 fn name_later(audit: &mut Audit<'_>, first: &Document, later: &Document) {
-    if id(later, "_id").is_some() && audit.scope.judges(time(later, "createdAt").ms()) {
+    if id(later, "_id").is_some() && audit.scope.judges(time(later, "createdAt")) {
         let detail = format!("the same address as user {}", name(first));
         audit.report.violation(Kind::UserDuplicated, name(later), detail);
     }

@@ -1,5 +1,6 @@
 //! What the history of a finished registration must hold: every step, in its
-//! order, about the right ids.
+//! order, about the right ids. An input that names its consumers is judged by
+//! `delivery`, one without by the plan of released builds.
 
 use onboard_contract::names::{
     ACTIVITY_CHECK, ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH, ACTIVITY_RECORD, SIGNAL_ACKNOWLEDGED,
@@ -14,6 +15,7 @@ use temporalio_common::protos::temporal::api::history::v1::history_event::Attrib
 
 use crate::sample::Finished;
 
+mod delivery;
 mod local;
 
 /// What the history lacks, if anything. A run that continues an earlier one
@@ -25,18 +27,23 @@ pub(crate) fn flaw(events: &[HistoryEvent], one: Finished) -> Option<String> {
     if input.event_id != one.event || input.user_id != one.user {
         return Some("its input names other ids than the row".to_owned());
     }
+    if let Some(delivery) = &input.delivery {
+        return delivery::flaw(events, one, delivery, input.carried.as_ref());
+    }
     let published = input.carried.is_none();
     let steps = [ACTIVITY_PUBLISH, ACTIVITY_MARK_SENT, ACTIVITY_RECORD];
     let demanded = steps.into_iter().filter(|step| published || *step == ACTIVITY_RECORD);
     let mut after = 0;
     for step in demanded {
-        match completed(events, step, one).into_iter().find(|at| *at > after) {
-            Some(at) => after = at,
+        let about = |input: Option<&Payloads>| is_about(input, one);
+        match completed(events, step, about).into_iter().find(|(at, _)| *at > after) {
+            Some((at, _)) => after = at,
             None => return Some(format!("{step} did not complete in its turn")),
         }
     }
     let todo = TodoId::welcome(one.user);
-    if !acknowledgements(events).any(|found| found.event_id == one.event && found.todo_id == todo) {
+    let is_it = |found: Acknowledgement| found.event_id == one.event && found.todo_id == todo;
+    if !acknowledgements(events).any(|(_, found)| is_it(found)) {
         return Some("nothing in it acknowledges the welcome todo".to_owned());
     }
     match result(events) {
@@ -57,30 +64,35 @@ fn start(events: &[HistoryEvent]) -> Option<RegistrationInput> {
     }
 }
 
-/// The event ids at which an activity about this registration completed: as a
-/// task of its own or, of the quick ones, inside a workflow task.
-fn completed(events: &[HistoryEvent], activity: &str, one: Finished) -> Vec<i64> {
+/// The event ids at which an activity with such an input completed, with its
+/// result: as a task of its own or, of the quick ones, inside a workflow task.
+fn completed<'a>(
+    events: &'a [HistoryEvent],
+    activity: &str,
+    about: impl Fn(Option<&Payloads>) -> bool,
+) -> Vec<(i64, Option<&'a Payloads>)> {
     let scheduled: Vec<i64> = events
         .iter()
         .filter(|event| match &event.attributes {
             Some(Attributes::ActivityTaskScheduledEventAttributes(scheduled)) => {
                 scheduled.activity_type.as_ref().is_some_and(|kind| kind.name == activity)
-                    && is_about(scheduled.input.as_ref(), one)
+                    && about(scheduled.input.as_ref())
             }
             _ => false,
         })
         .map(|event| event.event_id)
         .collect();
-    let done = events.iter().filter(|event| match &event.attributes {
-        Some(Attributes::ActivityTaskCompletedEventAttributes(done)) => {
-            scheduled.contains(&done.scheduled_event_id)
-        }
+    let done = events.iter().filter_map(|event| match &event.attributes {
+        Some(Attributes::ActivityTaskCompletedEventAttributes(done)) => scheduled
+            .contains(&done.scheduled_event_id)
+            .then_some((event.event_id, done.result.as_ref())),
         Some(Attributes::MarkerRecordedEventAttributes(marker)) => {
-            is_quick(activity) && local::succeeded(marker, activity, one)
+            let succeeded = is_quick(activity) && local::succeeded(marker, activity, &about);
+            succeeded.then_some((event.event_id, None))
         }
-        _ => false,
+        _ => None,
     });
-    done.map(|event| event.event_id).collect()
+    done.collect()
 }
 
 /// A publish needs its own task: a marker proves no confirm.
@@ -93,19 +105,22 @@ fn is_about(input: Option<&Payloads>, one: Finished) -> bool {
 }
 
 /// By the todo service's signal, or found in the inbox.
-fn acknowledgements(events: &[HistoryEvent]) -> impl Iterator<Item = Acknowledgement> {
-    events.iter().filter_map(|event| match event.attributes.as_ref()? {
-        Attributes::WorkflowExecutionSignaledEventAttributes(signal)
-            if signal.signal_name == SIGNAL_ACKNOWLEDGED =>
-        {
-            json(signal.input.as_ref())
-        }
-        Attributes::ActivityTaskCompletedEventAttributes(done)
-            if is_check(events, done.scheduled_event_id) =>
-        {
-            json::<Option<Acknowledgement>>(done.result.as_ref())?
-        }
-        _ => None,
+fn acknowledgements(events: &[HistoryEvent]) -> impl Iterator<Item = (i64, Acknowledgement)> {
+    events.iter().filter_map(|event| {
+        let found = match event.attributes.as_ref()? {
+            Attributes::WorkflowExecutionSignaledEventAttributes(signal)
+                if signal.signal_name == SIGNAL_ACKNOWLEDGED =>
+            {
+                json(signal.input.as_ref())
+            }
+            Attributes::ActivityTaskCompletedEventAttributes(done)
+                if is_check(events, done.scheduled_event_id) =>
+            {
+                json::<Option<Acknowledgement>>(done.result.as_ref())?
+            }
+            _ => None,
+        };
+        found.map(|found| (event.event_id, found))
     })
 }
 

@@ -1,12 +1,14 @@
-//! Every inbox record has its outbox row.
+//! Every inbox record has its outbox row, and is about one user.
 
 use std::collections::HashSet;
 
 use mongodb::bson::{Bson, Document, doc};
+use onboard_contract::{EventId, UserId};
+use onboard_store::{InboxRecord, outbox};
 use uuid::Uuid;
 
 use crate::audit::Audit;
-use crate::document::{as_uuid, id, name, stored, time};
+use crate::document::{name, stored};
 use crate::horizon::Horizon;
 use crate::outbox::find_users;
 use crate::page::{Pages, lookup};
@@ -16,30 +18,35 @@ use crate::{AuditError, Kind};
 /// Judges all records. What of them disagrees with a row is the outbox pass's.
 pub(crate) async fn judge(audit: &mut Audit<'_>) -> Result<(), AuditError> {
     let inbox = audit.sources.mongo.processed_events();
-    let fields = doc! { "eventId": 1, "userId": 1, "processedAt": 1 };
+    let fields = doc! { "eventId": 1, "userId": 1, "processedAt": 1, "conflicts": 1 };
     let mut pages = Pages::of("read the inbox", inbox, fields).await?;
     loop {
         let page = pages.next().await?;
         if page.is_empty() {
             return Ok(());
         }
-        let judged = page.iter().filter(|one| audit.scope.judges(time(one, "processedAt").ms()));
-        let records: Vec<&Document> = judged.collect();
+        let read = page.iter().map(|record| (record, InboxRecord::read(record)));
+        let judged = read.filter(|(_, one)| audit.scope.judges(one.processed_at.known()));
+        let records: Vec<(&Document, InboxRecord)> = judged.collect();
         judge_page(audit, &records).await?;
         audit.tell(Pass::Inbox, pages.done, pages.total);
     }
 }
 
-async fn judge_page(audit: &mut Audit<'_>, records: &[&Document]) -> Result<(), AuditError> {
-    let events = records.iter().filter_map(|record| id(record, "eventId")).collect();
-    let known = existing_rows(audit, events).await?;
+async fn judge_page(
+    audit: &mut Audit<'_>,
+    records: &[(&Document, InboxRecord)],
+) -> Result<(), AuditError> {
+    let events = records.iter().filter_map(|(_, record)| record.event_id.known());
+    let known = existing_rows(audit, events.map(EventId::uuid).collect()).await?;
     let mut without = Vec::new();
-    for record in records {
-        match id(record, "eventId") {
-            Some(event) if known.contains(&event) => (),
-            Some(event) => without.push((event, id(record, "userId"))),
+    for (document, record) in records {
+        judge_conflicts(audit, record);
+        match record.event_id.known() {
+            Some(event) if known.contains(&event.uuid()) => (),
+            Some(event) => without.push((event, record.user_id.known().map(UserId::uuid))),
             None => {
-                audit.report.violation(Kind::InboxAltered, name(record), "eventId is no UUID");
+                audit.report.violation(Kind::InboxAltered, name(document), "eventId is no UUID");
             }
         }
     }
@@ -50,6 +57,15 @@ async fn judge_page(audit: &mut Audit<'_>, records: &[&Document]) -> Result<(), 
     Ok(())
 }
 
+/// Names an event id that came for several users.
+fn judge_conflicts(audit: &mut Audit<'_>, record: &InboxRecord) {
+    let others = record.conflicts().len();
+    if let Some(event) = record.event_id.known().filter(|_| others > 0) {
+        let detail = format!("its id came for {others} other users, too; each has the effect");
+        audit.report.violation(Kind::EventConflict, event, detail);
+    }
+}
+
 /// Which of these events have a row.
 pub(crate) async fn existing_rows(
     audit: &Audit<'_>,
@@ -58,7 +74,8 @@ pub(crate) async fn existing_rows(
     let keys: Vec<Bson> = events.into_iter().map(stored).collect();
     let outbox = audit.sources.mongo.outbox();
     let found = lookup("find the rows", &outbox, "_id", keys, doc! { "_id": 1 }).await?;
-    Ok(found.iter().filter_map(|row| row.get("_id").and_then(as_uuid)).collect())
+    let event = |row| outbox::Row::read(row).id.known().map(EventId::uuid);
+    Ok(found.iter().filter_map(event).collect())
 }
 
 /// Of what has no row, with its user: what neither retention nor the scope

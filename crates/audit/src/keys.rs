@@ -3,16 +3,15 @@
 //! defect. A record without a user remembers a silent refusal and promises
 //! nothing.
 
-use std::collections::HashSet;
-
 use mongodb::Collection;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Document, doc};
 
 use crate::audit::Audit;
 use crate::document::{id, stored, time};
 use crate::horizon::Horizon;
+use crate::inbox::existing_rows;
 use crate::outbox::find_users;
-use crate::page::{Pages, lookup};
+use crate::page::Pages;
 use crate::progress::Pass;
 use crate::{AuditError, Kind};
 
@@ -27,7 +26,7 @@ pub(crate) async fn judge(audit: &mut Audit<'_>) -> Result<(), AuditError> {
             return Ok(());
         }
         let judged = page.iter().filter(|key| {
-            audit.scope.judges(time(key, "createdAt").ms()) && id(key, "userId").is_some()
+            audit.scope.judges(time(key, "createdAt")) && id(key, "userId").is_some()
         });
         let judged: Vec<&Document> = judged.collect();
         judge_page(audit, &judged).await?;
@@ -36,19 +35,14 @@ pub(crate) async fn judge(audit: &mut Audit<'_>) -> Result<(), AuditError> {
 }
 
 async fn judge_page(audit: &mut Audit<'_>, keys: &[&Document]) -> Result<(), AuditError> {
-    let all = |field: &str| -> Vec<Bson> {
-        keys.iter().filter_map(|key| id(key, field)).map(stored).collect()
-    };
-    let users = find_users(audit, all("userId")).await?;
-    let outbox = audit.sources.mongo.outbox();
-    let fields = doc! { "_id": 1 };
-    let rows = lookup("find the keys' rows", &outbox, "_id", all("registrationId"), fields).await?;
-    let rows: HashSet<_> = rows.iter().filter_map(|row| id(row, "_id")).collect();
+    let all = |field: &'static str| keys.iter().filter_map(move |key| id(key, field));
+    let users = find_users(audit, all("userId").map(stored).collect()).await?;
+    let rows = existing_rows(audit, all("registrationId").collect()).await?;
     // After the rows: it covers every gap among them.
     let removed = Horizon::of_outbox(audit.sources).await?;
     for key in keys {
         let (user, row) = (id(key, "userId"), id(key, "registrationId"));
-        let gone = removed.covers(time(key, "createdAt").ms());
+        let gone = removed.covers(time(key, "createdAt"));
         let missing = if user.is_none_or(|user| !users.contains_key(&user)) {
             "user"
         } else if row.is_none_or(|row| !rows.contains(&row)) && !gone {

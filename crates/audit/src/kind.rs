@@ -67,6 +67,9 @@ kinds! {
     RowUnsent = "row_unsent", Unfinished;
     /// A row is SENT and not acknowledged. Id: the event's.
     RowUnacknowledged = "row_unacknowledged", Unfinished;
+    /// A row is acknowledged, and a consumer that it expects has neither
+    /// acknowledged nor is waived. Id: the event's.
+    ConsumerUnacknowledged = "consumer_unacknowledged", Lost;
     /// An acknowledged row has no inbox record. Id: the event's.
     InboxMissing = "inbox_missing", Lost;
     /// An event has more than one inbox record. Id: the event's.
@@ -75,6 +78,9 @@ kinds! {
     InboxAltered = "inbox_altered", Unexpected;
     /// An inbox record has no row. Id: the event's.
     InboxUnexpected = "inbox_unexpected", Unexpected;
+    /// Messages with one event id came for more than one user; each user has the
+    /// effect. Id: the event's.
+    EventConflict = "event_conflict", Unexpected;
     /// A user who was acknowledged has no welcome todo, and has not deleted it.
     /// Id: the todo's.
     TodoMissing = "todo_missing", Lost;

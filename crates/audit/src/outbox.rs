@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 
 use mongodb::bson::{Bson, Document, doc};
-use onboard_contract::{EventId, OutboxStatus, TodoId, UserId};
+use onboard_contract::{ConsumerName, EventId, OutboxStatus, TodoId, UserId};
+use onboard_store::{Conflict, Field, InboxRecord};
 use uuid::Uuid;
 
 use crate::audit::Audit;
-use crate::document::{Time, id, name, stored, time};
+use crate::document::{name, stored};
 use crate::horizon::Horizon;
 use crate::page::{Pages, lookup};
 use crate::progress::Pass;
@@ -54,7 +55,7 @@ async fn judge_users(audit: &mut Audit<'_>, rows: Vec<Row>) -> Result<Vec<Row>, 
     let mut judged = Vec::with_capacity(rows.len());
     for row in rows {
         let user = row.user.and_then(|user| users.get(&user.uuid()));
-        let created = user.map_or(row.created_at.ms(), |user| user.created_at_ms);
+        let created = user.map_or(row.created_at.known(), |user| user.created_at_ms);
         if audit.scope.age(created) != Age::Judged {
             continue;
         }
@@ -72,37 +73,45 @@ async fn judge_users(audit: &mut Audit<'_>, rows: Vec<Row>) -> Result<Vec<Row>, 
         if let Some((kind, detail)) = unfinished(&row).filter(|_| alone.is_none()) {
             report.violation(kind, row.event, detail);
         }
+        for consumer in row.forgotten().iter().filter(|_| alone.is_none()) {
+            let detail = format!("it counts as acknowledged, and {consumer} has not acknowledged");
+            report.violation(Kind::ConsumerUnacknowledged, row.event, detail);
+        }
         judged.push(row);
     }
     Ok(judged)
 }
 
 /// Where a row stands that should have come to its end by now.
-fn unfinished(row: &Row) -> Option<(Kind, &'static str)> {
+fn unfinished(row: &Row) -> Option<(Kind, String)> {
     if row.acknowledged_at_ms().is_some() {
         return None;
     }
-    match row.status? {
-        OutboxStatus::Sent => Some((Kind::RowUnacknowledged, "SENT and not acknowledged")),
+    let (kind, detail) = match row.status? {
+        OutboxStatus::Sent => (Kind::RowUnacknowledged, "SENT and not acknowledged"),
         OutboxStatus::Pending if row.was_started() => {
-            Some((Kind::RowUnsent, "its workflow was started and it is not SENT"))
+            (Kind::RowUnsent, "its workflow was started and it is not SENT")
         }
-        OutboxStatus::Pending => Some((Kind::RowPending, "it waits for the relay")),
-    }
+        OutboxStatus::Pending => (Kind::RowPending, "it waits for the relay"),
+    };
+    let awaited = row.awaited().map(|awaited| format!("; it awaits {awaited}"));
+    Some((kind, format!("{detail}{}", awaited.unwrap_or_default())))
 }
 
 async fn judge_inbox(audit: &mut Audit<'_>, rows: &[Row]) -> Result<(), AuditError> {
     let keys = rows.iter().map(|row| stored(row.event.uuid())).collect();
     let inbox = audit.sources.mongo.processed_events();
-    let fields =
-        doc! { "eventId": 1, "userId": 1, "todoId": 1, "processedAt": 1, "todoDeletedAt": 1 };
+    let fields = doc! {
+        "eventId": 1, "userId": 1, "todoId": 1, "processedAt": 1, "todoDeletedAt": 1,
+        "conflicts": 1,
+    };
     let found = lookup("find the inbox records", &inbox, "eventId", keys, fields).await?;
     // After the records: it covers every gap among them.
     let removed = Horizon::of_inbox(audit.sources).await?;
-    let mut records: HashMap<EventId, Vec<Document>> = HashMap::new();
-    for record in found {
-        if let Some(event) = id(&record, "eventId") {
-            records.entry(event.into()).or_default().push(record);
+    let mut records: HashMap<EventId, Vec<InboxRecord>> = HashMap::new();
+    for record in found.iter().map(InboxRecord::read) {
+        if let Field::Is(event) = record.event_id {
+            records.entry(event).or_default().push(record);
         }
     }
     for row in rows {
@@ -112,7 +121,7 @@ async fn judge_inbox(audit: &mut Audit<'_>, rows: &[Row]) -> Result<(), AuditErr
     Ok(())
 }
 
-fn judge_records(audit: &mut Audit<'_>, row: &Row, records: &[Document], removed: Horizon) {
+fn judge_records(audit: &mut Audit<'_>, row: &Row, records: &[InboxRecord], removed: Horizon) {
     let report = &mut audit.report;
     if records.len() > 1 {
         let detail = format!("there are {} records", records.len());
@@ -123,24 +132,38 @@ fn judge_records(audit: &mut Audit<'_>, row: &Row, records: &[Document], removed
     }
     // Between start and acknowledgement the record was written: a horizon
     // behind the start may have passed it, one before cannot.
-    let gone = removed.covers(row.started_at.ms());
-    if records.is_empty() && row.acknowledged_at_ms().is_some() && !gone {
+    let gone = removed.covers(row.started_at.known());
+    let owed = row.acknowledged_at_ms().is_some() && row.expects.contains(&ConsumerName::TODO);
+    if records.is_empty() && owed && !gone {
         report.violation(Kind::InboxMissing, row.event, "acknowledged, and no inbox record");
     }
 }
 
-/// What is wrong with the record of a user's event.
-fn altered(record: &Document, user: UserId) -> Option<&'static str> {
-    if id(record, "userId") != Some(user.uuid()) {
+/// What is wrong with the record of a user's event. A message with the same
+/// event id and another user may have come before the user's own, which is a
+/// conflict then (the inbox pass names it).
+fn altered(record: &InboxRecord, user: UserId) -> Option<&'static str> {
+    if record.user_id != Field::Is(user) && record.conflict_of(user).is_none() {
         return Some("userId is not the row's");
     }
-    if id(record, "todoId") != Some(TodoId::welcome(user).uuid()) {
+    if !is_welcome(record.todo_id, record.user_id) {
         return Some("todoId is not the user's welcome todo");
     }
-    if time(record, "todoDeletedAt") == Time::Damaged {
+    let sound = |one: &Conflict| {
+        let times = one.at.known().is_some() && !one.todo_deleted_at.is_other();
+        times && is_welcome(one.todo_id, one.user_id)
+    };
+    if record.conflicts.is_other() || !record.conflicts().iter().all(sound) {
+        return Some("conflicts is not a list of users with their welcome todos");
+    }
+    if record.todo_deleted_at.is_other() {
         return Some("todoDeletedAt is not a date");
     }
-    time(record, "processedAt").ms().is_none().then_some("processedAt is not a date")
+    record.processed_at.known().is_none().then_some("processedAt is not a date")
+}
+
+fn is_welcome(todo: Field<TodoId>, user: Field<UserId>) -> bool {
+    todo.known().is_some() && todo.known() == user.known().map(TodoId::welcome)
 }
 
 async fn users_of(audit: &Audit<'_>, rows: &[Row]) -> Result<HashMap<Uuid, User>, AuditError> {

@@ -1,10 +1,10 @@
 //! An outbox row, and whether the services can have written it like that.
 
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Document, doc};
 use onboard_contract::names::{AGGREGATE_USER, SCHEMA_VERSION, USER_REGISTERED};
-use onboard_contract::{EventId, OutboxStatus, UserId};
+use onboard_contract::{ConsumerName, EventId, OutboxStatus, UserId};
+use onboard_store::{Field, outbox};
 
-use crate::document::{Time, id, text, time};
 use crate::user::User;
 
 /// The times of a row come from several machines: so much may their clocks
@@ -18,12 +18,17 @@ pub(crate) struct Row {
     /// The user, where aggregate and payload agree on one.
     pub(crate) user: Option<UserId>,
     pub(crate) status: Option<OutboxStatus>,
-    pub(crate) created_at: Time,
-    pub(crate) started_at: Time,
-    pub(crate) sent_at: Time,
-    pub(crate) acknowledged_at: Time,
+    pub(crate) created_at: Field<i64>,
+    pub(crate) started_at: Field<i64>,
+    pub(crate) sent_at: Field<i64>,
+    pub(crate) acknowledged_at: Field<i64>,
+    /// The consumers that it expects.
+    pub(crate) expects: Vec<ConsumerName>,
+    /// Those of them that it awaits, or should.
+    unsettled: Vec<ConsumerName>,
     email: Option<String>,
     constants: bool,
+    consumers: bool,
 }
 
 impl Row {
@@ -33,29 +38,48 @@ impl Row {
 
     /// Reads one; `None` when its id is none.
     pub(crate) fn read(row: &Document) -> Option<Self> {
-        let aggregate = id(row, "aggregateId");
-        let payload = row.get_document("payload").ok();
-        let agreed = aggregate.filter(|_| payload.and_then(|p| id(p, "userId")) == aggregate);
+        let row = outbox::Row::read(row);
+        let constants = has_constants(&row);
+        let consumers = has_consumers(&row);
+        let (expects, unsettled) = (row.expects().unwrap_or_default(), unsettled(&row));
+        let payload = row.payload.known();
+        let of_payload = payload.as_ref().and_then(|payload| payload.user_id.known());
         Some(Self {
-            event: id(row, "_id")?.into(),
-            user: agreed.map(UserId::from),
-            status: status(row),
-            created_at: time(row, "createdAt"),
-            started_at: time(row, "startedAt"),
-            sent_at: time(row, "sentAt"),
-            acknowledged_at: time(row, "acknowledgedAt"),
-            email: payload.and_then(|p| text(p, "email")).map(str::to_owned),
-            constants: has_constants(row),
+            event: row.id.known()?,
+            user: row.aggregate_id.known().filter(|user| of_payload == Some(*user)),
+            status: row.status.known(),
+            created_at: row.created_at,
+            started_at: row.started_at,
+            sent_at: row.sent_at,
+            acknowledged_at: row.acknowledged_at,
+            email: payload.and_then(|payload| payload.email.known()),
+            expects,
+            unsettled,
+            constants,
+            consumers,
         })
     }
 
     pub(crate) fn acknowledged_at_ms(&self) -> Option<i64> {
-        self.acknowledged_at.ms()
+        self.acknowledged_at.known()
+    }
+
+    /// The expected consumers that have neither acknowledged nor are waived, in a
+    /// row that counts as acknowledged.
+    pub(crate) fn forgotten(&self) -> &[ConsumerName] {
+        if self.acknowledged_at_ms().is_some() { &self.unsettled } else { &[] }
+    }
+
+    /// The consumers that it awaits where it expects more than the todo service.
+    pub(crate) fn awaited(&self) -> Option<String> {
+        let names: Vec<&str> = self.unsettled.iter().map(ConsumerName::as_str).collect();
+        (self.expects != [ConsumerName::TODO]).then(|| names.join(", "))
     }
 
     /// Whether the relay must have started its workflow.
     pub(crate) fn was_started(&self) -> bool {
-        self.started_at.ms().or(self.sent_at.ms()).or(self.acknowledged_at.ms()).is_some()
+        let times = [self.started_at, self.sent_at, self.acknowledged_at];
+        times.into_iter().any(|time| time.known().is_some())
     }
 
     /// What is wrong with the row alone.
@@ -66,11 +90,14 @@ impl Row {
         if !self.constants {
             return Some("aggregateType, eventType or schemaVersion is another");
         }
+        if !self.consumers {
+            return Some("expects, acknowledgements or waived is of another type");
+        }
         let times = [self.created_at, self.started_at, self.sent_at, self.acknowledged_at];
-        if self.created_at == Time::Unset || times.contains(&Time::Damaged) {
+        if self.created_at == Field::Unset || times.iter().any(Field::is_other) {
             return Some("a time is missing or of another type");
         }
-        let (sent, acknowledged) = (self.sent_at.ms(), self.acknowledged_at.ms());
+        let (sent, acknowledged) = (self.sent_at.known(), self.acknowledged_at.known());
         match self.status {
             None => return Some("the status is neither PENDING nor SENT"),
             Some(OutboxStatus::Pending) if acknowledged.is_some() => {
@@ -82,7 +109,7 @@ impl Row {
             Some(OutboxStatus::Sent) if sent.is_none() => {
                 return Some("it is SENT and has no sentAt");
             }
-            Some(OutboxStatus::Sent) if self.started_at == Time::Unset => {
+            Some(OutboxStatus::Sent) if self.started_at == Field::Unset => {
                 return Some("it is SENT and has no startedAt");
             }
             Some(OutboxStatus::Pending | OutboxStatus::Sent) => (),
@@ -96,34 +123,61 @@ impl Row {
             return Some("payload.email is not the user's");
         }
         // Written by one transaction with one time.
-        (self.created_at.ms() != user.created_at_ms).then_some("createdAt is not the user's")
+        (self.created_at.known() != user.created_at_ms).then_some("createdAt is not the user's")
     }
 }
 
-fn status(row: &Document) -> Option<OutboxStatus> {
-    let status = text(row, "status")?;
-    [OutboxStatus::Pending, OutboxStatus::Sent].into_iter().find(|known| known.as_str() == status)
+fn has_constants(row: &outbox::Row) -> bool {
+    let is =
+        |field: &Field<String>, word: &str| field.as_ref().known().is_some_and(|it| it == word);
+    is(&row.aggregate_type, AGGREGATE_USER)
+        && is(&row.event_type, USER_REGISTERED)
+        && row.schema_version == Field::Is(i64::from(SCHEMA_VERSION))
 }
 
-fn has_constants(row: &Document) -> bool {
-    let version = match row.get("schemaVersion") {
-        Some(Bson::Int32(version)) => Some(i64::from(*version)),
-        Some(Bson::Int64(version)) => Some(*version),
-        _ => None,
-    };
-    text(row, "aggregateType") == Some(AGGREGATE_USER)
-        && text(row, "eventType") == Some(USER_REGISTERED)
-        && version == Some(i64::from(SCHEMA_VERSION))
+/// Whether every consumer, acknowledgement and waiver can be read.
+fn has_consumers(row: &outbox::Row) -> bool {
+    let acknowledgements = row.acknowledgements.as_ref().known();
+    let waived = row.waived.as_ref().known();
+    !row.expects.is_other()
+        && !row.acknowledgements.is_other()
+        && !row.waived.is_other()
+        && acknowledgements
+            .into_iter()
+            .flatten()
+            .all(|(_, one)| one.at.known().is_some() && !one.reference.is_other())
+        && waived
+            .into_iter()
+            .flatten()
+            .all(|(_, one)| one.at.known().is_some() && one.reason.as_ref().known().is_some())
 }
 
-fn in_order(times: [Time; 4]) -> bool {
-    let known: Vec<i64> = times.into_iter().filter_map(Time::ms).collect();
+/// The expected consumers that have neither acknowledged nor are waived. A
+/// released build notes the todo service's acknowledgement in `acknowledgedAt`
+/// alone.
+fn unsettled(row: &outbox::Row) -> Vec<ConsumerName> {
+    let acknowledged = row.acknowledgements.as_ref().known();
+    let waived = row.waived.as_ref().known();
+    let released = row.expects == Field::Unset && row.acknowledged_at.known().is_some();
+    let mut names = row.expects().unwrap_or_default();
+    names.retain(|name| {
+        let key = name.as_str();
+        let settled = acknowledged.is_some_and(|all| all.contains_key(key))
+            || waived.is_some_and(|all| all.contains_key(key))
+            || (released && *name == ConsumerName::TODO);
+        !settled
+    });
+    names
+}
+
+fn in_order(times: [Field<i64>; 4]) -> bool {
+    let known: Vec<i64> = times.into_iter().filter_map(Field::known).collect();
     known.is_sorted_by(|earlier, later| *earlier <= later.saturating_add(SKEW_MS))
 }
 
 #[cfg(test)]
 mod tests {
-    use mongodb::bson::DateTime;
+    use mongodb::bson::{Bson, DateTime};
     use uuid::Uuid;
 
     use super::*;
@@ -167,6 +221,52 @@ mod tests {
         ];
         for (field, value) in alterations {
             assert!(with(field, value.clone()).is_some(), "{field}: {value}");
+        }
+    }
+
+    #[test]
+    fn an_acknowledged_row_has_the_acknowledgement_of_every_consumer() {
+        let forgotten = |extra: Document| {
+            let mut row = whole();
+            row.extend(extra);
+            let row = Row::read(&row).unwrap();
+            assert_eq!(row.altered(), None, "{row:?}");
+            row.forgotten().iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let at = DateTime::from_millis(1_000_003);
+        let done = doc! { "at": at };
+        assert!(forgotten(doc! {}).is_empty(), "a row of a released build");
+        let both = doc! { "todo": done.clone(), "crm": { "at": at, "ref": "7" } };
+        let expects = || vec!["todo", "crm"];
+        assert!(forgotten(doc! { "expects": expects(), "acknowledgements": both }).is_empty());
+        let one = doc! { "todo": done.clone() };
+        assert_eq!(
+            forgotten(doc! { "expects": expects(), "acknowledgements": one.clone() }),
+            ["crm"]
+        );
+        let waived = doc! { "crm": { "at": at, "reason": "gone" } };
+        let row = doc! { "expects": expects(), "acknowledgements": one, "waived": waived };
+        assert!(forgotten(row).is_empty());
+        assert_eq!(forgotten(doc! { "expects": expects() }), expects());
+        let unfinished = doc! { "expects": expects(), "acknowledgedAt": Bson::Null };
+        assert!(forgotten(unfinished).is_empty());
+    }
+
+    #[test]
+    fn consumers_of_another_type_are_seen() {
+        let at = DateTime::from_millis(1_000_003);
+        let alterations: [(&str, Bson); 7] = [
+            ("expects", "todo".into()),
+            ("expects", vec![5].into()),
+            ("acknowledgements", "all".into()),
+            ("acknowledgements", doc! { "todo": at }.into()),
+            ("acknowledgements", doc! { "todo": { "at": at, "ref": 5 } }.into()),
+            ("waived", 5.into()),
+            ("waived", doc! { "crm": { "at": at } }.into()),
+        ];
+        for (field, value) in alterations {
+            let seen = with(field, value.clone());
+            assert!(seen.is_some_and(|why| why.contains("expects")), "{field}: {value}");
         }
     }
 

@@ -24,7 +24,7 @@ pub(crate) async fn judge(audit: &mut Audit<'_>) -> Result<(), AuditError> {
         if page.is_empty() {
             return Ok(());
         }
-        let judged = page.iter().filter(|todo| audit.scope.judges(time(todo, "createdAt").ms()));
+        let judged = page.iter().filter(|todo| audit.scope.judges(time(todo, "createdAt")));
         let todos: Vec<&Document> = judged.collect();
         judge_page(audit, &todos).await?;
         audit.tell(Pass::Todos, pages.done, pages.total);

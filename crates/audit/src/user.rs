@@ -30,7 +30,7 @@ impl User {
 
     /// Reads one; `None` when its id is none.
     pub(crate) fn read(user: &Document) -> Option<Self> {
-        let created_at_ms = time(user, "createdAt").ms();
+        let created_at_ms = time(user, "createdAt");
         Some(Self {
             id: id(user, "_id")?,
             created_at_ms,

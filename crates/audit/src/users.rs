@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use mongodb::bson::{Bson, Document, doc};
+use onboard_store::outbox;
 use uuid::Uuid;
 
 use crate::audit::Audit;
-use crate::document::{id, name, stored, time};
+use crate::document::{name, stored};
 use crate::horizon::Horizon;
 use crate::page::{Pages, lookup};
 use crate::progress::Pass;
@@ -57,7 +58,7 @@ async fn judge_page(audit: &mut Audit<'_>, users: &[User]) -> Result<(), AuditEr
     let outbox = audit.sources.mongo.outbox();
     let fields = doc! { "aggregateId": 1, "createdAt": 1, "acknowledgedAt": 1 };
     let rows = lookup("find the users' rows", &outbox, "aggregateId", ids, fields).await?;
-    let rows = by(rows, "aggregateId");
+    let rows = by_user(rows);
     // After the rows: it covers every gap among them.
     let removed = Horizon::of_outbox(audit.sources).await?;
     // After the rows: who is acknowledged has the todo by then.
@@ -74,30 +75,37 @@ async fn judge_page(audit: &mut Audit<'_>, users: &[User]) -> Result<(), AuditEr
 }
 
 /// Judges a user's rows; whether a welcome todo is owed.
-fn judge_rows(audit: &mut Audit<'_>, user: &User, rows: &[Document], removed: Horizon) -> bool {
+fn judge_rows(
+    audit: &mut Audit<'_>,
+    user: &User,
+    rows: &[(outbox::Row, Document)],
+    removed: Horizon,
+) -> bool {
     let report = &mut audit.report;
     report.attempted += 1;
     let gone = rows.is_empty() && removed.covers(user.created_at_ms);
     if rows.is_empty() && !gone {
         report.violation(Kind::UserWithoutRow, user.id, "no outbox row has this aggregateId");
     }
-    let mut rows: Vec<&Document> = rows.iter().collect();
-    rows.sort_by_cached_key(|row| (time(row, "createdAt").ms(), id(row, "_id")));
-    for row in rows.iter().skip(1) {
+    let mut rows: Vec<&(outbox::Row, Document)> = rows.iter().collect();
+    rows.sort_by_key(|(row, _)| (row.created_at.known(), row.id.known()));
+    for (_, document) in rows.iter().skip(1) {
         let detail = format!("user {} has an older row", user.id);
-        report.violation(Kind::RowDuplicated, name(row), detail);
+        report.violation(Kind::RowDuplicated, name(document), detail);
     }
     // Only acknowledged rows are ever removed.
-    let owed = gone || rows.iter().any(|row| time(row, "acknowledgedAt").ms().is_some());
+    let owed = gone || rows.iter().any(|(row, _)| row.acknowledged_at.known().is_some());
     report.acknowledged += u64::from(owed);
     owed
 }
 
-fn by(documents: Vec<Document>, field: &str) -> HashMap<Uuid, Vec<Document>> {
-    let mut grouped: HashMap<Uuid, Vec<Document>> = HashMap::new();
+/// Rows as they were read and as they are stored, by the id of their user.
+fn by_user(documents: Vec<Document>) -> HashMap<Uuid, Vec<(outbox::Row, Document)>> {
+    let mut grouped: HashMap<Uuid, Vec<(outbox::Row, Document)>> = HashMap::new();
     for document in documents {
-        if let Some(key) = id(&document, field) {
-            grouped.entry(key).or_default().push(document);
+        let row = outbox::Row::read(&document);
+        if let Some(user) = row.aggregate_id.known() {
+            grouped.entry(user.uuid()).or_default().push((row, document));
         }
     }
     grouped

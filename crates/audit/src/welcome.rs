@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use mongodb::bson::{Bson, Document, doc};
 use onboard_contract::names::WELCOME_TITLE;
 use onboard_contract::{TodoId, UserId};
+use onboard_store::InboxRecord;
 use uuid::Uuid;
 
 use crate::audit::Audit;
@@ -95,7 +96,7 @@ fn altered(todo: &Document, user: Uuid) -> Option<String> {
     if text(todo, "title").is_none() || todo.contains_key("createdBy") {
         return Some("it is not what the todo service makes".to_owned());
     }
-    if time(todo, "createdAt").ms().is_none() || todo.get_bool("completed").is_err() {
+    if time(todo, "createdAt").is_none() || todo.get_bool("completed").is_err() {
         return Some("a field is missing or of another type".to_owned());
     }
     None
@@ -104,7 +105,7 @@ fn altered(todo: &Document, user: Uuid) -> Option<String> {
 /// Every change by its user raises the version and lies after the birth.
 fn was_changed(todo: &Document) -> bool {
     let version = todo.get_i64("version").or_else(|_| todo.get_i32("version").map(i64::from));
-    let (born, changed) = (time(todo, "createdAt").ms(), time(todo, "updatedAt").ms());
+    let (born, changed) = (time(todo, "createdAt"), time(todo, "updatedAt"));
     version.is_ok_and(|version| version > 1) && born.zip(changed).is_some_and(|(b, c)| c > b)
 }
 
@@ -118,11 +119,21 @@ struct Records {
 
 async fn records(audit: &Audit<'_>, todos: Vec<Bson>) -> Result<Records, AuditError> {
     let inbox = audit.sources.mongo.processed_events();
-    let fields = doc! { "todoId": 1, "todoDeletedAt": 1 };
-    let found = lookup("find the todos' records", &inbox, "todoId", todos, fields).await?;
-    let known = found.iter().filter_map(|record| id(record, "todoId")).collect();
-    let noted = found.iter().filter(|record| time(record, "todoDeletedAt").ms().is_some());
-    Ok(Records { known, noted: noted.filter_map(|record| id(record, "todoId")).collect() })
+    let fields = doc! { "todoId": 1, "todoDeletedAt": 1, "conflicts": 1 };
+    let (own, of_conflicts) = ("todoId", "conflicts.todoId");
+    let what = "find the todos' records";
+    let mut found = lookup(what, &inbox, own, todos.clone(), fields.clone()).await?;
+    found.extend(lookup(what, &inbox, of_conflicts, todos, fields).await?);
+    let (mut known, mut noted) = (HashSet::new(), HashSet::new());
+    for record in found.iter().map(InboxRecord::read) {
+        for (todo, deleted) in record.todos() {
+            known.insert(todo.uuid());
+            if deleted {
+                noted.insert(todo.uuid());
+            }
+        }
+    }
+    Ok(Records { known, noted })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use onboard_broker::BrokerConfig;
 use onboard_chaos::stage::Process;
 use onboard_chaos::{Stage, StageConfig};
-use onboard_stack::{Component, Events};
+use onboard_stack::{Component, Events, Service};
 use onboard_store::{Mongo, MongoConfig};
 use onboard_temporal::TemporalConfig;
 
@@ -27,12 +27,15 @@ pub struct BedConfig {
     pub exe: PathBuf,
     /// Where downloads are kept; the user's cache when `None`.
     pub cache: Option<PathBuf>,
+    /// The services, in the order in which they are started.
+    pub services: Vec<Service>,
 }
 
 /// The stack of a bench run.
 #[derive(Debug)]
 pub struct Bed {
     stage: Stage,
+    services: Vec<Service>,
     ready_after: Duration,
 }
 
@@ -43,18 +46,20 @@ impl Bed {
     /// # Errors
     /// When the home is taken, or a server cannot be had.
     pub async fn prepare(config: BedConfig, events: Events) -> anyhow::Result<Self> {
-        let plain = |name| Process { name, service: name, cheap_hashing: false };
-        let processes = vec![
-            plain(AUTH),
-            Process { name: AUTH_CHEAP, service: AUTH, cheap_hashing: true },
-            plain("relay"),
-            plain("worker"),
-            plain("todo"),
-        ];
-        let BedConfig { home, exe, cache } = config;
+        let BedConfig { home, exe, cache, services } = config;
+        let process = |name: &str, service: &Service, cheap_hashing| Process {
+            name: name.to_owned(),
+            service: *service,
+            cheap_hashing,
+        };
+        let processes = services.iter().flat_map(|service| {
+            let cheap = (service.name == AUTH).then(|| process(AUTH_CHEAP, service, true));
+            std::iter::once(process(service.name, service, false)).chain(cheap)
+        });
+        let processes = processes.collect();
         let stage = StageConfig { home, exe, cache, people_first: true, processes };
         let stage = Stage::prepare(stage, events).await?;
-        Ok(Self { stage, ready_after: Duration::ZERO })
+        Ok(Self { stage, services, ready_after: Duration::ZERO })
     }
 
     /// Starts everything and notes how long that took.
@@ -72,6 +77,11 @@ impl Bed {
     #[must_use]
     pub fn stage(&self) -> &Stage {
         &self.stage
+    }
+
+    /// The names of the services.
+    pub(crate) fn services(&self) -> impl Iterator<Item = &'static str> {
+        self.services.iter().map(|service| service.name)
     }
 
     /// How long `bring_up` took.

@@ -15,7 +15,7 @@ use futures::stream::FuturesUnordered;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use onboard_chaos::Live;
 use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
-use onboard_contract::{EventId, RegistrationInput, TraceParent};
+use onboard_contract::{EventId, Start, TraceParent, UserRegistered};
 use onboard_runtime::clock;
 use onboard_temporal::{Temporal, TemporalError};
 use temporalio_client::WorkflowCountOptions;
@@ -175,14 +175,15 @@ async fn conduct(
 /// Starts the workflow of a registration that does not exist.
 async fn start_one(temporal: &Temporal) -> anyhow::Result<EventId> {
     let event_id: EventId = clock::ordered_id().into();
-    let input = RegistrationInput {
+    let start = Start {
+        event_type: UserRegistered::TYPE,
         event_id,
-        user_id: clock::random_id().into(),
+        aggregate_id: clock::random_id(),
         traceparent: Some(TraceParent::from_random(clock::random_id().as_u128(), 1)),
         overdue_ms: OVERDUE_MS_DEFAULT,
-        carried: None,
+        delivery: None,
     };
-    answered(async || temporal.start_registration(&input).await.map(drop)).await?;
+    answered(async || temporal.begin_workflow(&start).await.map(drop)).await?;
     Ok(event_id)
 }
 

@@ -64,7 +64,7 @@ async fn measure(
     let progress = Progress::new("history: inserting rows that are finished", finished);
     live.during(insert_finished(full, finished, &progress), || progress.line()).await?;
     // What is written behind must not be written while it is measured.
-    full.client().database("admin").run_command(doc! { "fsync": 1 }).await?;
+    full.auth().client().database("admin").run_command(doc! { "fsync": 1 }).await?;
     let rounds = scale.pick(1_000, 40);
     let progress = Progress::new("history: rounds", rounds + WARM_UP);
     live.during(take_turns(empty, full, rounds, &progress), || progress.line()).await

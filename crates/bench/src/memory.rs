@@ -18,7 +18,6 @@ use crate::register::CLIENTS;
 use crate::rest::at_rest;
 use crate::{Bed, Figure, Scale, Scenario, Target};
 
-const SERVICES: [&str; 4] = [AUTH, "relay", "worker", "todo"];
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const REST: Duration = Duration::from_mins(5);
 /// The memory of one hash.
@@ -48,7 +47,7 @@ pub(crate) async fn run(bed: &Bed, scale: Scale, live: &Live) -> anyhow::Result<
     watched.await??;
     let hashing = f64::from(u32::try_from(threads_default()).unwrap_or(1)) * HASH_MIB;
     let mut figures = Vec::new();
-    for service in SERVICES {
+    for service in bed.services() {
         let (idle, peak) = (of(&idle, service), of(&peak, service));
         let apart = if service == AUTH { hashing } else { 0.0 };
         figures.push(named(service, "idle", idle.all_mib).aim(Target::AtMost(20.0)));
@@ -78,7 +77,7 @@ pub(crate) async fn meanwhile<T>(
 type Memory = BTreeMap<&'static str, Resident>;
 
 fn look(bed: &Bed) -> anyhow::Result<Memory> {
-    SERVICES.into_iter().map(|service| Ok((service, resident(bed, service)?))).collect()
+    bed.services().map(|service| Ok((service, resident(bed, service)?))).collect()
 }
 
 /// What a component holds now.

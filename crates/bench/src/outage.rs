@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use onboard_chaos::Live;
+use onboard_stack::Server;
 use onboard_store::Mongo;
 use tokio::time::sleep;
 
@@ -13,7 +14,6 @@ use crate::samples::as_float;
 use crate::samples::rate;
 use crate::{Bed, Figure, Scale, Scenario};
 
-const SERVERS: [&str; 3] = ["mongo", "rabbitmq", "temporal"];
 /// People a second: what the pipeline can follow, with some to spare.
 const RATE: f64 = 20.0;
 const REST: Duration = Duration::from_mins(10);
@@ -21,7 +21,7 @@ const REST: Duration = Duration::from_mins(10);
 pub(crate) async fn run(bed: &Bed, scale: Scale, live: &Live) -> anyhow::Result<Vec<Figure>> {
     let mongo = bed.mongo().await?;
     let mut figures = Vec::new();
-    for server in SERVERS {
+    for server in Server::ALL.map(Server::name) {
         let away = scale.pick(Duration::from_secs(30), Duration::from_secs(3));
         let found = outage(bed, &mongo, server, away, live).await?;
         figures.extend(told(server, away, &found));

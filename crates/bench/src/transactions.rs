@@ -25,7 +25,7 @@ const IN_FLIGHT: usize = 32;
 /// # Errors
 /// MongoDB refuses one.
 pub(crate) async fn transactions(mongo: &Mongo, count: u64, live: &Live) -> anyhow::Result<f64> {
-    let client = mongo.client();
+    let client = mongo.auth().client();
     let database = client.database(DATABASE);
     for name in ["one", "two"] {
         database.create_collection(name).await.context("a scratch collection")?;

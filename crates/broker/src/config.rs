@@ -1,10 +1,11 @@
-//! Where RabbitMQ is and how long to wait for it.
+//! Where RabbitMQ is, how long to wait for it, and what is declared there.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use lapin::uri::AMQPUri;
+use onboard_contract::Topology;
 use onboard_runtime::Problems;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -43,11 +44,12 @@ impl fmt::Debug for BrokerArgs {
     }
 }
 
-/// Checked settings of the RabbitMQ connections.
+/// Checked settings of the RabbitMQ connections, with the topology that they declare.
 #[derive(Clone)]
 pub struct BrokerConfig {
     pub(crate) uri: AMQPUri,
     pub(crate) confirm_timeout: Duration,
+    pub(crate) topology: Topology,
 }
 
 impl fmt::Debug for BrokerConfig {
@@ -61,8 +63,8 @@ impl fmt::Debug for BrokerConfig {
 }
 
 impl BrokerArgs {
-    /// Checks the settings.
-    pub fn check(self, problems: &mut Problems) -> Option<BrokerConfig> {
+    /// Checks the settings. `topology` is what connections declare.
+    pub fn check(self, topology: Topology, problems: &mut Problems) -> Option<BrokerConfig> {
         let confirm_timeout = problems.duration_or(
             "AMQP_CONFIRM_TIMEOUT",
             self.amqp_confirm_timeout.as_deref(),
@@ -81,11 +83,17 @@ impl BrokerArgs {
         };
         uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
         uri.query.frame_max.get_or_insert(FRAME_MAX_BYTES);
-        Some(BrokerConfig { uri, confirm_timeout })
+        Some(BrokerConfig { uri, confirm_timeout, topology })
     }
 }
 
 impl BrokerConfig {
+    /// The same connection with another topology.
+    #[must_use]
+    pub fn with(self, topology: Topology) -> Self {
+        Self { topology, ..self }
+    }
+
     /// Says what may not be used in production.
     pub fn refuse_in_production(&self, problems: &mut Problems) {
         let user = &self.uri.authority.userinfo;
@@ -107,7 +115,7 @@ mod tests {
             amqp_confirm_timeout: timeout.map(str::to_owned),
         };
         let mut problems = Problems::default();
-        let config = args.check(&mut problems);
+        let config = args.check(Topology::default(), &mut problems);
         problems.finish(config).map_err(|error| error.to_string())
     }
 

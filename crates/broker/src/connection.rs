@@ -57,7 +57,7 @@ impl Dialer {
         if self.knock_first && !knock(&self.config.uri).await {
             return Err(ConnectError::TimedOut);
         }
-        let opened = timeout(CONNECT_TIMEOUT, open(&self.config.uri, &self.name)).await;
+        let opened = timeout(CONNECT_TIMEOUT, open(&self.config, &self.name)).await;
         self.knock_first = opened.is_err();
         opened.unwrap_or(Err(ConnectError::TimedOut))
     }
@@ -83,10 +83,10 @@ pub(crate) async fn connect(uri: &AMQPUri, name: &str) -> Result<Connection, Con
     }
 }
 
-async fn open(uri: &AMQPUri, name: &str) -> Result<Connection, ConnectError> {
-    let connection = connect(uri, name).await?;
+async fn open(config: &BrokerConfig, name: &str) -> Result<Connection, ConnectError> {
+    let connection = connect(&config.uri, name).await?;
     let channel = connection.create_channel().await.map_err(ConnectError::Refused)?;
-    topology::declare(&channel).await.map_err(ConnectError::Topology)?;
+    topology::declare(&channel, &config.topology).await.map_err(ConnectError::Topology)?;
     channel.close(200, "declared".into()).await.map_err(ConnectError::Refused)?;
     Ok(connection)
 }

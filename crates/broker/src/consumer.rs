@@ -18,7 +18,7 @@ use lapin::message::Delivery;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
-use onboard_contract::names::QUEUE;
+use onboard_contract::Queue;
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Backoff, Check, Shutdown};
 use tokio::sync::watch;
@@ -35,10 +35,11 @@ const DRAIN: Duration = Duration::from_secs(8);
 /// How long consuming must have gone well before a failure counts as a first.
 const STEADY: Duration = Duration::from_secs(10);
 
-/// Consumes the queue over one supervised connection of its own.
+/// Consumes a queue over one supervised connection of its own.
 #[derive(Debug)]
 pub struct Consumer {
     dialer: Dialer,
+    queue: Queue,
     prefetch: u16,
     dead_letters: Publisher,
     state: watch::Sender<LinkState>,
@@ -51,11 +52,17 @@ impl Consumer {
     /// management page shows; `dead_letters` publishes what can never be
     /// handled, over its own connection.
     #[must_use]
-    pub fn new(config: &BrokerConfig, name: &str, prefetch: u16, dead_letters: Publisher) -> Self {
+    pub fn new(
+        config: &BrokerConfig,
+        queue: Queue,
+        name: &str,
+        prefetch: u16,
+        dead_letters: Publisher,
+    ) -> Self {
         let (state, link) = Link::new();
         let availability = Availability::new("rabbitmq (consuming)");
         let dialer = Dialer::new(config, name);
-        Self { dialer, prefetch, dead_letters, state, link, availability }
+        Self { dialer, queue, prefetch, dead_letters, state, link, availability }
     }
 
     /// Whether the queue is being consumed and RabbitMQ answers.
@@ -104,7 +111,7 @@ impl Consumer {
     {
         let Some(opened) = shutdown.or(self.dialer.open()).await else { return Ok(()) };
         let connection = Arc::new(opened.map_err(|error| chain(&error))?);
-        let subscription = subscribe(&connection, self.prefetch);
+        let subscription = subscribe(&connection, &self.queue, self.prefetch);
         let subscribed = shutdown.or(timeout(CALL_TIMEOUT, subscription)).await;
         let (channel, mut deliveries) = match subscribed {
             None => return Ok(()),
@@ -124,9 +131,9 @@ impl Consumer {
                 next = deliveries.next(), if room => {
                     let delivery = delivered(next)?;
                     let (handler, shutdown) = (Arc::clone(handler), shutdown.clone());
-                    let dead_letters = self.dead_letters.clone();
+                    let (queue, dead_letters) = (self.queue.clone(), self.dead_letters.clone());
                     in_flight.spawn(async move {
-                        handle(delivery, &*handler, &dead_letters, &shutdown).await;
+                        handle(delivery, &queue, &*handler, &dead_letters, &shutdown).await;
                     });
                 }
             }
@@ -146,13 +153,15 @@ impl Consumer {
 
 async fn subscribe(
     connection: &Connection,
+    queue: &Queue,
     prefetch: u16,
 ) -> lapin::Result<(Channel, lapin::Consumer)> {
     let channel = connection.create_channel().await?;
     channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
     let options = BasicConsumeOptions::default();
-    let deliveries =
-        channel.basic_consume(QUEUE.into(), "".into(), options, FieldTable::default()).await?;
+    let deliveries = channel
+        .basic_consume((&*queue.name).into(), "".into(), options, FieldTable::default())
+        .await?;
     Ok((channel, deliveries))
 }
 

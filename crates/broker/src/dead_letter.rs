@@ -3,7 +3,7 @@
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
-use onboard_contract::names::{DEAD_LETTER_EXCHANGE, ROUTING_KEY};
+use onboard_contract::Queue;
 
 use crate::Publisher;
 use crate::message::PERSISTENT;
@@ -16,16 +16,18 @@ pub(crate) const DETAIL: &str = "x-onboard-detail";
 /// The longest detail, in characters.
 const DETAIL_CHARS_MAX: usize = 500;
 
-/// Publishes a copy of the delivery to the dead-letter exchange and waits for
-/// the confirm.
+/// Publishes a copy of the delivery to the queue's dead-letter exchange and
+/// waits for the confirm.
 pub(crate) async fn publish(
     publisher: &Publisher,
+    queue: &Queue,
     delivery: &Delivery,
     reason: &str,
     detail: &str,
 ) -> Result<(), SendError> {
     let copy = properties(&delivery.properties, reason, detail);
-    publisher.send(DEAD_LETTER_EXCHANGE, ROUTING_KEY, &delivery.data, copy).await
+    let (exchange, key) = (&queue.dead_letter_exchange, &queue.routing_key);
+    publisher.send(exchange, key, &delivery.data, copy).await
 }
 
 /// The properties that are safe to repeat. Left out are those that make

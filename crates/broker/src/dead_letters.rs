@@ -1,4 +1,4 @@
-//! The dead-letter queue, as operators' tools look at it and work it off.
+//! A dead-letter queue, as operators' tools look at it and work it off.
 //!
 //! Letters are taken one by one, oldest first, and not acked: whoever only
 //! looks closes, and all of them are back in their order. A letter goes away
@@ -14,14 +14,15 @@ use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection};
-use onboard_contract::names::{DEAD_LETTER_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY};
-use onboard_contract::{EventId, UserId, UserRegistered};
+use onboard_contract::{EventId, Queue, UserId};
 use onboard_fault::{Step, step};
 use tokio::time::timeout;
 
 use crate::connection::{CALL_TIMEOUT, close, connect};
 use crate::dead_letter::{DETAIL, REASON};
+use crate::inspect::is_missing;
 use crate::message::PERSISTENT;
+use crate::publisher::DEFAULT_EXCHANGE;
 use crate::{BrokerConfig, ConnectError, Publisher};
 
 /// The reason of a letter that brings none.
@@ -31,11 +32,17 @@ const X_DEATH: &str = "x-death";
 /// The header that names the user.
 const SUBJECT: &str = "cloudEvents_subject";
 
-/// A connection to the dead-letter queue.
+/// Reads the ids of an event and its user from a body, if the body is an event
+/// that the caller understands.
+pub type ReadIds = fn(&[u8]) -> Option<(EventId, UserId)>;
+
+/// A connection to the dead-letter queue of a queue.
 #[derive(Debug)]
 pub struct DeadLetters {
     connection: Connection,
     channel: Channel,
+    queue: Queue,
+    read_ids: ReadIds,
 }
 
 /// A message that was given up on.
@@ -48,19 +55,22 @@ pub struct DeadLetter {
     pub event_id: Option<EventId>,
     /// The user: of the body, else of the headers.
     pub user_id: Option<UserId>,
-    /// Whether the body is an event that this build understands.
+    /// Whether the body is an event that the caller understands.
     pub is_event: bool,
-    /// A short word: the todo service's own, else RabbitMQ's (such as
+    /// A short word: the consumer's own, else RabbitMQ's (such as
     /// `delivery_limit`), else `unknown`.
     pub reason: String,
-    /// The todo service's words.
+    /// The consumer's words.
     pub detail: Option<String>,
     /// When it was published, in ms, as far as it says so.
     pub published_at_ms: Option<i64>,
+    /// The routing key that it became a dead letter with.
+    pub routing_key: String,
     /// The body. Personal data.
     pub body: Vec<u8>,
     properties: BasicProperties,
     delivery_tag: u64,
+    queue: Queue,
 }
 
 /// The dead-letter queue could not be used.
@@ -86,20 +96,37 @@ pub enum DeadLettersError {
     },
 }
 
+impl DeadLettersError {
+    /// Whether the queue itself is not there.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::Call { source, .. } => is_missing(source),
+            Self::Connect(_) | Self::TimedOut { .. } => false,
+        }
+    }
+}
+
 /// A message is not known to be back in the queue.
 #[derive(Debug, thiserror::Error)]
 #[error("the message was not put back: {0}")]
 pub struct PutBackError(String);
 
 impl DeadLetters {
-    /// Connects. `name` is what RabbitMQ's management page shows.
+    /// Connects. `name` is what RabbitMQ's management page shows; `read_ids`
+    /// says which bodies are events.
     ///
     /// # Errors
     /// RabbitMQ is away or refuses.
-    pub async fn open(config: &BrokerConfig, name: &str) -> Result<Self, DeadLettersError> {
+    pub async fn open(
+        config: &BrokerConfig,
+        queue: Queue,
+        name: &str,
+        read_ids: ReadIds,
+    ) -> Result<Self, DeadLettersError> {
         let connection = connect(&config.uri, name).await.map_err(DeadLettersError::Connect)?;
         let channel = called("open a channel", connection.create_channel()).await?;
-        Ok(Self { connection, channel })
+        Ok(Self { connection, channel, queue, read_ids })
     }
 
     /// How many letters wait; those that somebody has taken and not settled
@@ -108,7 +135,7 @@ impl DeadLetters {
     /// # Errors
     /// RabbitMQ failed, or there is no such queue.
     pub async fn count(&self) -> Result<u32, DeadLettersError> {
-        waiting(&self.channel, DEAD_LETTER_QUEUE).await
+        waiting(&self.channel, &self.queue.dead_letter_queue).await
     }
 
     /// Takes the oldest letter, or says that none is left.
@@ -116,9 +143,10 @@ impl DeadLetters {
     /// # Errors
     /// RabbitMQ failed.
     pub async fn next(&self) -> Result<Option<DeadLetter>, DeadLettersError> {
-        let taking = self.channel.basic_get(DEAD_LETTER_QUEUE.into(), BasicGetOptions::default());
+        let queue = &*self.queue.dead_letter_queue;
+        let taking = self.channel.basic_get(queue.into(), BasicGetOptions::default());
         let taken = called("hand out a dead letter", taking).await?;
-        Ok(taken.map(|message| DeadLetter::read(message.delivery)))
+        Ok(taken.map(|message| self.read(message.delivery)))
     }
 
     /// Removes a letter that is done with.
@@ -131,6 +159,31 @@ impl DeadLetters {
         called("remove a dead letter", step(Step::RedriveSettle, acking)).await
     }
 
+    fn read(&self, delivery: Delivery) -> DeadLetter {
+        let Delivery { data: body, properties, delivery_tag, routing_key, .. } = delivery;
+        let headers = properties.headers().clone().unwrap_or_default();
+        let message_id = properties.message_id().as_ref().map(ToString::to_string);
+        let ids = (self.read_ids)(&body);
+        let named = message_id.as_deref().and_then(|id| id.parse().ok());
+        let subject = text(&headers, SUBJECT).and_then(|id| id.parse().ok());
+        DeadLetter {
+            event_id: ids.map(|(event, _)| event).or(named),
+            user_id: ids.map(|(_, user)| user).or(subject),
+            is_event: ids.is_some(),
+            reason: reason(&headers),
+            detail: text(&headers, DETAIL),
+            published_at_ms: properties
+                .timestamp()
+                .and_then(|seconds| i64::try_from(seconds.saturating_mul(1_000)).ok()),
+            routing_key: routing_key.to_string(),
+            body,
+            message_id,
+            properties,
+            delivery_tag,
+            queue: self.queue.clone(),
+        }
+    }
+
     /// Gives back what was not settled. RabbitMQ answers the close of the
     /// channel after everything that was said before on it.
     pub async fn close(self) {
@@ -140,15 +193,15 @@ impl DeadLetters {
     }
 }
 
-/// Messages that wait in the queue and among the dead letters.
+/// Messages that wait in a queue and among its dead letters.
 ///
 /// # Errors
 /// RabbitMQ is away, or one of the queues is not there.
-pub async fn depths(config: &BrokerConfig) -> Result<(u32, u32), DeadLettersError> {
-    let letters = DeadLetters::open(config, "onboard depths").await?;
+pub async fn depths(config: &BrokerConfig, queue: Queue) -> Result<(u32, u32), DeadLettersError> {
+    let letters = DeadLetters::open(config, queue, "onboard depths", |_| None).await?;
     let counted = async {
-        let queue = waiting(&letters.channel, QUEUE).await?;
-        Ok((queue, waiting(&letters.channel, DEAD_LETTER_QUEUE).await?))
+        let queue = waiting(&letters.channel, &letters.queue.name).await?;
+        Ok((queue, letters.count().await?))
     };
     let counted = counted.await;
     letters.close().await;
@@ -168,40 +221,44 @@ impl fmt::Debug for DeadLetter {
 }
 
 impl DeadLetter {
-    fn read(delivery: Delivery) -> Self {
-        let Delivery { data: body, properties, delivery_tag, .. } = delivery;
-        let headers = properties.headers().clone().unwrap_or_default();
-        let message_id = properties.message_id().as_ref().map(ToString::to_string);
-        let event = UserRegistered::parse(&body).ok();
-        let named = message_id.as_deref().and_then(|id| id.parse().ok());
-        let subject = text(&headers, SUBJECT).and_then(|id| id.parse().ok());
-        Self {
-            event_id: event.as_ref().map(|event| event.event_id).or(named),
-            user_id: event.as_ref().map(|event| event.user_id).or(subject),
-            is_event: event.is_some(),
-            reason: reason(&headers),
-            detail: text(&headers, DETAIL),
-            published_at_ms: properties
-                .timestamp()
-                .and_then(|seconds| i64::try_from(seconds.saturating_mul(1_000)).ok()),
-            body,
-            message_id,
-            properties,
-            delivery_tag,
-        }
-    }
-
-    /// Publishes the message on its exchange once more, as it came before it
-    /// was given up on, and awaits the confirm.
+    /// Publishes the message straight to its queue once more, as it came before
+    /// it was given up on, and awaits the confirm: other consumers of its event
+    /// get no second copy.
     ///
     /// # Errors
     /// It is not known to be in the queue; it may be put back again.
     pub async fn put_back(&self, publisher: &Publisher) -> Result<(), PutBackError> {
+        self.publish(publisher, DEFAULT_EXCHANGE, &self.queue.name).await
+    }
+
+    /// The same through the exchange of its queue, for a queue whose consumer
+    /// goes by the routing key.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn put_back_by(
+        &self,
+        publisher: &Publisher,
+        routing_key: &str,
+    ) -> Result<(), PutBackError> {
+        self.publish(publisher, &self.queue.exchange, routing_key).await
+    }
+
+    async fn publish(
+        &self,
+        publisher: &Publisher,
+        exchange: &str,
+        routing_key: &str,
+    ) -> Result<(), PutBackError> {
         let properties = as_it_came(&self.properties);
-        publisher
-            .send(EXCHANGE, ROUTING_KEY, &self.body, properties)
-            .await
-            .map_err(|error| PutBackError(error.to_string()))
+        let sent = publisher.send(exchange, routing_key, &self.body, properties).await;
+        sent.map_err(|error| PutBackError(error.to_string()))
+    }
+
+    /// The queue that gave it up.
+    #[must_use]
+    pub const fn queue(&self) -> &Queue {
+        &self.queue
     }
 }
 

@@ -12,6 +12,8 @@ use crate::message::TRACEPARENT;
 pub struct Incoming {
     /// The body.
     pub body: Vec<u8>,
+    /// The routing key that it was published with.
+    pub routing_key: String,
     /// The message id, which publishers of this system set to the event id.
     pub message_id: Option<String>,
     /// The trace the message belongs to; an invalid header counts as none.
@@ -44,6 +46,7 @@ impl Incoming {
         let properties = &delivery.properties;
         Self {
             body: delivery.data.clone(),
+            routing_key: delivery.routing_key.to_string(),
             message_id: properties.message_id().as_ref().map(ToString::to_string),
             traceparent: properties.headers().as_ref().and_then(traceparent),
             redelivered: delivery.redelivered,

@@ -6,7 +6,6 @@ use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::FieldTable;
 use lapin::{Connection, ErrorKind, ExchangeKind};
-use onboard_contract::names::{DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE, QUEUE};
 use tokio::time::timeout;
 
 use crate::connection::{CALL_TIMEOUT, close, connect};
@@ -26,20 +25,38 @@ pub enum Declared {
     Unknown(String),
 }
 
+/// An exchange or a queue that was asked for.
+#[derive(Debug, Clone)]
+pub struct Inspected {
+    /// What it is, in words.
+    pub what: &'static str,
+    /// Its name.
+    pub name: String,
+    /// What was found.
+    pub declared: Declared,
+}
+
 /// Asks for everything but the bindings, which AMQP does not tell.
 ///
 /// # Errors
 /// RabbitMQ does not answer or refuses the connection.
-pub async fn inspect(config: &BrokerConfig) -> Result<Vec<(&'static str, Declared)>, ConnectError> {
+pub async fn inspect(config: &BrokerConfig) -> Result<Vec<Inspected>, ConnectError> {
     let connection = connect(&config.uri, "onboard doctor").await?;
     let mut found = Vec::new();
-    for name in [EXCHANGE, DEAD_LETTER_EXCHANGE] {
-        found.push((name, exchange(&connection, name).await));
-    }
-    for (name, arguments) in
-        [(QUEUE, queue_arguments()), (DEAD_LETTER_QUEUE, dead_letter_arguments())]
-    {
-        found.push((name, queue(&connection, name, arguments).await));
+    for of in &config.topology.queues {
+        for (what, name) in
+            [("exchange", &of.exchange), ("dead-letter exchange", &of.dead_letter_exchange)]
+        {
+            let declared = exchange(&connection, name).await;
+            found.push(Inspected { what, name: name.to_string(), declared });
+        }
+        for (what, name, arguments) in [
+            ("queue", &of.name, queue_arguments(of)),
+            ("dead-letter queue", &of.dead_letter_queue, dead_letter_arguments()),
+        ] {
+            let declared = queue(&connection, name, arguments).await;
+            found.push(Inspected { what, name: name.to_string(), declared });
+        }
     }
     close(&connection).await;
     Ok(found)
@@ -71,7 +88,7 @@ async fn judged(
 ) -> Declared {
     match timeout(CALL_TIMEOUT, there).await {
         Ok(Ok(())) => (),
-        Ok(Err(error)) if is(&error, AMQPSoftError::NOTFOUND) => return Declared::Missing,
+        Ok(Err(error)) if is_missing(&error) => return Declared::Missing,
         Ok(Err(error)) => return Declared::Unknown(error.to_string()),
         Err(_) => return Declared::Unknown("no answer".to_owned()),
     }
@@ -83,6 +100,11 @@ async fn judged(
         Ok(Err(error)) => Declared::Unknown(error.to_string()),
         Err(_) => Declared::Unknown("no answer".to_owned()),
     }
+}
+
+/// Whether RabbitMQ says that something is not there.
+pub(crate) fn is_missing(error: &lapin::Error) -> bool {
+    is(error, AMQPSoftError::NOTFOUND)
 }
 
 fn is(error: &lapin::Error, kind: AMQPSoftError) -> bool {

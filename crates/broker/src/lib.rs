@@ -1,5 +1,8 @@
 //! RabbitMQ: publish with proof, consume with care.
 //!
+//! The crate names no event and no queue: callers give it a topology, and the
+//! type of an event with each message.
+//!
 //! Stops 3 and 5 of a registration go through here. What this crate holds to:
 //! - A publish is persistent, mandatory and confirmed, or it is an error.
 //! - A delivery is settled (acked, requeued, dead-lettered) in one file,
@@ -24,6 +27,7 @@ pub mod inspect;
 mod lanes;
 mod link;
 mod message;
+pub mod metrics;
 mod publisher;
 mod settle;
 mod setup;
@@ -32,9 +36,8 @@ pub mod topology;
 pub use config::{BrokerArgs, BrokerConfig};
 pub use connection::ConnectError;
 pub use consumer::Consumer;
-pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, PutBackError, depths};
-pub use depths::{Depth, watch as watch_depths};
+pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, PutBackError, ReadIds, depths};
+pub use depths::{Depth, Waiting, waiting, watch as watch_depths};
 pub use incoming::{Incoming, Verdict};
-pub use message::Message;
 pub use publisher::{CLOSE_MAX, PublishError, Publisher};
 pub use setup::setup;

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Channel, Confirmation};
-use onboard_contract::names::{EXCHANGE, ROUTING_KEY};
-use onboard_contract::{EventId, TraceParent};
+use onboard_contract::{EventId, Message, Queue, TraceParent};
 use onboard_fault::{Step, step};
 use onboard_runtime::{Check, Shutdown, Tasks, trace};
 use tokio::time::{Instant, timeout};
@@ -20,10 +19,12 @@ use tracing::{Instrument, Span};
 use crate::connection::{CALL_TIMEOUT, Dialer};
 use crate::lanes::Lanes;
 use crate::link::{Link, supervise};
-use crate::{BrokerConfig, Message};
+use crate::{BrokerConfig, depths, message};
 
 /// How long a publish waits for a connection that is not there.
 const LINK_PATIENCE: Duration = Duration::from_secs(2);
+/// The exchange of AMQP that brings a message to the queue of its routing key.
+pub(crate) const DEFAULT_EXCHANGE: &str = "";
 /// The longest [`Publisher::close`].
 pub const CLOSE_MAX: Duration = CALL_TIMEOUT;
 
@@ -103,17 +104,36 @@ impl Publisher {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Publishes the event and waits for the confirm. Many callers may do so
+    /// Publishes the event to its exchange and waits for the confirm. Many callers may do so
     /// at once. Takes at most 2 s for the connection and then the confirm
     /// time-out.
     ///
     /// # Errors
     /// The event is not known to be in the queue.
     pub async fn publish(&self, message: &Message) -> Result<(), PublishError> {
-        let span = span(message);
-        let properties = message.properties(trace::of(&span).as_ref());
+        let of = message.event_type;
+        self.publish_to(of.exchange, of.routing_key, message).await
+    }
+
+    /// Publishes a copy of the event straight to one queue, past its exchange:
+    /// no other consumer gets it. Otherwise as [`Publisher::publish`].
+    ///
+    /// # Errors
+    /// The event is not known to be in the queue.
+    pub async fn publish_copy(&self, queue: &Queue, message: &Message) -> Result<(), PublishError> {
+        self.publish_to(DEFAULT_EXCHANGE, &queue.name, message).await
+    }
+
+    async fn publish_to(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        message: &Message,
+    ) -> Result<(), PublishError> {
+        let span = span(exchange, routing_key, message);
+        let properties = message::properties(message, trace::of(&span).as_ref());
         let began = Instant::now();
-        let sent = self.send(EXCHANGE, ROUTING_KEY, &message.body, properties);
+        let sent = self.send(exchange, routing_key, &message.body, properties);
         let sent = sent.instrument(span.clone()).await;
         let outcome = sent.as_ref().map_or_else(SendError::word, |()| "confirmed");
         metrics::histogram!("broker_publish_seconds").record(began.elapsed());
@@ -122,6 +142,22 @@ impl Publisher {
             trace::failed(&span, outcome);
             error.about(message.event_id)
         })
+    }
+
+    /// How many messages are ready in a queue, asked on a channel of its own: a
+    /// queue that is gone makes RabbitMQ close the channel that asked.
+    ///
+    /// # Errors
+    /// RabbitMQ does not answer, or there is no such queue.
+    pub async fn waiting(&self, queue: &Queue, event_id: EventId) -> Result<u32, PublishError> {
+        let unavailable = |cause| PublishError::Unavailable { event_id, cause };
+        let connection = self.inner.link.ready(LINK_PATIENCE).await.map_err(unavailable)?;
+        let depth = timeout(CALL_TIMEOUT, depths::depth(&connection, &queue.name)).await;
+        match depth {
+            Ok(Ok(depth)) => Ok(depth.messages),
+            Ok(Err(error)) => Err(unavailable(error.to_string())),
+            Err(_) => Err(PublishError::TimedOut { event_id, after: CALL_TIMEOUT }),
+        }
     }
 
     /// Publishes persistent, mandatory and confirmed. The properties say
@@ -167,16 +203,17 @@ impl Publisher {
 
 /// The producer's span: below the one that is entered, unless that belongs to
 /// another trace than the message.
-fn span(message: &Message) -> Span {
+fn span(exchange: &str, routing_key: &str, message: &Message) -> Span {
+    let destination = if exchange.is_empty() { routing_key } else { exchange };
     let span = tracing::info_span!(
         "publish",
-        otel.name = format!("publish {EXCHANGE}"),
+        otel.name = format!("publish {destination}"),
         otel.kind = "producer",
         messaging.system = "rabbitmq",
         messaging.operation.name = "publish",
         messaging.operation.type = "send",
-        messaging.destination.name = EXCHANGE,
-        messaging.rabbitmq.destination.routing_key = ROUTING_KEY,
+        messaging.destination.name = destination,
+        messaging.rabbitmq.destination.routing_key = routing_key,
         messaging.message.id = %message.event_id,
     );
     let own = message.traceparent.as_ref();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
+use onboard_contract::Queue;
 use onboard_fault::{Step, step};
 use onboard_runtime::{Backoff, Shutdown};
 use tokio::time::timeout;
@@ -24,6 +25,7 @@ const REQUEUE_AFTER: Duration = Duration::from_secs(2);
 /// panics has not committed anything that it could vouch for: retry.
 pub(crate) async fn handle<H, F>(
     delivery: Delivery,
+    queue: &Queue,
     handler: &H,
     dead_letters: &Publisher,
     shutdown: &Shutdown,
@@ -37,11 +39,12 @@ pub(crate) async fn handle<H, F>(
         tracing::error!(message_id = ?delivery.properties.message_id(), "the handler panicked");
         Verdict::Retry
     });
-    settle(&delivery, verdict, dead_letters, shutdown).await;
+    settle(&delivery, queue, verdict, dead_letters, shutdown).await;
 }
 
 async fn settle(
     delivery: &Delivery,
+    queue: &Queue,
     verdict: Verdict,
     dead_letters: &Publisher,
     shutdown: &Shutdown,
@@ -50,7 +53,7 @@ async fn settle(
         Verdict::Ack => ack(delivery).await,
         Verdict::Retry => requeue(delivery, shutdown).await,
         Verdict::DeadLetter { reason, detail } => {
-            match dead_letter::publish(dead_letters, delivery, reason, &detail).await {
+            match dead_letter::publish(dead_letters, queue, delivery, reason, &detail).await {
                 Ok(()) => ack(delivery).await,
                 Err(error) => {
                     tracing::warn!(reason, %error, "cannot dead-letter a message; it is retried");

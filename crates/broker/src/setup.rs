@@ -3,7 +3,7 @@
 use crate::connection::{Dialer, close};
 use crate::{BrokerConfig, ConnectError};
 
-/// Declares exchanges, queues and bindings.
+/// Declares the exchanges, queues and bindings of the topology.
 ///
 /// # Errors
 /// RabbitMQ does not answer, refuses the connection, or has something of the

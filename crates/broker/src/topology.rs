@@ -1,4 +1,5 @@
-//! Exchanges, queues and bindings, declared by every side that needs them.
+//! Exchanges, queues and bindings of a [`Topology`], declared by every side that
+//! needs them.
 //!
 //! Declaring is idempotent as long as all sides use the same arguments, so
 //! this is the only place that knows them. It happens once per connection and
@@ -11,9 +12,7 @@
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
-use onboard_contract::names::{
-    DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY,
-};
+use onboard_contract::{Queue, Topology};
 
 /// How often RabbitMQ delivers a message before it counts as poison.
 pub const DELIVERY_LIMIT: i32 = 20;
@@ -23,28 +22,31 @@ const DEAD_LETTER_DELIVERY_LIMIT: i32 = 1_000_000;
 /// Matches every routing key: whatever arrives at the exchange is kept.
 const ANYTHING: &str = "#";
 
-/// Declares everything: dead letters first, so that the queue never has
-/// nowhere to put them.
+/// Declares everything: a queue's dead letters first, so that the queue never
+/// has nowhere to put them.
 ///
 /// # Errors
 /// The connection failed, or something exists with other arguments (406).
-pub async fn declare(channel: &Channel) -> lapin::Result<()> {
-    exchange(channel, DEAD_LETTER_EXCHANGE).await?;
-    queue(channel, DEAD_LETTER_QUEUE, dead_letter_arguments()).await?;
-    bind(channel, DEAD_LETTER_QUEUE, DEAD_LETTER_EXCHANGE, ANYTHING).await?;
-    exchange(channel, EXCHANGE).await?;
-    queue(channel, QUEUE, queue_arguments()).await?;
-    bind(channel, QUEUE, EXCHANGE, ROUTING_KEY).await
+pub async fn declare(channel: &Channel, topology: &Topology) -> lapin::Result<()> {
+    for of in &topology.queues {
+        exchange(channel, &of.dead_letter_exchange).await?;
+        queue(channel, &of.dead_letter_queue, dead_letter_arguments()).await?;
+        bind(channel, &of.dead_letter_queue, &of.dead_letter_exchange, ANYTHING).await?;
+        exchange(channel, &of.exchange).await?;
+        queue(channel, &of.name, queue_arguments(of)).await?;
+        bind(channel, &of.name, &of.exchange, &of.routing_key).await?;
+    }
+    Ok(())
 }
 
 /// At-least-once dead-lettering needs the strategy, `reject-publish` and a
 /// dead-letter exchange with a bound queue; when one is missing, RabbitMQ
 /// drops dead letters silently.
-pub(crate) fn queue_arguments() -> FieldTable {
+pub(crate) fn queue_arguments(queue: &Queue) -> FieldTable {
     table([
         ("x-queue-type", text("quorum")),
         ("x-delivery-limit", AMQPValue::LongInt(DELIVERY_LIMIT)),
-        ("x-dead-letter-exchange", text(DEAD_LETTER_EXCHANGE)),
+        ("x-dead-letter-exchange", text(&queue.dead_letter_exchange)),
         ("x-dead-letter-strategy", text("at-least-once")),
         ("x-overflow", text("reject-publish")),
     ])
@@ -89,10 +91,11 @@ fn table<const N: usize>(entries: [(&str, AMQPValue); N]) -> FieldTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use onboard_contract::TODO_QUEUE;
 
     #[test]
     fn dead_lettering_is_at_least_once() {
-        let arguments = queue_arguments();
+        let arguments = queue_arguments(&TODO_QUEUE);
         for (key, value) in [
             ("x-queue-type", "quorum"),
             ("x-dead-letter-strategy", "at-least-once"),

@@ -34,7 +34,7 @@ pub(crate) struct Injected {
 struct Log {
     done: Vec<Fault>,
     skipped: usize,
-    now: BTreeMap<&'static str, Kind>,
+    now: BTreeMap<String, Kind>,
 }
 
 impl Injected {
@@ -44,7 +44,7 @@ impl Injected {
     }
 
     /// What is broken now.
-    pub(crate) fn now(&self) -> BTreeMap<&'static str, Kind> {
+    pub(crate) fn now(&self) -> BTreeMap<String, Kind> {
         self.log().now.clone()
     }
 
@@ -67,9 +67,9 @@ pub(crate) async fn inject(stage: &Stage, plan: &Plan, injected: &Injected) -> a
     let began = Instant::now();
     let management = stage.management()?;
     let all = plan.faults.iter().map(|fault| {
-        let (management, component) = (&management, stage.find(fault.target));
+        let (management, component) = (&management, stage.find(&fault.target));
         async move {
-            let breaking = Breaking { component: component?, management, injected, fault: *fault };
+            let breaking = Breaking { component: component?, management, injected, fault };
             sleep_until(began + Duration::from_millis(fault.at_ms)).await;
             breaking.perform().await;
             anyhow::Ok(())
@@ -93,7 +93,7 @@ struct Breaking<'a> {
     component: &'a Component,
     management: &'a Management,
     injected: &'a Injected,
-    fault: Fault,
+    fault: &'a Fault,
 }
 
 impl Breaking<'_> {
@@ -105,10 +105,10 @@ impl Breaking<'_> {
         let Fault { target, kind, lasts_ms, .. } = self.fault;
         {
             let mut log = self.injected.log();
-            log.done.push(self.fault);
-            log.now.insert(target, kind);
+            log.done.push(self.fault.clone());
+            log.now.insert(target.clone(), *kind);
         }
-        sleep(Duration::from_millis(lasts_ms)).await;
+        sleep(Duration::from_millis(*lasts_ms)).await;
         self.end().await;
         self.injected.log().now.remove(target);
     }

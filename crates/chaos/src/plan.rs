@@ -9,23 +9,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use fastrand::Rng;
+use onboard_stack::Server;
 use serde::Serialize;
 
-/// The servers; named as `onboard status` names them.
-pub const SERVERS: [&str; 3] = ["mongo", RABBITMQ, "temporal"];
-/// Two processes of each service, with the service each is one of.
-pub const SERVICES: [(&str, &str); 8] = [
-    ("auth-1", "auth"),
-    ("auth-2", "auth"),
-    ("relay-1", "relay"),
-    ("relay-2", "relay"),
-    ("worker-1", "worker"),
-    ("worker-2", "worker"),
-    ("todo-1", "todo"),
-    ("todo-2", "todo"),
-];
+use crate::stage::Process;
 
-const RABBITMQ: &str = "rabbitmq";
+/// The only server that can suffer every kind.
+const RABBITMQ: &str = Server::Rabbitmq.name();
 /// The least time between two faults of one target.
 const GAP: Duration = Duration::from_secs(1);
 
@@ -88,13 +78,13 @@ impl fmt::Display for Kind {
 }
 
 /// One thing that is broken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
     /// When, from the beginning of the load.
     pub at_ms: u64,
     /// Which process.
-    pub target: &'static str,
+    pub target: String,
     /// How.
     pub kind: Kind,
     /// How long until it is mended; 0 where it mends itself.
@@ -128,15 +118,16 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Draws `count` faults over `length`. The same arguments give the same
-    /// plan; a moment at which every target is broken already is let pass.
+    /// Draws `count` faults of these targets over `length`. The same arguments
+    /// give the same plan; a moment at which every target is broken already is
+    /// let pass.
     #[must_use]
-    pub fn draw(seed: u64, length: Duration, count: usize) -> Self {
+    pub fn draw(seed: u64, length: Duration, count: usize, targets: &[String]) -> Self {
         let mut rng = Rng::with_seed(seed);
         let end_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX).max(1);
         let mut times: Vec<u64> = (0..count).map(|_| rng.u64(0..end_ms)).collect();
         times.sort_unstable();
-        let mut dealer = Dealer { rng, deck: Vec::new() };
+        let mut dealer = Dealer { rng, targets, deck: Vec::new() };
         let mut faults: Vec<Fault> = Vec::with_capacity(count);
         for at_ms in times {
             let free = |target: &str| {
@@ -153,58 +144,76 @@ impl Plan {
 /// Deals targets like cards, so that a short plan has all of them too. A deck
 /// holds each service once and each server twice: what hits a server hits
 /// everybody.
-struct Dealer {
+struct Dealer<'a> {
     rng: Rng,
-    deck: Vec<&'static str>,
+    targets: &'a [String],
+    deck: Vec<&'a str>,
 }
 
-impl Dealer {
+impl<'a> Dealer<'a> {
     fn deal(&mut self, at_ms: u64, free: impl Fn(&str) -> bool) -> Option<Fault> {
         let target = self.draw(&free).or_else(|| {
             self.shuffle_in();
             self.draw(&free)
         })?;
         let kind = *self.rng.choice(Kind::of(target))?;
-        Some(Fault { at_ms, target, kind, lasts_ms: self.rng.u64(kind.lasts_ms()) })
+        let lasts_ms = self.rng.u64(kind.lasts_ms());
+        Some(Fault { at_ms, target: target.to_owned(), kind, lasts_ms })
     }
 
     /// The first card whose target is not broken.
-    fn draw(&mut self, free: impl Fn(&str) -> bool) -> Option<&'static str> {
+    fn draw(&mut self, free: impl Fn(&str) -> bool) -> Option<&'a str> {
         let place = self.deck.iter().position(|target| free(target))?;
         Some(self.deck.remove(place))
     }
 
     fn shuffle_in(&mut self) {
-        let mut more: Vec<_> = targets().chain(SERVERS).collect();
+        let targets = self.targets.iter().map(String::as_str);
+        let mut more: Vec<_> = targets.chain(Server::ALL.map(Server::name)).collect();
         self.rng.shuffle(&mut more);
         self.deck.extend(more);
     }
 }
 
-/// Everything that can be broken.
-pub fn targets() -> impl Iterator<Item = &'static str> {
-    SERVERS.into_iter().chain(SERVICES.into_iter().map(|(name, _)| name))
+/// Everything that can be broken: the servers and these processes.
+#[must_use]
+pub fn targets(processes: &[Process]) -> Vec<String> {
+    let servers = Server::ALL.map(|server| server.name().to_owned());
+    servers.into_iter().chain(processes.iter().map(|process| process.name.clone())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
+    use onboard_stack::{Priority, Service};
+
     use super::*;
 
     const MINUTE: Duration = Duration::from_mins(1);
 
+    /// Two of each service of the system.
+    fn targets() -> Vec<String> {
+        let service = |name| Service { name, port: 0, priority: Priority::Foreground };
+        let services = ["auth", "relay", "worker", "todo"].map(service);
+        super::targets(&Process::pairs(&services, false))
+    }
+
+    fn draw(seed: u64, length: Duration, count: usize) -> Plan {
+        Plan::draw(seed, length, count, &targets())
+    }
+
     #[test]
     fn the_same_seed_draws_the_same_plan_and_another_seed_another_one() {
-        assert_eq!(Plan::draw(7, MINUTE, 20), Plan::draw(7, MINUTE, 20));
-        assert_ne!(Plan::draw(7, MINUTE, 20), Plan::draw(8, MINUTE, 20));
+        assert_eq!(draw(7, MINUTE, 20), draw(7, MINUTE, 20));
+        assert_ne!(draw(7, MINUTE, 20), draw(8, MINUTE, 20));
     }
 
     /// A seed in a report must mean the same run after an update of the
     /// random generator too.
     #[test]
     fn a_seed_means_the_same_plan_tomorrow() {
-        let plan = Plan::draw(7, MINUTE, 4);
+        let plan = draw(7, MINUTE, 4);
         let lines: Vec<String> = plan.faults.iter().map(ToString::to_string).collect();
         assert_eq!(
             lines,
@@ -219,10 +228,10 @@ mod tests {
 
     #[test]
     fn a_long_plan_breaks_every_target_in_every_way_it_can_be_broken() {
-        let plan = Plan::draw(1, MINUTE * 60, 1200);
-        let drawn: BTreeSet<_> = plan.faults.iter().map(|f| (f.target, f.kind)).collect();
-        let possible: BTreeSet<_> =
-            targets().flat_map(|t| Kind::of(t).iter().map(move |kind| (t, *kind))).collect();
+        let plan = draw(1, MINUTE * 60, 1200);
+        let drawn: BTreeSet<_> = plan.faults.iter().map(|f| (f.target.clone(), f.kind)).collect();
+        let of = |target: String| Kind::of(&target).iter().map(move |kind| (target.clone(), *kind));
+        let possible: BTreeSet<_> = targets().into_iter().flat_map(of).collect();
         assert_eq!(drawn, possible);
         assert_eq!(plan.faults.len(), 1200);
     }
@@ -230,10 +239,10 @@ mod tests {
     #[test]
     fn two_minutes_have_every_target_and_every_kind_of_a_process() {
         for seed in 0..50 {
-            let plan = Plan::draw(seed, MINUTE * 2, 40);
-            let hit: BTreeSet<_> = plan.faults.iter().map(|fault| fault.target).collect();
+            let plan = draw(seed, MINUTE * 2, 40);
+            let hit: BTreeSet<_> = plan.faults.iter().map(|fault| &fault.target).collect();
             let kinds: BTreeSet<_> = plan.faults.iter().map(|fault| fault.kind).collect();
-            assert_eq!(hit.len(), targets().count(), "seed {seed}");
+            assert_eq!(hit.len(), targets().len(), "seed {seed}");
             assert!(Kind::OF_ANY_PROCESS.iter().all(|kind| kinds.contains(kind)), "seed {seed}");
         }
     }
@@ -241,7 +250,7 @@ mod tests {
     #[test]
     fn a_freeze_always_ends_before_its_target_is_touched_again() {
         for seed in 0..50 {
-            let plan = Plan::draw(seed, MINUTE, 120);
+            let plan = draw(seed, MINUTE, 120);
             for (n, fault) in plan.faults.iter().enumerate() {
                 assert!(fault.lasts_ms <= 12_000, "{fault}");
                 assert!(fault.kind != Kind::Freeze || fault.lasts_ms >= 500, "{fault}");
@@ -254,7 +263,7 @@ mod tests {
 
     #[test]
     fn faults_lie_within_the_run_in_order_of_time() {
-        let plan = Plan::draw(3, MINUTE, 100);
+        let plan = draw(3, MINUTE, 100);
         assert!(plan.faults.is_sorted_by_key(|fault| fault.at_ms));
         assert!(plan.faults.iter().all(|fault| fault.at_ms < 60_000));
     }

@@ -142,12 +142,19 @@ pub struct FaultCounts {
     /// Done, by kind.
     pub by_kind: BTreeMap<&'static str, usize>,
     /// Done, by target and kind.
-    pub by_target: BTreeMap<&'static str, BTreeMap<&'static str, usize>>,
+    pub by_target: BTreeMap<String, BTreeMap<&'static str, usize>>,
+    /// Everything that could be broken, in the order of the table.
+    #[serde(skip)]
+    pub targets: Vec<String>,
 }
 
 impl FaultCounts {
-    pub(crate) fn new(planned: usize, (done, skipped): (Vec<Fault>, usize)) -> Self {
-        let mut counts = Self { planned, done: done.len(), skipped, ..Self::default() };
+    pub(crate) fn new(
+        planned: usize,
+        (done, skipped): (Vec<Fault>, usize),
+        targets: Vec<String>,
+    ) -> Self {
+        let mut counts = Self { planned, done: done.len(), skipped, targets, ..Self::default() };
         for Fault { target, kind, .. } in done {
             *counts.by_kind.entry(kind.word()).or_default() += 1;
             *counts.by_target.entry(target).or_default().entry(kind.word()).or_default() += 1;

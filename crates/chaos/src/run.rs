@@ -42,9 +42,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The plan of this run.
+    /// The plan of this run: what happens to which of these targets.
     #[must_use]
-    pub fn plan(&self) -> Plan {
+    pub fn plan(&self, targets: &[String]) -> Plan {
         let count = self.length.as_secs_f64() / 60.0 * self.faults_per_minute;
         #[expect(
             clippy::cast_possible_truncation,
@@ -52,7 +52,7 @@ impl Settings {
             reason = "a small positive number"
         )]
         let count = count.round().max(0.0) as usize;
-        Plan::draw(self.seed, self.length, count)
+        Plan::draw(self.seed, self.length, count, targets)
     }
 }
 
@@ -62,7 +62,7 @@ impl Settings {
 /// When there is no verdict, because a server cannot be read after everything
 /// has been mended.
 pub async fn run(stage: &Stage, settings: &Settings, live: &Live) -> anyhow::Result<Report> {
-    let plan = settings.plan();
+    let plan = settings.plan(stage.targets());
     let (mongo_config, broker, temporal) = stage.servers()?;
     let mongo = Mongo::new(&mongo_config).await?;
     let versions = versions(stage, &mongo).await;
@@ -87,7 +87,7 @@ pub async fn run(stage: &Stage, settings: &Settings, live: &Live) -> anyhow::Res
     .await?;
     Ok(Report {
         times: Times::new(&facts, settled.after),
-        faults: FaultCounts::new(plan.faults.len(), injected.close()),
+        faults: FaultCounts::new(plan.faults.len(), injected.close(), stage.targets().to_vec()),
         ..Report::new(settings, verdict, audit, settled.left)
     }
     .with(shed, versions))
@@ -104,7 +104,7 @@ async fn break_under_load(
     if auths.is_empty() {
         return Err(missing("auth service"));
     }
-    let load = Load::new(&auths, (settings.rate, settings.length), settings.seed)?;
+    let load = Load::new(auths, (settings.rate, settings.length), settings.seed)?;
     let (journal, injected) = (Journal::default(), Injected::default());
     let end = Instant::now() + settings.length;
     let work = async { tokio::join!(load.run(&journal), inject(stage, plan, &injected)) };

@@ -5,15 +5,18 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 use onboard_broker::{BrokerArgs, BrokerConfig};
+use onboard_contract::Topology;
 use onboard_runtime::Problems;
 use onboard_stack::ports::{Choice, Lease};
-use onboard_stack::{Component, Events, Server, Servers, ServersConfig, Stack, services};
+use onboard_stack::{Component, Events, Server, Servers, ServersConfig, Service, Stack, services};
 use onboard_store::{MongoArgs, MongoConfig};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 
 use crate::management::Management;
-use crate::plan::SERVICES;
+use crate::plan;
 
+/// The service that people register with.
+const AUTH: &str = "auth";
 /// Hashing at its cheapest, for machines that have other things to do.
 const CHEAP_HASHING: [(&str, &str); 3] =
     [("ONBOARD_INSECURE_HASHING", "yes"), ("ARGON2_MEMORY_KIB", "8"), ("ARGON2_ITERATIONS", "1")];
@@ -40,12 +43,12 @@ pub struct StageConfig {
 }
 
 /// One process of a service.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Process {
     /// Its name on this stage.
-    pub name: &'static str,
+    pub name: String,
     /// The service it is one of.
-    pub service: &'static str,
+    pub service: Service,
     /// Whether it hashes passwords weakly, to spare the CPU.
     pub cheap_hashing: bool,
 }
@@ -53,8 +56,15 @@ pub struct Process {
 impl Process {
     /// Two of each service.
     #[must_use]
-    pub fn pairs(cheap_hashing: bool) -> Vec<Self> {
-        SERVICES.map(|(name, service)| Self { name, service, cheap_hashing }).into()
+    pub fn pairs(services: &[Service], cheap_hashing: bool) -> Vec<Self> {
+        let pair = |service: &Service| {
+            let service = *service;
+            [1, 2].map(|number| {
+                let name = format!("{}-{number}", service.name);
+                Self { name, service, cheap_hashing }
+            })
+        };
+        services.iter().flat_map(pair).collect()
     }
 }
 
@@ -62,6 +72,8 @@ impl Process {
 #[derive(Debug)]
 pub struct Stage {
     stack: Stack,
+    targets: Vec<String>,
+    auth_urls: Vec<String>,
     _leases: Vec<Lease>,
 }
 
@@ -76,6 +88,7 @@ impl Stage {
             home: config.home,
             exe: config.exe,
             servers: Server::ALL.into(),
+            services: Vec::new(),
             ports: Choice::Free,
             fresh: true,
             test_commands: false,
@@ -83,19 +96,28 @@ impl Stage {
             people_first: config.people_first,
         };
         let servers = Servers::prepare(servers, &events).await?;
+        let targets = plan::targets(&config.processes);
+        let leases = config.processes.iter().map(|_| Lease::any());
+        let leases = leases.collect::<anyhow::Result<Vec<_>>>()?;
+        let auths = config.processes.iter().zip(&leases);
+        let auths = auths.filter(|(process, _)| process.service.name == AUTH);
+        let auth_urls: Vec<_> =
+            auths.map(|(_, lease)| format!("http://127.0.0.1:{}", lease.port())).collect();
+        let jwks = auth_urls.first().map(|auth| format!("{auth}/.well-known/jwks.json"));
         let mut services = Vec::new();
-        let mut leases = Vec::new();
-        for Process { name, service, cheap_hashing } in config.processes {
+        for (Process { name, service, cheap_hashing }, lease) in
+            config.processes.iter().zip(&leases)
+        {
             let mut env: Vec<(&str, &str)> = NAMES.into();
-            if cheap_hashing {
+            env.extend(jwks.as_deref().map(|url| ("JWKS_URL", url)));
+            if *cheap_hashing {
                 env.extend(CHEAP_HASHING);
             }
-            let lease = Lease::any()?;
-            let at = (service, lease.port());
-            services.push(services::supervise(&servers, name, at, &env, &events)?);
-            leases.push(lease);
+            let service = Service { port: lease.port(), ..*service };
+            services.push(services::supervise(&servers, name, service, &env, &events)?);
         }
-        Ok(Self { stack: Stack::of(servers, services, events), _leases: leases })
+        let stack = Stack::of(servers, services, events);
+        Ok(Self { stack, targets, auth_urls, _leases: leases })
     }
 
     /// The stack itself: `bring_up`, `drain`, `kill_all`, `components`.
@@ -105,9 +127,13 @@ impl Stage {
     }
 
     /// Where people register, one base URL per auth process.
-    pub(crate) fn auth_urls(&self) -> Vec<String> {
-        let auths = self.stack.components().filter(|process| process.name().starts_with("auth"));
-        auths.map(|process| format!("http://127.0.0.1:{}", process.port())).collect()
+    pub(crate) fn auth_urls(&self) -> &[String] {
+        &self.auth_urls
+    }
+
+    /// Everything that can be broken.
+    pub(crate) fn targets(&self) -> &[String] {
+        &self.targets
     }
 
     pub(crate) fn find(&self, name: &str) -> anyhow::Result<&Component> {
@@ -133,7 +159,7 @@ impl Stage {
             ..TemporalArgs::default()
         };
         let mongo = mongo.check(&mut problems);
-        let broker = broker.check(&mut problems);
+        let broker = broker.check(Topology::standard(), &mut problems);
         let temporal = temporal.check(&mut problems);
         let all = mongo.zip(broker).zip(temporal);
         let all = all.map(|((mongo, broker), temporal)| (mongo, broker, temporal));

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::names::{SCHEMA_VERSION, USER_REGISTERED};
-use crate::{EventId, TraceParent, UserId};
+use crate::message::Workflow;
+use crate::names::{EXCHANGE, ROUTING_KEY, SCHEMA_VERSION, USER_REGISTERED};
+use crate::{ConsumerName, EventId, EventType, Message, TraceParent, UserId};
 
 /// The largest body a consumer looks at, in bytes.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -46,6 +47,9 @@ pub enum EventError {
     /// A field is missing or of the wrong type.
     #[error("the body does not have the fields of the event")]
     Fields(#[source] serde_json::Error),
+    /// A field is missing that only a message published by hand may lack.
+    #[error("the body lacks a field that its row must have")]
+    Incomplete,
 }
 
 impl EventError {
@@ -58,7 +62,7 @@ impl EventError {
             Self::NotAnObject => "not_an_object",
             Self::UnknownType => "unknown_type",
             Self::UnknownVersion => "unknown_version",
-            Self::Fields(_) => "bad_fields",
+            Self::Fields(_) | Self::Incomplete => "bad_fields",
         }
     }
 }
@@ -83,6 +87,48 @@ struct WirePayload {
 }
 
 impl UserRegistered {
+    /// What every message of the event says.
+    pub const TYPE: &EventType = &EventType {
+        name: USER_REGISTERED,
+        schema_version: SCHEMA_VERSION,
+        exchange: EXCHANGE,
+        routing_key: ROUTING_KEY,
+        source: "urn:onboard:auth",
+        versioned_name: "dev.onboard.user.registered.v1",
+        data_schema: "urn:onboard:schema:user.registered:1",
+        workflow: Workflow::Registration,
+        consumers: &[ConsumerName::TODO],
+        check: Self::check,
+    };
+
+    /// Whether a body is one that auth's outbox may hold: everything is there.
+    fn check(body: &[u8]) -> Result<(), EventError> {
+        let event = Self::parse(body)?;
+        if event.email.is_none() || event.occurred_at.is_none() {
+            return Err(EventError::Incomplete);
+        }
+        Ok(())
+    }
+
+    /// The ids of the event and of the user in a body, if this build reads it.
+    #[must_use]
+    pub fn ids(body: &[u8]) -> Option<(EventId, UserId)> {
+        Self::parse(body).ok().map(|event| (event.event_id, event.user_id))
+    }
+
+    /// The message of the event.
+    #[must_use]
+    pub fn message(&self, traceparent: Option<TraceParent>) -> Message {
+        Message {
+            event_type: Self::TYPE,
+            event_id: self.event_id,
+            subject: self.user_id.to_string(),
+            occurred_at: self.occurred_at.clone(),
+            traceparent,
+            body: self.to_json(),
+        }
+    }
+
     /// Parses a message body. Unknown fields are ignored: within a version the
     /// event only grows.
     ///

@@ -1,19 +1,27 @@
-//! The language the services share: ids, names, the event on the wire, the
-//! workflow's input and the stages of a registration.
+//! The language the services share: ids, names, exchanges and queues, the event
+//! on the wire, the workflow's input and the stages of a registration.
 //!
 //! Nothing here reads a clock, a random source or a socket, so that workflow
 //! code may use all of it.
 
+pub mod acknowledged;
+pub mod consumer;
 pub mod event;
 pub mod ids;
+pub mod message;
 pub mod names;
 pub mod schemas;
 pub mod stage;
+pub mod topology;
 pub mod trace;
 pub mod workflow;
 
+pub use acknowledged::{Acknowledged, AcknowledgedError};
+pub use consumer::{ConsumerName, ExtraConsumers};
 pub use event::{EventError, UserRegistered};
 pub use ids::{EventId, SessionId, TodoId, UserId};
+pub use message::{Event, EventType, Message};
 pub use stage::{OutboxStatus, Stage, StageFacts};
+pub use topology::{ACKNOWLEDGEMENTS_QUEUE, Queue, TODO_QUEUE, Topology};
 pub use trace::TraceParent;
-pub use workflow::{Acknowledgement, Progress, RegistrationInput};
+pub use workflow::{Acknowledgement, Delivery, Progress, RegistrationInput, Start};

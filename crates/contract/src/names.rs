@@ -8,6 +8,8 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub const AGGREGATE_USER: &str = "User";
 /// The title of the one todo every user gets.
 pub const WELCOME_TITLE: &str = "Welcome to the App";
+/// Who issues access tokens (`iss`), unless a setting says otherwise.
+pub const TOKEN_ISSUER: &str = "onboard-auth";
 
 /// The topic exchange events are published to.
 pub const EXCHANGE: &str = "user.events";
@@ -20,10 +22,23 @@ pub const DEAD_LETTER_EXCHANGE: &str = "user.events.dlx";
 /// The queue dead letters wait in.
 pub const DEAD_LETTER_QUEUE: &str = "user_registered_queue.dlq";
 
+/// The topic exchange, and the queue, of acknowledgements over the broker.
+pub const ACKNOWLEDGEMENTS: &str = "acknowledgements";
+/// The exchange that dead letters of the acknowledgements go through.
+pub const ACKNOWLEDGEMENTS_DLX: &str = "acknowledgements.dlx";
+/// The queue that dead letters of the acknowledgements wait in.
+pub const ACKNOWLEDGEMENTS_DLQ: &str = "acknowledgements.dlq";
+
 /// The workflow's type.
 pub const WORKFLOW: &str = "UserRegistration";
+/// The workflow's type of any event that has no workflow of its own.
+pub const WORKFLOW_EVENT_DELIVERY: &str = "EventDelivery";
 /// The signal by which the todo service acknowledges.
 pub const SIGNAL_ACKNOWLEDGED: &str = "todo_acknowledged";
+/// The signal by which any other consumer acknowledges.
+pub const SIGNAL_CONSUMER_ACKNOWLEDGED: &str = "acknowledged";
+/// The signal by which an operator waives a consumer.
+pub const SIGNAL_WAIVED: &str = "waived";
 /// The signal by which an operator asks for another publish.
 pub const SIGNAL_REPUBLISH: &str = "republish";
 /// The query that answers how far a registration is.
@@ -31,6 +46,11 @@ pub const QUERY_PROGRESS: &str = "progress";
 
 /// The activity that publishes the event and awaits the confirm.
 pub const ACTIVITY_PUBLISH: &str = "publish_user_registered";
+/// The activity that publishes the event to its exchange, and says whether the
+/// broker took it.
+pub const ACTIVITY_PUBLISH_EVENT: &str = "publish_event";
+/// The activity that publishes a copy straight to a consumer's queue.
+pub const ACTIVITY_PUBLISH_COPY: &str = "publish_copy";
 /// The activity that marks the outbox row SENT.
 pub const ACTIVITY_MARK_SENT: &str = "mark_outbox_sent";
 /// The activity that looks into the inbox.

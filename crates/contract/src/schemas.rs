@@ -12,5 +12,10 @@ pub const USER_REGISTERED_HEADERS: &str =
     include_str!("../schemas/user-registered-headers.v1.json");
 /// The headers of a dead letter.
 pub const DEAD_LETTER_HEADERS: &str = include_str!("../schemas/dead-letter-headers.v1.json");
+/// The body of an acknowledgement over the broker.
+pub const ACKNOWLEDGEMENT: &str = include_str!("../schemas/acknowledgement.v1.json");
+/// The headers of an acknowledgement that was given up.
+pub const ACKNOWLEDGEMENT_DEAD_LETTER_HEADERS: &str =
+    include_str!("../schemas/acknowledgement-dead-letter-headers.v1.json");
 /// The AsyncAPI document.
 pub const ASYNCAPI: &str = include_str!("../asyncapi.json");

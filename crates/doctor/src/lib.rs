@@ -5,7 +5,9 @@
 //! It changes nothing: a queue that is missing stays missing. Dying in the
 //! middle of it leaves nothing behind.
 
+mod consumers;
 mod finding;
+mod management;
 mod mongo;
 mod process;
 mod rabbitmq;
@@ -14,12 +16,14 @@ mod temporal;
 use std::time::Duration;
 
 use onboard_broker::BrokerConfig;
+use onboard_contract::{ExtraConsumers, Topology};
 use onboard_runtime::Environment;
 use onboard_store::MongoConfig;
 use onboard_temporal::TemporalConfig;
 use secrecy::SecretString;
 
 pub use finding::{Area, Finding, Verdict};
+pub use management::{MESSAGES_MAX, Management, bound_command};
 
 /// What is looked at.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub struct Patient {
     pub mongo: MongoConfig,
     /// RabbitMQ.
     pub broker: BrokerConfig,
+    /// The consumers that this environment's setting adds.
+    pub consumers: ExtraConsumers,
     /// Its management API, which holds a password; AMQP alone tells less.
     pub management: Option<SecretString>,
     /// Temporal.
@@ -36,11 +42,13 @@ pub struct Patient {
     pub environment: Environment,
 }
 
-/// Looks at the three servers at the same time, and at this process.
+/// Looks at the servers, one after the other, and at this process. MongoDB comes
+/// first: it names the consumers whose queues must be there.
 pub async fn examine(patient: &Patient) -> Vec<Finding> {
-    let (mongo, rabbitmq) = tokio::join!(mongo::examine(patient), rabbitmq::examine(patient));
-    let (mut findings, oldest) = mongo;
-    findings.extend(rabbitmq);
+    let (mut findings, oldest) = mongo::examine(patient).await;
+    let (consumers, extra) = consumers::examine(patient).await;
+    findings.extend(consumers);
+    findings.extend(rabbitmq::examine(patient, &Topology::with(&extra), &extra).await);
     findings.extend(temporal::examine(patient, oldest).await);
     findings.extend(process::examine());
     findings

@@ -1,21 +1,16 @@
 //! RabbitMQ: the exchange, the queues and their arguments over AMQP; versions,
 //! bindings and policies over the management API, when it is named.
 
-use std::time::Duration;
-
 use onboard_broker::BrokerConfig;
-use onboard_broker::inspect::{Declared, inspect};
-use onboard_contract::names::{
-    DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY,
-};
+use onboard_broker::inspect::{Declared, Inspected, inspect};
+use onboard_contract::{ExtraConsumers, Queue, Topology};
 use onboard_runtime::Problems;
 use onboard_runtime::availability::chain;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::Client;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::finding::REACHABLE;
+use crate::management::{Management, encoded};
 use crate::{Area, Finding, Patient, judge_version};
 
 const AREA: Area = Area::RabbitMq;
@@ -24,14 +19,19 @@ const LEAST: (u32, u32) = (3, 10);
 /// What `docker-compose.yml` runs is of this line. The tests run 3.10, which gets
 /// no fixes any more.
 const CURRENT: (u32, u32) = (4, 0);
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Keys of a policy that take messages away.
 const LOSING: [&str; 5] =
     ["message-ttl", "expires", "max-length", "max-length-bytes", "delivery-limit"];
+/// Keys of a policy that bound a queue.
+const BOUNDING: [&str; 3] = ["max-length", "max-length-bytes", "overflow"];
 const SETUP: &str = "run `onboard setup`; it is safe to repeat";
 
-pub(crate) async fn examine(patient: &Patient) -> Vec<Finding> {
-    let declared = match inspect(&patient.broker).await {
+pub(crate) async fn examine(
+    patient: &Patient,
+    topology: &Topology,
+    extra: &ExtraConsumers,
+) -> Vec<Finding> {
+    let declared = match inspect(&patient.broker.clone().with(topology.clone())).await {
         Ok(declared) => declared,
         Err(error) => {
             let advice = "start RabbitMQ, or mend AMQP_URL, its rights or the network";
@@ -42,9 +42,9 @@ pub(crate) async fn examine(patient: &Patient) -> Vec<Finding> {
     if patient.environment.is_production() {
         findings.push(user(&patient.broker));
     }
-    findings.extend(declared.into_iter().map(|(name, found)| judge(name, found)));
+    findings.extend(declared.into_iter().map(judge));
     match &patient.management {
-        Some(url) => findings.extend(managed(url, patient.broker.vhost()).await),
+        Some(url) => findings.extend(managed(url, patient.broker.vhost(), topology, extra).await),
         None => findings.extend(["version", "binding", "policies"].map(|check| {
             Finding::not_checked(AREA, check, "AMQP does not tell; set AMQP_MANAGEMENT_URL")
         })),
@@ -62,14 +62,9 @@ fn user(config: &BrokerConfig) -> Finding {
     }
 }
 
-fn judge(name: &str, found: Declared) -> Finding {
-    let check = match name {
-        EXCHANGE => "exchange",
-        DEAD_LETTER_EXCHANGE => "dead-letter exchange",
-        QUEUE => "queue",
-        _ => "dead-letter queue",
-    };
-    match found {
+fn judge(found: Inspected) -> Finding {
+    let Inspected { what: check, name, declared } = found;
+    match declared {
         Declared::Right => Finding::ok(AREA, check, format!("{name}, as declared")),
         Declared::Missing => Finding::fail(AREA, check, format!("{name} is missing"), SETUP),
         Declared::Unknown(words) => Finding::fail(
@@ -91,17 +86,34 @@ fn judge(name: &str, found: Declared) -> Finding {
     }
 }
 
-async fn managed(url: &SecretString, vhost: &str) -> Vec<Finding> {
-    match ask(url, vhost).await {
-        Ok([overview, queue, dead_letters, bindings, dead_bindings]) => {
+/// What the management API tells of one queue and its dead letters.
+struct Told {
+    queue: Value,
+    dead_letters: Value,
+    bindings: Value,
+    dead_bindings: Value,
+}
+
+async fn managed(
+    url: &SecretString,
+    vhost: &str,
+    topology: &Topology,
+    extra: &ExtraConsumers,
+) -> Vec<Finding> {
+    match ask(url, vhost, topology).await {
+        Ok((overview, told)) => {
             let version =
                 overview.get("rabbitmq_version").and_then(Value::as_str).unwrap_or("unknown");
-            vec![
-                judge_version(AREA, version, LEAST, CURRENT),
-                binding("binding", &bindings, ROUTING_KEY),
-                binding("dead-letter binding", &dead_bindings, "#"),
-                policies(&queue, &dead_letters),
-            ]
+            let mut findings = vec![judge_version(AREA, version, LEAST, CURRENT)];
+            for (of, told) in topology.queues.iter().zip(&told) {
+                findings.push(binding("binding", &told.bindings, &of.name, &of.routing_key));
+                let dead = &of.dead_letter_queue;
+                findings.push(binding("dead-letter binding", &told.dead_bindings, dead, "#"));
+            }
+            let bounded: Vec<Queue> = extra.names().iter().map(Queue::of).collect();
+            findings.push(policies(&topology.queues, &told, &bounded));
+            findings.extend(bounds(&topology.queues, &told, &bounded));
+            findings
         }
         Err(words) => {
             let advice = "mend AMQP_MANAGEMENT_URL (http://user:password@host:15672)";
@@ -110,50 +122,62 @@ async fn managed(url: &SecretString, vhost: &str) -> Vec<Finding> {
     }
 }
 
-async fn ask(url: &SecretString, vhost: &str) -> Result<[Value; 5], String> {
-    let client = Client::builder().timeout(ANSWER_WITHIN).build().map_err(|e| chain(&e))?;
-    let base = url.expose_secret().trim_end_matches('/');
-    let vhost = utf8_percent_encode(vhost, NON_ALPHANUMERIC);
-    let answer = async |path: String| {
-        let asked = client.get(format!("{base}/api/{path}")).send().await;
-        // Without the URL, which holds the password.
-        let answer = asked.map_err(|error| chain(&error.without_url()))?;
-        match answer.status().as_u16() {
-            200 => answer.json::<Value>().await.map_err(|error| chain(&error.without_url())),
-            404 => Ok(Value::Null),
-            status => Err(format!("the management API answers {status}")),
-        }
-    };
-    Ok([
-        answer("overview".to_owned()).await?,
-        answer(format!("queues/{vhost}/{QUEUE}")).await?,
-        answer(format!("queues/{vhost}/{DEAD_LETTER_QUEUE}")).await?,
-        answer(format!("bindings/{vhost}/e/{EXCHANGE}/q/{QUEUE}")).await?,
-        answer(format!("bindings/{vhost}/e/{DEAD_LETTER_EXCHANGE}/q/{DEAD_LETTER_QUEUE}")).await?,
-    ])
+async fn ask(
+    url: &SecretString,
+    vhost: &str,
+    topology: &Topology,
+) -> Result<(Value, Vec<Told>), String> {
+    let (management, vhost) = (Management::at(url)?, encoded(vhost));
+    let overview = management.ask("overview").await?;
+    let mut all = Vec::new();
+    for of in &topology.queues {
+        let (queue, dead) = (encoded(&of.name), encoded(&of.dead_letter_queue));
+        let (from, dead_from) = (encoded(&of.exchange), encoded(&of.dead_letter_exchange));
+        let bindings = format!("bindings/{vhost}/e/{from}/q/{queue}");
+        let dead_bindings = format!("bindings/{vhost}/e/{dead_from}/q/{dead}");
+        all.push(Told {
+            queue: management.ask(&format!("queues/{vhost}/{queue}")).await?,
+            dead_letters: management.ask(&format!("queues/{vhost}/{dead}")).await?,
+            bindings: management.ask(&bindings).await?,
+            dead_bindings: management.ask(&dead_bindings).await?,
+        });
+    }
+    Ok((overview, all))
 }
 
-fn binding(check: &'static str, bindings: &Value, key: &str) -> Finding {
+fn binding(check: &'static str, bindings: &Value, queue: &str, key: &str) -> Finding {
     let bound = bindings.as_array().into_iter().flatten().any(|one| one["routing_key"] == key);
     if bound {
-        Finding::ok(AREA, check, key)
+        Finding::ok(AREA, check, format!("{queue} by {key}"))
     } else {
-        Finding::fail(AREA, check, format!("nothing is bound by {key}"), SETUP)
+        Finding::fail(AREA, check, format!("nothing is bound to {queue} by {key}"), SETUP)
     }
 }
 
-fn policies(queue: &Value, dead_letters: &Value) -> Finding {
+/// The keys of a policy that a queue has.
+fn policy(queue: &Value) -> impl Iterator<Item = &str> {
+    let policy = queue["effective_policy_definition"].as_object();
+    policy.into_iter().flat_map(|policy| policy.keys().map(String::as_str))
+}
+
+/// The queue of another program's consumer may be bounded: it refuses what is too
+/// much, and the workflow tries again.
+fn policies(queues: &[Queue], told: &[Told], bounded: &[Queue]) -> Finding {
     const CHECK: &str = "policies";
-    let mut set: Vec<&str> = [queue, dead_letters]
-        .into_iter()
-        .filter_map(|one| one["effective_policy_definition"].as_object())
-        .flat_map(|policy| policy.keys().map(String::as_str))
+    let mut set: Vec<&str> = queues
+        .iter()
+        .zip(told)
+        .flat_map(|(of, told)| {
+            let may = bounded.contains(of);
+            let of_queue = policy(&told.queue).filter(move |key| !(may && BOUNDING.contains(key)));
+            of_queue.chain(policy(&told.dead_letters))
+        })
         .collect();
     set.sort_unstable();
     set.dedup();
     let found = set.join(", ");
     if set.is_empty() {
-        Finding::ok(AREA, CHECK, "none for these queues")
+        Finding::ok(AREA, CHECK, "none that changes these queues")
     } else if set.iter().any(|key| LOSING.contains(key)) {
         let advice = "take these queues out of the policy's pattern: it loses messages";
         Finding::fail(AREA, CHECK, found, advice)
@@ -162,17 +186,47 @@ fn policies(queue: &Value, dead_letters: &Value) -> Finding {
     }
 }
 
+/// Whether the queue of each other program's consumer is bounded.
+fn bounds(queues: &[Queue], told: &[Told], bounded: &[Queue]) -> Vec<Finding> {
+    const CHECK: &str = "bound";
+    let others = queues.iter().zip(told).filter(|(of, _)| bounded.contains(of));
+    let judged = others.map(|(of, told)| {
+        if policy(&told.queue).any(|key| key.starts_with("max-length")) {
+            Finding::ok(AREA, CHECK, format!("{} is bounded", of.name))
+        } else {
+            Finding::warn(
+                AREA,
+                CHECK,
+                format!("{} is not bounded", of.name),
+                "run `onboard setup` with AMQP_MANAGEMENT_URL; without it, setup prints the command",
+            )
+        }
+    });
+    judged.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Verdict;
+    use onboard_contract::TODO_QUEUE;
+    use onboard_contract::names::ROUTING_KEY;
     use serde_json::json;
+
+    fn told(queue: &Value, dead_letters: &Value) -> Vec<Told> {
+        let of = |policy: &Value| json!({ "effective_policy_definition": policy });
+        vec![Told {
+            queue: of(queue),
+            dead_letters: of(dead_letters),
+            bindings: Value::Null,
+            dead_bindings: Value::Null,
+        }]
+    }
 
     #[test]
     fn a_policy_that_loses_messages_fails_and_another_is_told() {
         let of = |definition: Value| {
-            let queue = json!({ "effective_policy_definition": definition });
-            policies(&json!({}), &queue).verdict
+            policies(&[TODO_QUEUE], &told(&json!({}), &definition), &[]).verdict
         };
         assert_eq!(of(json!({})), Verdict::Ok);
         assert_eq!(of(json!([])), Verdict::Ok);
@@ -181,11 +235,25 @@ mod tests {
     }
 
     #[test]
+    fn only_the_queue_of_another_program_may_be_bounded() {
+        let crm = [Queue::of(&"crm".parse().unwrap())];
+        let (none, bound) = (json!({}), json!({ "max-length": 5, "overflow": "reject-publish" }));
+        let bounded = told(&bound, &none);
+        assert_eq!(policies(&crm, &bounded, &crm).verdict, Verdict::Ok);
+        assert_eq!(policies(&[TODO_QUEUE], &bounded, &crm).verdict, Verdict::Fail);
+        assert_eq!(policies(&crm, &told(&none, &bound), &crm).verdict, Verdict::Fail);
+        let expires = told(&json!({ "max-length": 5, "expires": 1 }), &none);
+        assert_eq!(policies(&crm, &expires, &crm).verdict, Verdict::Fail);
+        assert_eq!(bounds(&crm, &bounded, &crm)[0].verdict, Verdict::Ok);
+        assert_eq!(bounds(&crm, &told(&none, &none), &crm)[0].verdict, Verdict::Warn);
+        assert!(bounds(&[TODO_QUEUE], &bounded, &crm).is_empty());
+    }
+
+    #[test]
     fn a_binding_counts_by_its_key() {
-        let bindings = json!([{ "routing_key": "other" }]);
-        assert_eq!(binding("binding", &bindings, ROUTING_KEY).verdict, Verdict::Fail);
-        assert_eq!(binding("binding", &Value::Null, ROUTING_KEY).verdict, Verdict::Fail);
-        let bindings = json!([{ "routing_key": ROUTING_KEY }]);
-        assert_eq!(binding("binding", &bindings, ROUTING_KEY).verdict, Verdict::Ok);
+        let of = |bindings: &Value| binding("binding", bindings, "q", ROUTING_KEY).verdict;
+        assert_eq!(of(&json!([{ "routing_key": "other" }])), Verdict::Fail);
+        assert_eq!(of(&Value::Null), Verdict::Fail);
+        assert_eq!(of(&json!([{ "routing_key": ROUTING_KEY }])), Verdict::Ok);
     }
 }

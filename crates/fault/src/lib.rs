@@ -3,13 +3,13 @@
 //! before it or right after it, make it slow, or keep its answer from the
 //! caller.
 //!
-//! The points exist only where the crate `fail` has its feature `failpoints`,
-//! and only the package of the integration tests asks for that. Anywhere else
-//! [`step`] is the step itself, and the release binary refuses to be built with
-//! points in it (`services/onboard/src/main.rs`).
+//! This crate acts at no point itself: a program that wants to installs a
+//! [`Hook`], and only the tests' program does
+//! (`tests/src/onboard_under_test/points.rs`). Anywhere else [`step`] is the
+//! step itself.
 
 mod point;
 mod step;
 
-pub use point::{after, before, step};
+pub use point::{Act, Hook, after, before, install, step};
 pub use step::{Side, Step};

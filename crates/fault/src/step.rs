@@ -56,15 +56,18 @@ pub enum Step {
     TodoRemove,
     /// The todo service commits the removal of a welcome todo, and the note.
     TodoRemoveCommit,
-    /// `redrive` records who does what and why.
+    /// `redrive` or `consumers` records who does what and why.
     RedriveRecord,
-    /// `redrive` asks a running workflow to publish again.
+    /// `redrive` asks a running workflow to publish again; `consumers` tells it of
+    /// a waiver.
     RedriveSignal,
-    /// `redrive` starts a fresh run of a workflow that has ended without success.
+    /// `redrive` starts a fresh run of a workflow that has ended without success;
+    /// `consumers` starts one for a row that expects one more consumer.
     RedriveRestart,
-    /// `redrive` makes a row that is put off due.
+    /// `redrive` makes a row that is put off due; `consumers` changes what a page
+    /// of rows expects.
     RedriveRelease,
-    /// `redrive` puts a message without registration back on its exchange.
+    /// `redrive` puts a message back into its queue.
     RedrivePutBack,
     /// `redrive` removes a dead letter that is done with.
     RedriveSettle,

@@ -1,11 +1,9 @@
 //! Prometheus metrics of the process.
 //!
 //! The recorder belongs to the process, not to a server: several services may
-//! run in one process (tests do) and then share it. What there is to record is
-//! in `catalogue`. Nothing survives the process; counters begin at zero again,
-//! which Prometheus expects.
-
-pub mod catalogue;
+//! run in one process (tests do) and then share it. Each service hands in the
+//! metrics it has; this module knows only those that every process has. Nothing
+//! survives the process; counters begin at zero again, which Prometheus expects.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -13,10 +11,11 @@ use std::time::Duration;
 use axum::http::header;
 use axum::response::IntoResponse;
 use metrics::Unit;
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use onboard_runtime::Readiness;
-
-use self::catalogue::{Kind, METRICS, Metric};
+use metrics_exporter_prometheus::{
+    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+use onboard_runtime::metric::{Buckets, Kind};
+use onboard_runtime::{Metric, Readiness};
 
 /// How often what was observed is folded into the histograms; without it they
 /// would grow between two scrapes.
@@ -24,19 +23,26 @@ pub(crate) const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// How often the servers a process needs are asked whether they are there.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 
-/// Upper bounds of the buckets of every metric named `*_seconds`.
-const SECONDS: [f64; 14] =
-    [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
-/// Those of an HTTP request and a hash, which are cut off before.
-const SHORT: [f64; 12] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// Those of what waits out an outage.
-const LONG: [f64; 14] =
-    [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0, 1_800.0, 7_200.0];
-const SHORT_ONES: [&str; 2] = ["http_request_seconds", "password_hash_seconds"];
-const LONG_ONES: [&str; 3] = [
-    "relay_start_lag_seconds",
-    "registration_to_task_seconds",
-    "temporal_workflow_endtoend_latency_seconds",
+/// The metrics that this crate records in every process.
+#[rustfmt::skip]
+pub const METRICS: &[Metric] = &[
+    Metric::counter("http_requests_total", &[("method", &[]), ("path", &[]), ("status", &[])],
+        "Answered requests by method, route and status; what matches no route is `unmatched`."),
+    Metric::seconds("http_request_seconds", &[("method", &[]), ("path", &[])],
+        "Time to an answer's head, by method and route.").in_buckets(Buckets::Short),
+    Metric::counter("connections_refused_total", &[],
+        "Connections closed at once because one client had too many."),
+    Metric::gauge("dependency_up", "0 or 1", &[("dependency", &[])],
+        "1 while the server answers this process (mongo, rabbitmq, temporal; keys: the signing keys can be used)."),
+    Metric::gauge("onboard_build_info", "1", &[("version", &[]), ("service", &[])],
+        "Always 1; the labels say which build this is."),
+];
+
+/// The metrics that this crate records where a service has rate limits.
+#[rustfmt::skip]
+pub const RATE_LIMITS: &[Metric] = &[
+    Metric::counter("rate_limited_total", &[("policy", &[])],
+        "Requests refused by a rate limit, by policy."),
 ];
 
 static RECORDER: OnceLock<Recorder> = OnceLock::new();
@@ -44,62 +50,42 @@ static RECORDER: OnceLock<Recorder> = OnceLock::new();
 struct Recorder {
     handle: PrometheusHandle,
     process: metrics_process::Collector,
+    /// The histograms that it was built with other buckets for.
+    apart: Vec<&'static str>,
 }
 
-/// Whose metrics these are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Process {
-    /// Accounts.
-    Auth,
-    /// Todos.
-    Todo,
-    /// The relay.
-    Relay,
-    /// The worker.
-    Worker,
+/// Installs the recorder, with the buckets that these metrics ask for, unless
+/// there is one already.
+///
+/// The buckets are fixed when the recorder is built. A service alone in its
+/// process needs no call, since [`begin`] is its first act. A process of several
+/// services hands in the metrics of all of them before the first one begins.
+pub fn install(metrics: &[&'static [Metric]]) {
+    recorder(metrics);
 }
 
-impl Process {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Auth, Self::Todo, Self::Relay, Self::Worker];
-
-    /// The service's name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Auth => "auth",
-            Self::Todo => "todo",
-            Self::Relay => "relay",
-            Self::Worker => "worker",
-        }
+/// Installs the recorder unless there is one, describes the service's metrics
+/// and those of every process, begins at zero what a rate may be asked of before
+/// it first happens, and says which build this is. A service's first act: what
+/// is recorded earlier is lost.
+pub fn begin(service: &'static str, metrics: &[&'static [Metric]]) {
+    let recorder = recorder(metrics);
+    for Metric { name, .. } in apart(metrics).filter(|one| !recorder.apart.contains(&one.name)) {
+        tracing::error!(name, "the metrics recorder was built without this metric's buckets");
     }
-}
-
-/// Installs the recorder unless it is there already. [`crate::Server::bind`]
-/// does it; what is recorded earlier is lost.
-pub fn install() {
-    recorder();
-}
-
-/// Installs the recorder, says which build this is, and begins at zero what a
-/// rate may be asked of before it first happens. A service's first act.
-pub fn begin(process: Process) {
-    install();
-    let labels = [("version", env!("CARGO_PKG_VERSION")), ("service", process.as_str())];
-    metrics::gauge!("onboard_build_info", &labels).set(1.0);
-    METRICS.iter().filter(|metric| metric.processes.contains(&process)).for_each(zero);
+    announce(service, metrics);
 }
 
 /// Everything recorded so far, in Prometheus' text format.
 #[must_use]
 pub fn render() -> String {
-    let recorder = recorder();
+    let recorder = recorder(&[]);
     recorder.process.collect();
     recorder.handle.render()
 }
 
 pub(crate) fn upkeep() {
-    recorder().handle.run_upkeep();
+    recorder(&[]).handle.run_upkeep();
 }
 
 /// Says for ever whether the servers the process needs answer it.
@@ -118,31 +104,51 @@ pub(crate) async fn scrape() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], render())
 }
 
-fn recorder() -> &'static Recorder {
+fn recorder(metrics: &[&'static [Metric]]) -> &'static Recorder {
     RECORDER.get_or_init(|| {
-        // Fails only for an empty list of buckets.
-        let builder = with_buckets().unwrap_or_else(|_| PrometheusBuilder::new());
-        let recorder = builder.build_recorder();
+        let recorder = build(metrics);
         let handle = recorder.handle();
         if metrics::set_global_recorder(recorder).is_err() {
             tracing::error!("another metrics recorder is installed; /metrics stays empty");
         }
-        METRICS.iter().for_each(describe);
         let process = metrics_process::Collector::default();
         process.describe();
-        Recorder { handle, process }
+        Recorder { handle, process, apart: apart(metrics).map(|metric| metric.name).collect() }
     })
 }
 
-fn with_buckets() -> Result<PrometheusBuilder, BuildError> {
+fn build(metrics: &[&'static [Metric]]) -> PrometheusRecorder {
+    // Fails only for an empty list of buckets.
+    let builder = with_buckets(metrics).unwrap_or_else(|_| PrometheusBuilder::new());
+    builder.build_recorder()
+}
+
+/// Every histogram named `*_seconds` has the default buckets, a library's too,
+/// unless its metric asks for others.
+fn with_buckets(metrics: &[&'static [Metric]]) -> Result<PrometheusBuilder, BuildError> {
     let mut builder = PrometheusBuilder::new();
-    for (names, buckets) in [(&SHORT_ONES[..], &SHORT[..]), (&LONG_ONES[..], &LONG[..])] {
-        for name in names {
-            let name = Matcher::Full((*name).to_owned());
-            builder = builder.set_buckets_for_metric(name, buckets)?;
-        }
+    for Metric { name, buckets, .. } in apart(metrics) {
+        let name = Matcher::Full((*name).to_owned());
+        builder = builder.set_buckets_for_metric(name, buckets.bounds())?;
     }
-    builder.set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
+    let seconds = Matcher::Suffix("_seconds".to_owned());
+    builder.set_buckets_for_metric(seconds, Buckets::Default.bounds())
+}
+
+/// Those of these metrics and of every process's that ask for other buckets.
+fn apart(metrics: &[&'static [Metric]]) -> impl Iterator<Item = &'static Metric> {
+    all(metrics).filter(|metric| metric.buckets != Buckets::Default)
+}
+
+fn all(metrics: &[&'static [Metric]]) -> impl Iterator<Item = &'static Metric> {
+    METRICS.iter().chain(metrics.iter().copied().flatten())
+}
+
+fn announce(service: &'static str, metrics: &[&'static [Metric]]) {
+    all(metrics).for_each(describe);
+    all(metrics).for_each(zero);
+    let labels = [("version", env!("CARGO_PKG_VERSION")), ("service", service)];
+    metrics::gauge!("onboard_build_info", &labels).set(1.0);
 }
 
 fn describe(metric: &Metric) {
@@ -151,10 +157,11 @@ fn describe(metric: &Metric) {
         Kind::Counter => metrics::describe_counter!(metric.name, unit, metric.meaning),
         Kind::Gauge => metrics::describe_gauge!(metric.name, unit, metric.meaning),
         Kind::Histogram => metrics::describe_histogram!(metric.name, unit, metric.meaning),
+        Kind::Foreign => (),
     }
 }
 
-/// A gauge is left out: its zero would be a statement.
+/// A gauge is left out: its zero would be a statement. A library begins its own.
 fn zero(metric: &Metric) {
     match (metric.kind, metric.labels) {
         (Kind::Counter, []) => metrics::counter!(metric.name).increment(0),
@@ -169,7 +176,7 @@ fn zero(metric: &Metric) {
                 drop(metrics::histogram!(metric.name, *label => *value));
             }
         }
-        (Kind::Gauge | Kind::Counter | Kind::Histogram, _) => (),
+        (Kind::Gauge | Kind::Counter | Kind::Histogram | Kind::Foreign, _) => (),
     }
 }
 
@@ -177,45 +184,67 @@ fn zero(metric: &Metric) {
 mod tests {
     use super::*;
 
+    #[rustfmt::skip]
+    const SHOP: &[Metric] = &[
+        Metric::counter("sales_total", &[("outcome", &["paid", "refused"])], "Tries to pay."),
+        Metric::seconds("delivery_seconds", &[], "Time to the door.").in_buckets(Buckets::Long),
+        Metric::gauge("tills_open", "tills", &[], "Tills that are open."),
+        Metric::foreign("library_wait_seconds").in_buckets(Buckets::Short),
+    ];
+
     #[test]
     fn seconds_are_a_histogram_and_a_second_install_changes_nothing() {
-        install();
-        install();
+        install(&[]);
+        install(&[SHOP]);
         metrics::histogram!("nap_seconds").record(0.02);
         metrics::counter!("naps_total").increment(1);
         let text = render();
         assert!(text.contains(r#"nap_seconds_bucket{le="0.025"} 1"#), "{text}");
         assert!(text.contains("naps_total 1"), "{text}");
+        assert!(text.contains("# TYPE process_resident_memory_bytes gauge"), "{text}");
     }
 
     #[test]
-    fn a_process_begins_at_zero_and_says_what_it_is() {
-        begin(Process::Relay);
-        let text = render();
+    fn a_service_begins_at_zero_and_says_what_it_is() {
+        let recorder = build(&[SHOP]);
+        metrics::with_local_recorder(&recorder, || announce("shop", &[SHOP]));
+        let text = recorder.handle().render();
         for line in [
-            "relay_starts_total{outcome=\"refused\"} 0",
-            "relay_start_lag_seconds_count 0",
-            "relay_start_lag_seconds_bucket{le=\"7200\"} 0",
-            "# HELP relay_starts_total Tries to start a workflow",
-            "# TYPE process_resident_memory_bytes gauge",
+            "sales_total{outcome=\"refused\"} 0",
+            "delivery_seconds_count 0",
+            "delivery_seconds_bucket{le=\"7200\"} 0",
+            "connections_refused_total 0",
+            "# HELP sales_total Tries to pay.",
+            "# TYPE delivery_seconds histogram",
         ] {
             assert!(text.contains(line), "{line}: {text}");
         }
-        let build = format!("version=\"{}\",service=\"relay\"}} 1", env!("CARGO_PKG_VERSION"));
+        let build = format!("version=\"{}\",service=\"shop\"}} 1", env!("CARGO_PKG_VERSION"));
         assert!(text.contains(&build), "{text}");
-        assert!(!text.contains("task_queue_pollers"), "what is not known is not said: {text}");
+        assert!(!text.contains("tills_open"), "what is not known is not said: {text}");
+        assert!(!text.contains("library_wait"), "a library begins its own: {text}");
     }
 
     #[test]
-    fn the_catalogue_names_each_metric_once_and_as_prometheus_would() {
-        let mut names: Vec<_> = METRICS.iter().map(|metric| metric.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), METRICS.len());
-        for Metric { name, kind, unit, meaning, .. } in METRICS {
-            assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");
-            assert_eq!(*unit == "seconds", name.ends_with("_seconds"), "{name}");
-            assert!(meaning.ends_with('.'), "{name}");
+    fn buckets_are_those_that_the_metric_asks_for() {
+        let recorder = build(&[SHOP]);
+        metrics::with_local_recorder(&recorder, || {
+            for name in ["delivery_seconds", "library_wait_seconds", "http_request_seconds"] {
+                metrics::histogram!(name).record(0.02);
+            }
+            metrics::histogram!("other_seconds").record(0.02);
+        });
+        let text = recorder.handle().render();
+        for (name, most, bounds) in [
+            ("delivery_seconds", "7200", 14),
+            ("library_wait_seconds", "10", 12),
+            ("http_request_seconds", "10", 12),
+            ("other_seconds", "60", 14),
+        ] {
+            let buckets: Vec<_> =
+                text.lines().filter(|line| line.starts_with(&format!("{name}_bucket"))).collect();
+            assert_eq!(buckets.len(), bounds + 1, "{name}: {text}");
+            assert_eq!(buckets[bounds - 1], format!("{name}_bucket{{le=\"{most}\"}} 1"));
         }
     }
 }

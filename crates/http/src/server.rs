@@ -62,7 +62,7 @@ impl Server {
         router: Router,
         readiness: Readiness,
     ) -> Result<Self, ServerError> {
-        metrics::install();
+        metrics::install(&[]);
         let bound = TcpListener::bind(address).await.and_then(|l| Ok((l.local_addr()?, l)));
         let (local, listener) = bound.map_err(|error| ServerError::Bind(address, error))?;
         tracing::info!(address = %local, "listening for HTTP");

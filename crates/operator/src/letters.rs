@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use onboard_broker::{BrokerConfig, DeadLetter, DeadLetters, DeadLettersError};
+use onboard_contract::{Queue, UserRegistered};
 use serde::Serialize;
 
 /// Letters looked at; of more only the number is known.
@@ -21,12 +22,14 @@ pub struct LetterSummary {
     pub by_reason: BTreeMap<String, u32>,
 }
 
-/// Counts the letters by reason and shows each to `each`.
+/// Counts the letters of a queue by reason and shows each to `each`.
 pub(crate) async fn look(
     config: &BrokerConfig,
+    queue: Queue,
     mut each: impl FnMut(&DeadLetter),
 ) -> Result<LetterSummary, DeadLettersError> {
-    let letters = DeadLetters::open(config, "onboard: look at dead letters").await?;
+    let name = "onboard: look at dead letters";
+    let letters = DeadLetters::open(config, queue, name, UserRegistered::ids).await?;
     let counted = async {
         let total = letters.count().await?;
         let mut summary = LetterSummary { total, ..LetterSummary::default() };

@@ -5,6 +5,7 @@
 //! workflow wherever there is one, is recorded before it is done, and may be
 //! cut off anywhere and done twice.
 
+pub mod consumers;
 mod error;
 mod letters;
 mod list;
@@ -15,6 +16,7 @@ pub mod show;
 mod slice;
 mod times;
 
+pub use consumers::{Backfilled, Change, ConsumerState, Refusal, Retired, Standing};
 pub use error::OperatorError;
 pub use letters::LetterSummary;
 pub use list::{ListQuery, Listed, Listing};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use futures::future::join_all;
 use mongodb::bson::{DateTime, Document, doc};
-use onboard_contract::Stage;
+use onboard_contract::{Stage, TODO_QUEUE};
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
 use onboard_temporal::{Execution, ExecutionStatus, TemporalError};
@@ -102,7 +102,7 @@ impl Operator {
             }
             self.hand_out(batch, &mut each).await;
         }
-        match letters::look(&self.broker, |_| ()).await {
+        match letters::look(&self.broker, TODO_QUEUE, |_| ()).await {
             Ok(summary) => listing.dead_letters = Some(summary),
             Err(error) => listing.unreachable.push(format!("RabbitMQ: {}", chain(&error))),
         }
@@ -183,7 +183,13 @@ fn reason(row: &Row, asked: &Asked) -> String {
         Stage::Pending => {
             row.last_error.clone().unwrap_or_else(|| "waits for the relay".to_owned())
         }
+        Stage::Started if row.expects_more() => {
+            format!("waits for its publish; awaits {}", row.awaited_names())
+        }
         Stage::Started => "waits for its publish".to_owned(),
+        Stage::Sent | Stage::Stalled if row.expects_more() => {
+            format!("waits for {}", row.awaited_names())
+        }
         Stage::Sent | Stage::Stalled => "waits for todo service".to_owned(),
         Stage::Acknowledged => String::new(),
     };

@@ -9,7 +9,7 @@ use onboard_contract::EventId;
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
 use onboard_store::retention::{OUTBOX, WORKFLOWS, removed_before};
-use onboard_store::{Mongo, MongoConfig};
+use onboard_store::{InboxRecord, Mongo, MongoConfig};
 use onboard_temporal::{Temporal, TemporalConfig, TemporalError};
 use uuid::Uuid;
 
@@ -86,14 +86,15 @@ impl Operator {
         })
     }
 
-    /// The inbox record of an event, as it is stored.
+    /// The inbox record of an event.
     pub(crate) async fn find_inbox(
         &self,
         event: EventId,
-    ) -> Result<Option<Document>, OperatorError> {
+    ) -> Result<Option<InboxRecord>, OperatorError> {
         let inbox = self.mongo.processed_events();
         let find = inbox.find_one(doc! { "eventId": id(event.uuid()) });
-        bounded("look into the inbox", find).await
+        let found = bounded("look into the inbox", find).await?;
+        Ok(found.as_ref().map(InboxRecord::read))
     }
 }
 

@@ -89,7 +89,8 @@ pub enum Act {
     Restart,
     /// Makes the row due, so that the relay starts the workflow.
     Release,
-    /// Puts a message that belongs to no registration back on its exchange.
+    /// Puts a message that belongs to no registration, or to another consumer than
+    /// the todo service, back into its queue.
     PutBack,
     /// Removes a dead letter whose event has been applied.
     RemoveLeftover,
@@ -139,7 +140,7 @@ pub struct Item {
 /// What a redrive tells while it runs.
 #[derive(Debug)]
 pub enum Told<'a> {
-    /// So many dead letters are there to be looked at.
+    /// So many dead letters are there to be looked at, of all queues so far.
     Letters(u32),
     /// One of them has been looked at.
     Looked,

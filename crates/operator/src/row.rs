@@ -1,10 +1,13 @@
-//! An outbox row, read so that a damaged one can still be shown.
+//! An outbox row as it is shown, a damaged one too.
 
-use mongodb::bson::{Bson, Document, doc};
-use onboard_contract::{EventId, OutboxStatus, Stage, StageFacts, TraceParent, UserId};
+use mongodb::bson::{Document, doc};
+use onboard_contract::{
+    ConsumerName, Delivery, EventId, OutboxStatus, Stage, StageFacts, TraceParent, UserId,
+};
+use onboard_store::{Field, outbox};
 use serde::Serialize;
-use uuid::Uuid;
 
+use crate::consumers::state::{ConsumerState, consumers};
 use crate::times;
 
 /// A registration as its outbox row tells it. No personal data.
@@ -42,6 +45,14 @@ pub struct Row {
     /// The trace it belongs to.
     #[serde(rename = "traceId", serialize_with = "trace_id")]
     pub traceparent: Option<TraceParent>,
+    /// The consumers that are to acknowledge it and have not.
+    pub awaited: Vec<ConsumerName>,
+    /// What each expected or waived consumer has done.
+    #[serde(skip)]
+    pub(crate) consumers: Vec<ConsumerState>,
+    /// What a new run is to deliver.
+    #[serde(skip)]
+    pub(crate) delivery: Option<Delivery>,
     #[serde(skip)]
     pub(crate) sent: bool,
 }
@@ -62,10 +73,10 @@ pub(crate) fn without_payload() -> Document {
 impl Row {
     /// Reads a row; `None` when not even its id can be read.
     pub(crate) fn read(row: &Document, now_ms: i64, overdue_ms: i64) -> Option<Self> {
-        let time = |name: &str| row.get_datetime(name).ok().map(|time| time.timestamp_millis());
-        let sent = row.get_str("status").ok() == Some(OutboxStatus::Sent.as_str());
-        let (started_at, sent_at, acknowledged_at) =
-            (time("startedAt"), time("sentAt"), time("acknowledgedAt"));
+        let row = outbox::Row::read(row);
+        let sent = row.status == Field::Is(OutboxStatus::Sent);
+        let (started_at, sent_at) = (row.started_at.known(), row.sent_at.known());
+        let acknowledged_at = row.acknowledged_at.known();
         let facts = StageFacts {
             status: if sent { OutboxStatus::Sent } else { OutboxStatus::Pending },
             started: started_at.is_some(),
@@ -73,20 +84,38 @@ impl Row {
             acknowledged: acknowledged_at.is_some(),
         };
         Some(Self {
-            registration_id: uuid(row.get("_id")?)?.into(),
-            user_id: row.get("aggregateId").and_then(uuid).map(UserId::from),
+            registration_id: row.id.known()?,
+            user_id: row.aggregate_id.known(),
             stage: Stage::derive(facts, now_ms, overdue_ms),
-            created_at: time("createdAt"),
+            created_at: row.created_at.known(),
             started_at,
             sent_at,
             acknowledged_at,
-            next_attempt_at: time("nextAttemptAt"),
-            quarantined_at: time("quarantinedAt"),
-            attempts: number(row.get("attempts")),
-            last_error: row.get_str("lastError").ok().map(str::to_owned),
-            traceparent: row.get_str("traceparent").ok().and_then(|t| TraceParent::parse(t).ok()),
+            next_attempt_at: row.next_attempt_at.known(),
+            quarantined_at: row.quarantined_at.known(),
+            attempts: row.attempts.known().unwrap_or_default(),
+            traceparent: row.traceparent().ok().flatten(),
+            awaited: row.awaited().unwrap_or_default(),
+            consumers: consumers(&row),
+            delivery: row.delivery().unwrap_or_default(),
+            last_error: row.last_error.known(),
             sent,
         })
+    }
+
+    /// Whether it expects more than the todo service, or did.
+    pub(crate) fn expects_more(&self) -> bool {
+        self.delivery.is_some() || self.consumers.iter().any(|one| one.waived_at.is_some())
+    }
+
+    /// Whether it awaits consumers that a run which has completed did not know of.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.delivery.is_some() && self.acknowledged_at.is_none()
+    }
+
+    /// The consumers that it awaits, for people.
+    pub(crate) fn awaited_names(&self) -> String {
+        self.awaited.iter().map(ConsumerName::as_str).collect::<Vec<_>>().join(", ")
     }
 
     /// How long ago the user registered.
@@ -96,27 +125,12 @@ impl Row {
     }
 }
 
-/// A BSON UUID of any subtype.
-pub(crate) fn uuid(value: &Bson) -> Option<Uuid> {
-    match value {
-        Bson::Binary(binary) => Uuid::from_slice(&binary.bytes).ok(),
-        _ => None,
-    }
-}
-
-fn number(value: Option<&Bson>) -> u32 {
-    match value {
-        Some(Bson::Int32(number)) => u32::try_from(*number).unwrap_or_default(),
-        Some(Bson::Int64(number)) => u32::try_from(*number).unwrap_or_default(),
-        _ => 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::operator::id;
     use mongodb::bson::DateTime;
+    use uuid::Uuid;
 
     #[test]
     fn a_damaged_row_is_still_shown() {

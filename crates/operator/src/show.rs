@@ -6,10 +6,10 @@
 mod findings;
 mod gather;
 
-use onboard_contract::{EventId, TodoId};
+use onboard_contract::{ConsumerName, EventId, TodoId};
 use serde::Serialize;
 
-use crate::{Row, times};
+use crate::{ConsumerState, Row, times};
 
 /// What is asked about.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub struct Record {
     pub user: Option<User>,
     /// The outbox row.
     pub outbox: Option<Row>,
+    /// What each consumer has done that the row expects, or an operator has waived.
+    pub consumers: Vec<ConsumerState>,
     /// The workflow.
     pub workflow: Option<Workflow>,
     /// What the workflow's history says about the broker's confirms.
@@ -119,6 +121,8 @@ pub struct InboxRecord {
     /// When the user deleted the todo.
     #[serde(serialize_with = "times::maybe")]
     pub todo_deleted_at: Option<i64>,
+    /// For how many other users a message with the same event id came.
+    pub conflicts: usize,
 }
 
 /// A todo.
@@ -138,6 +142,9 @@ pub struct Todo {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Letter {
+    /// The consumer that gave it up; absent for the todo service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consumer: Option<ConsumerName>,
     /// Why it was given up on.
     pub reason: String,
     /// In words.

@@ -15,6 +15,11 @@ pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this")]
+pub(crate) fn at<S: Serializer>(ms: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*ms))
+}
+
 #[expect(clippy::ref_option, reason = "serde asks for this")]
 pub(crate) fn maybe<S: Serializer>(ms: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
     match ms {

@@ -1,5 +1,6 @@
 //! Says once when a server goes away and once when it comes back.
 
+use std::error::Error;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -40,6 +41,19 @@ impl Availability {
         news
     }
 
+    /// Reports what a try says: up, or down with the whole chain of the error.
+    /// Returns the try's own outcome.
+    ///
+    /// # Errors
+    /// The error of the try.
+    pub fn report<T, E: Error + 'static>(&self, tried: Result<T, E>) -> Result<T, E> {
+        match &tried {
+            Ok(_) => self.up(),
+            Err(error) => self.down(&chain(error)),
+        };
+        tried
+    }
+
     /// Whether it answered when last asked.
     #[must_use]
     pub fn is_up(&self) -> bool {
@@ -49,7 +63,7 @@ impl Availability {
 
 /// The whole chain of an error on one line.
 #[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -1,5 +1,6 @@
 //! What every process needs before it does anything of its own: settings,
-//! logs, a clock, a way to stop, and a word about its health.
+//! logs, metrics as data, a clock, rounds of work, a way to stop, and a word
+//! about its health.
 
 pub mod availability;
 pub mod backoff;
@@ -10,7 +11,10 @@ pub mod exit;
 pub mod group;
 pub mod health;
 pub mod lifecycle;
+pub mod metric;
+pub mod rounds;
 pub mod secret;
+pub mod service;
 pub mod telemetry;
 pub mod trace;
 
@@ -21,4 +25,7 @@ pub use environment::{Environment, EnvironmentArgs};
 pub use group::Group;
 pub use health::{Check, Readiness};
 pub use lifecycle::{Shutdown, Tasks};
+pub use metric::Metric;
+pub use rounds::Rounds;
 pub use secret::{Secret, SecretArgs};
+pub use service::Service;

@@ -43,6 +43,12 @@ impl Shutdown {
         }
     }
 
+    /// Waits for `wait`, or less when `wake` ends first; false when stopping
+    /// began first.
+    pub async fn sleep_or(&self, wait: Duration, wake: impl Future<Output = ()>) -> bool {
+        self.or(tokio::time::timeout(wait, wake)).await.is_some()
+    }
+
     /// Runs the future to its end, unless stopping begins first.
     pub async fn or<F: Future>(&self, future: F) -> Option<F::Output> {
         self.0.run_until_cancelled(future).await

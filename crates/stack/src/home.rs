@@ -13,6 +13,7 @@ use anyhow::{Context as _, bail};
 use uuid::Uuid;
 
 use crate::ports::Ports;
+use crate::servers::Server;
 
 const PORTS: &str = "ports.json";
 const SECRET: &str = "secret";
@@ -106,7 +107,7 @@ impl Home {
     /// # Errors
     /// When something in it cannot be removed.
     pub fn wipe(&self) -> anyhow::Result<()> {
-        for component in ["mongo", "rabbitmq", "temporal"] {
+        for component in Server::ALL.map(Server::name) {
             let dir = self.dir.join("data").join(component);
             if dir.exists() {
                 std::fs::remove_dir_all(&dir)

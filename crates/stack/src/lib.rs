@@ -36,6 +36,8 @@ mod temporal;
 pub use component::Component;
 pub use event::{Event, Events};
 pub use home::Home;
+pub use process::Priority;
 pub use servers::{Server, Servers, ServersConfig};
+pub use services::Service;
 pub use stack::{Stack, StackConfig};
 pub use state::{Row, State, Status};

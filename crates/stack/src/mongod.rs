@@ -8,7 +8,7 @@ use crate::component::Spec;
 use crate::install::MongodFiles;
 use crate::ports::Ports;
 use crate::probe::Probe;
-use crate::process::{Launch, Priority};
+use crate::process::{Inherited, Launch, Priority};
 
 const CACHE_GB: &str = "0.5";
 const OPLOG_MB: &str = "512";
@@ -43,7 +43,7 @@ pub(crate) fn spec(
             program: files.program.clone(),
             args,
             env,
-            env_alone: true,
+            inherited: Inherited::Nothing,
             dir: Some(data),
             log: home.log("mongo"),
             priority: Priority::Foreground,

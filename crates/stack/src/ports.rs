@@ -5,11 +5,14 @@
 //! Free ports lie below the range the kernel takes client ports from, so a
 //! connection cannot snatch one between the choice and the start.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
+
+use crate::services::Service;
 
 mod holder;
 mod lease;
@@ -46,18 +49,13 @@ pub struct Ports {
     pub temporal_http: u16,
     /// Temporal's metrics.
     pub temporal_metrics: u16,
-    /// The auth service.
-    pub auth: u16,
-    /// The todo service.
-    pub todo: u16,
-    /// The relay's health and metrics.
-    pub relay: u16,
-    /// The worker's health and metrics.
-    pub worker: u16,
+    /// Each service's, by its name.
+    #[serde(flatten)]
+    pub services: BTreeMap<String, u16>,
 }
 
-/// The documented ports.
-pub const DOCUMENTED: Ports = Ports {
+/// The documented ports of the servers.
+const OF_SERVERS: Ports = Ports {
     mongo: 27017,
     amqp: 5672,
     management: 15672,
@@ -67,28 +65,43 @@ pub const DOCUMENTED: Ports = Ports {
     temporal_ui: 8233,
     temporal_http: 7243,
     temporal_metrics: 7244,
-    auth: 4001,
-    todo: 4002,
-    relay: 4003,
-    worker: 4004,
+    services: BTreeMap::new(),
 };
 
 impl Ports {
-    /// Chooses ports; `memory` is the file that remembers the last choice.
-    /// Keep the leases for as long as the ports are used.
+    /// Chooses ports for the servers and these services; `memory` is the file
+    /// that remembers the last choice. Keep the leases for as long as the ports
+    /// are used.
     ///
     /// # Errors
     /// When documented ports are taken, or no free ones are found.
-    pub fn choose(choice: Choice, memory: &Path) -> anyhow::Result<(Self, Vec<Lease>)> {
+    pub fn choose(
+        choice: Choice,
+        services: &[Service],
+        memory: &Path,
+    ) -> anyhow::Result<(Self, Vec<Lease>)> {
         let mut leases = Vec::new();
+        let documented = Self::documented(services);
         let ports = match choice {
-            Choice::Default => documented(&mut leases)?,
-            Choice::Free => free(Self::last(memory).as_ref(), &mut leases)?,
+            Choice::Default => unless_taken(documented, &mut leases)?,
+            Choice::Free => free(documented, Self::last(memory), &mut leases)?,
         };
         let text = serde_json::to_string_pretty(&ports)?;
         std::fs::write(memory, text)
             .with_context(|| format!("{} cannot be written", memory.display()))?;
         Ok((ports, leases))
+    }
+
+    /// The documented ports of the servers and these services.
+    fn documented(services: &[Service]) -> Self {
+        let services = services.iter().map(|service| (service.name.to_owned(), service.port));
+        Self { services: services.collect(), ..OF_SERVERS }
+    }
+
+    /// The port of a service; `None` when the stack has no such service.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<u16> {
+        self.services.get(name).copied()
     }
 
     /// The ports of the last choice that `memory` remembers.
@@ -121,8 +134,9 @@ impl Ports {
         format!("127.0.0.1:{}", self.temporal)
     }
 
-    fn each(&mut self) -> [(&'static str, &mut u16); 13] {
-        [
+    fn each(&mut self) -> impl Iterator<Item = (&str, &mut u16)> {
+        let services = self.services.iter_mut().map(|(name, port)| (name.as_str(), port));
+        let servers = [
             ("mongo", &mut self.mongo),
             ("rabbitmq", &mut self.amqp),
             ("rabbitmq management", &mut self.management),
@@ -132,19 +146,15 @@ impl Ports {
             ("temporal web UI", &mut self.temporal_ui),
             ("temporal HTTP", &mut self.temporal_http),
             ("temporal metrics", &mut self.temporal_metrics),
-            ("auth", &mut self.auth),
-            ("todo", &mut self.todo),
-            ("relay", &mut self.relay),
-            ("worker", &mut self.worker),
-        ]
+        ];
+        servers.into_iter().chain(services)
     }
 }
 
 /// Ports nobody outside knows by number: another one does as well.
 const INTERNAL: [&str; 4] = ["erlang", "epmd", "temporal HTTP", "temporal metrics"];
 
-fn documented(leases: &mut Vec<Lease>) -> anyhow::Result<Ports> {
-    let mut ports = DOCUMENTED.clone();
+fn unless_taken(mut ports: Ports, leases: &mut Vec<Lease>) -> anyhow::Result<Ports> {
     let mut taken = Vec::new();
     for (name, port) in ports.each() {
         if is_free(*port) {
@@ -165,10 +175,14 @@ fn documented(leases: &mut Vec<Lease>) -> anyhow::Result<Ports> {
     Ok(ports)
 }
 
-fn free(last: Option<&Ports>, leases: &mut Vec<Lease>) -> anyhow::Result<Ports> {
-    let mut ports = last.unwrap_or(&DOCUMENTED).clone();
+/// The last ports again where possible. Those of a stack with other services do
+/// not count.
+fn free(documented: Ports, last: Option<Ports>, leases: &mut Vec<Lease>) -> anyhow::Result<Ports> {
+    let last = last.filter(|last| last.services.keys().eq(documented.services.keys()));
+    let known = last.is_some();
+    let mut ports = last.unwrap_or(documented);
     for (_, port) in ports.each() {
-        let again = last.and_then(|_| Lease::of(*port));
+        let again = if known { Lease::of(*port) } else { None };
         *port = keep(again.map_or_else(Lease::any, Ok)?, leases);
     }
     Ok(ports)
@@ -187,19 +201,36 @@ fn is_free(port: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::Priority;
+
+    const SERVICES: [Service; 2] = [
+        Service { name: "desk", port: 4005, priority: Priority::Foreground },
+        Service { name: "mail", port: 4006, priority: Priority::Background },
+    ];
 
     #[test]
     fn free_ports_differ_from_each_other_and_are_chosen_again_next_time() {
         let dir = tempfile::tempdir().unwrap();
         let memory = dir.path().join("ports.json");
-        let (mut first, leases) = Ports::choose(Choice::Free, &memory).unwrap();
-        let mut numbers: Vec<u16> = first.each().iter().map(|(_, port)| **port).collect();
+        let (mut first, leases) = Ports::choose(Choice::Free, &SERVICES, &memory).unwrap();
+        let mut numbers: Vec<u16> = first.each().map(|(_, port)| *port).collect();
         numbers.sort_unstable();
         numbers.dedup();
-        assert_eq!(numbers.len(), 13);
+        assert_eq!(numbers.len(), 11);
         drop(leases);
-        let (again, _leases) = Ports::choose(Choice::Free, &memory).unwrap();
+        let (again, _leases) = Ports::choose(Choice::Free, &SERVICES, &memory).unwrap();
         assert_eq!(again, first);
+    }
+
+    /// Who reads the file finds a service as any server.
+    #[test]
+    fn in_the_file_a_services_port_stands_beside_those_of_the_servers() {
+        let ports = Ports::documented(&SERVICES);
+        let json = serde_json::to_value(&ports).unwrap();
+        assert_eq!((&json["mongo"], &json["desk"]), (&27017.into(), &4005.into()));
+        assert_eq!(json.as_object().unwrap().len(), 11);
+        assert_eq!(serde_json::from_value::<Ports>(json).unwrap(), ports);
+        assert_eq!((ports.service("desk"), ports.service("none")), (Some(4005), None));
     }
 
     #[test]

@@ -21,14 +21,23 @@ pub struct Launch {
     pub args: Vec<OsString>,
     /// Variables set for it.
     pub env: Vec<(String, OsString)>,
-    /// Whether it sees only `env` and nothing of the caller's environment.
-    pub env_alone: bool,
+    /// What it sees of the caller's environment.
+    pub inherited: Inherited,
     /// Its working directory; the caller's when `None`.
     pub dir: Option<PathBuf>,
     /// Where its output goes.
     pub log: PathBuf,
     /// Who comes first when the CPUs do not suffice.
     pub priority: Priority,
+}
+
+/// What a process sees of the caller's environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inherited {
+    /// Nothing.
+    Nothing,
+    /// Everything but these variables.
+    AllBut(&'static [&'static str]),
 }
 
 /// Who comes first when the CPUs do not suffice for all (ADR 0031).
@@ -52,8 +61,13 @@ impl Launch {
         }
         command.arg("--");
         command.arg(&self.program).args(&self.args);
-        if self.env_alone {
-            command.env_clear();
+        match self.inherited {
+            Inherited::Nothing => {
+                command.env_clear();
+            }
+            Inherited::AllBut(variables) => variables.iter().for_each(|variable| {
+                command.env_remove(variable);
+            }),
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(dir) = &self.dir {

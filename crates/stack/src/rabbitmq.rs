@@ -5,6 +5,8 @@
 //! runs in the foreground under supervision: left to itself, Erlang would
 //! start one as a daemon that outlives everything.
 
+mod preload;
+
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use crate::component::Spec;
 use crate::install::RabbitmqFiles;
 use crate::ports::Ports;
 use crate::probe::Probe;
-use crate::process::{Launch, Priority};
+use crate::process::{Inherited, Launch, Priority};
 
 const NODE: &str = "onboard@localhost";
 /// Idle schedulers sleep at once: waiting busily they would take CPU time from
@@ -36,7 +38,7 @@ pub(crate) fn epmd_spec(home: &Home, ports: &Ports, files: &RabbitmqFiles) -> an
             program: files.epmd.clone(),
             args: ["-port", &port, "-address", "127.0.0.1"].map(OsString::from).into(),
             env: env(&data, ports, files),
-            env_alone: true,
+            inherited: Inherited::Nothing,
             dir: Some(data),
             log: home.log("epmd"),
             priority: Priority::Foreground,
@@ -53,13 +55,17 @@ pub(crate) fn spec(home: &Home, ports: &Ports, files: &RabbitmqFiles) -> anyhow:
     let data = home.data("rabbitmq")?;
     write(&data.join("rabbitmq.conf"), &config(ports))?;
     write(&data.join("enabled_plugins"), "[rabbitmq_management].\n")?;
+    let preload = data.join("preload.args");
+    write(&preload, &preload::arguments(&files.lib()))?;
+    let mut env = env(&data, ports, files);
+    env.push(("ERL_AFLAGS".to_owned(), format!("-args_file \"{}\"", preload.display()).into()));
     Ok(Spec {
         name: "rabbitmq".to_owned(),
         launch: Launch {
             program: "/bin/sh".into(),
             args: vec![files.server.clone().into()],
-            env: env(&data, ports, files),
-            env_alone: true,
+            env,
+            inherited: Inherited::Nothing,
             dir: Some(data),
             log: home.log("rabbitmq"),
             priority: Priority::Foreground,

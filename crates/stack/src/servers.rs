@@ -14,7 +14,8 @@ use crate::event::Events;
 use crate::home::Home;
 use crate::install::{MongodFiles, RabbitmqFiles};
 use crate::ports::{Choice, Lease, Ports};
-use crate::process::{Launch, Priority};
+use crate::process::{Inherited, Launch, Priority};
+use crate::services::Service;
 use crate::{cache, install, mongod, rabbitmq, temporal, tools};
 
 /// One of the servers.
@@ -31,6 +32,16 @@ pub enum Server {
 impl Server {
     /// Every server.
     pub const ALL: [Self; 3] = [Self::Mongo, Self::Rabbitmq, Self::Temporal];
+
+    /// Its component in `onboard status`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mongo => "mongo",
+            Self::Rabbitmq => "rabbitmq",
+            Self::Temporal => "temporal",
+        }
+    }
 }
 
 /// What to start, and where.
@@ -42,6 +53,8 @@ pub struct ServersConfig {
     pub exe: PathBuf,
     /// Which servers.
     pub servers: Vec<Server>,
+    /// The services that ports are chosen for.
+    pub services: Vec<Service>,
     /// How ports are chosen.
     pub ports: Choice,
     /// Whether data of earlier runs is removed first.
@@ -50,19 +63,21 @@ pub struct ServersConfig {
     pub test_commands: bool,
     /// Where downloads are kept; the user's cache when `None`.
     pub cache: Option<PathBuf>,
-    /// Whether Temporal, relay and worker let the others have the CPUs first
-    /// (ADR 0031).
+    /// Whether Temporal and the services of [`Priority::Background`] let the
+    /// others have the CPUs first (ADR 0031).
     pub people_first: bool,
 }
 
 impl ServersConfig {
-    /// All servers, empty, on free ports, with mongod's test commands.
+    /// All servers, empty, on free ports, with mongod's test commands; no
+    /// services.
     #[must_use]
     pub fn all(home: PathBuf, exe: PathBuf) -> Self {
         Self {
             home,
             exe,
             servers: Server::ALL.into(),
+            services: Vec::new(),
             ports: Choice::Free,
             fresh: true,
             test_commands: true,
@@ -114,7 +129,7 @@ impl Servers {
         if config.fresh {
             home.wipe()?;
         }
-        let (ports, leases) = Ports::choose(config.ports, &home.ports_file())?;
+        let (ports, leases) = Ports::choose(config.ports, &config.services, &home.ports_file())?;
         let programs = Programs::find(&config, events).await?;
         programs.lay_out(&config.exe, &home, &ports)?;
         let background =
@@ -242,7 +257,6 @@ impl Servers {
             ("ONBOARD_HOME", self.home.dir().display().to_string()),
             ("ONBOARD_ENVIRONMENT", "local".to_owned()),
             ("AUTH_SECRET_FILE", self.home.secret_file().display().to_string()),
-            ("JWKS_URL", format!("http://127.0.0.1:{}/.well-known/jwks.json", self.ports.auth)),
             ("RATE_LIMIT_EXEMPT", "127.0.0.0/8,::1/128".to_owned()),
             ("ONBOARD_LOG_FORMAT", "json".to_owned()),
         ]
@@ -264,13 +278,23 @@ impl Servers {
                 .chain(owned)
                 .map(|(name, value)| (name, value.into()))
                 .collect(),
-            env_alone: false,
+            inherited: Inherited::AllBut(&ELSEWHERE),
             dir: None,
             log: self.home.log(log),
             priority: Priority::Foreground,
         }
     }
 }
+
+/// Variables that would point a service at other servers than these.
+const ELSEWHERE: [&str; 6] = [
+    "MONGODB_URI_FILE",
+    "AUTH_MONGODB_URI",
+    "AUTH_MONGODB_URI_FILE",
+    "TODO_MONGODB_URI",
+    "TODO_MONGODB_URI_FILE",
+    "AMQP_URL_FILE",
+];
 
 #[derive(Default)]
 struct Programs {

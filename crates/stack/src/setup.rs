@@ -41,7 +41,9 @@ pub async fn run(servers: &Servers, events: &Events) -> anyhow::Result<()> {
 
 /// Its exit code; `None` when a signal or the time limit ended it.
 async fn run_once(servers: &Servers) -> anyhow::Result<Option<i32>> {
-    let launch = servers.launch("setup", &["setup"], &[]);
+    let management = servers.ports().management_url();
+    let launch =
+        servers.launch("setup", &["setup"], &[("AMQP_MANAGEMENT_URL", management.as_str())]);
     let exe = servers.exe().to_owned();
     let run = keeper()?.spawn(async move {
         let mut child = launch.spawn(&exe)?;

@@ -9,6 +9,7 @@ use crate::component::Component;
 use crate::event::Events;
 use crate::ports::{Choice, Ports};
 use crate::servers::{Server, Servers, ServersConfig};
+use crate::services::Service;
 use crate::state::Row;
 use crate::{services, setup};
 
@@ -23,6 +24,10 @@ pub struct StackConfig {
     pub cache: Option<PathBuf>,
     /// Whether data of earlier runs is removed first.
     pub fresh: bool,
+    /// The services, in the order in which they are started.
+    pub services: Vec<Service>,
+    /// The variables that the services need to find each other on these ports.
+    pub env: fn(&Ports) -> Vec<(&'static str, String)>,
     /// How ports are chosen.
     pub ports: Choice,
 }
@@ -42,18 +47,21 @@ impl Stack {
     /// # Errors
     /// When the home or a port is taken, or a server cannot be had.
     pub async fn prepare(config: StackConfig, events: Events) -> anyhow::Result<Self> {
-        let config = ServersConfig {
+        let of_servers = ServersConfig {
             home: config.home,
             exe: config.exe,
             servers: Server::ALL.into(),
+            services: config.services.clone(),
             ports: config.ports,
             fresh: config.fresh,
             test_commands: false,
             cache: config.cache,
             people_first: true,
         };
-        let servers = Servers::prepare(config, &events).await?;
-        let services = services::supervise_all(&servers, &events)?;
+        let servers = Servers::prepare(of_servers, &events).await?;
+        let env = (config.env)(servers.ports());
+        let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let services = services::supervise_all(&servers, &config.services, &env, &events)?;
         Ok(Self::of(servers, services, events))
     }
 

@@ -12,7 +12,7 @@ use crate::Home;
 use crate::component::Spec;
 use crate::ports::Ports;
 use crate::probe::Probe;
-use crate::process::{Launch, Priority};
+use crate::process::{Inherited, Launch, Priority};
 
 /// The same as in `docker-compose.yml`.
 const DYNAMIC: [&str; 3] = [
@@ -53,7 +53,7 @@ pub(crate) fn spec(
             program,
             args,
             env: vec![("HOME".to_owned(), data.clone().into())],
-            env_alone: true,
+            inherited: Inherited::Nothing,
             dir: Some(data),
             log: home.log("temporal"),
             priority,

@@ -8,6 +8,13 @@ pub(crate) fn id(uuid: Uuid) -> Bson {
     bson::Uuid::from_bytes(uuid.into_bytes()).into()
 }
 
+/// The time of birth of a UUIDv7 (RFC 9562 section 5.7), in Unix ms; none for
+/// another version.
+pub(crate) fn born_ms(id: Uuid) -> Option<i64> {
+    let born_ms = i64::try_from(id.as_u128() >> 80).ok();
+    born_ms.filter(|_| id.get_version_num() == 7)
+}
+
 /// Milliseconds as a BSON date.
 pub(crate) fn date(ms: i64) -> DateTime {
     DateTime::from_millis(ms)

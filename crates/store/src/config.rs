@@ -12,15 +12,33 @@ use secrecy::{ExposeSecret, SecretString};
 #[command(next_help_heading = "MongoDB")]
 pub struct MongoArgs {
     /// Connection string of a replica set, with credentials if it needs any.
-    /// Required; no default.
+    /// Each database may have one of its own instead. Required; no default.
     #[arg(long, env = "MONGODB_URI", hide_env_values = true)]
     pub mongodb_uri: Option<String>,
     /// File that holds the connection string, instead of `MONGODB_URI`.
     #[arg(long, env = "MONGODB_URI_FILE")]
     pub mongodb_uri_file: Option<PathBuf>,
+    /// Connection string for the database of users and outbox.
+    /// Default: `MONGODB_URI`.
+    #[arg(long, env = "AUTH_MONGODB_URI", hide_env_values = true)]
+    pub auth_mongodb_uri: Option<String>,
+    /// File that holds it, instead of `AUTH_MONGODB_URI`.
+    #[arg(long, env = "AUTH_MONGODB_URI_FILE")]
+    pub auth_mongodb_uri_file: Option<PathBuf>,
+    /// Connection string for the database of todos and inbox.
+    /// Default: `MONGODB_URI`.
+    #[arg(long, env = "TODO_MONGODB_URI", hide_env_values = true)]
+    pub todo_mongodb_uri: Option<String>,
+    /// File that holds it, instead of `TODO_MONGODB_URI`.
+    #[arg(long, env = "TODO_MONGODB_URI_FILE")]
+    pub todo_mongodb_uri_file: Option<PathBuf>,
     /// Database of users and outbox. Default: `auth`.
     #[arg(long, env = "MONGODB_AUTH_DATABASE")]
     pub mongodb_auth_database: Option<String>,
+    /// Collection of the outbox in that database. Relay and worker serve one
+    /// outbox. Default: `outbox`.
+    #[arg(long, env = "OUTBOX_COLLECTION")]
+    pub outbox_collection: Option<String>,
     /// Database of todos and inbox. Default: `todo`.
     #[arg(long, env = "MONGODB_TODO_DATABASE")]
     pub mongodb_todo_database: Option<String>,
@@ -36,29 +54,83 @@ impl fmt::Debug for MongoArgs {
 /// Checked settings of the MongoDB connection.
 #[derive(Debug, Clone)]
 pub struct MongoConfig {
-    pub(crate) uri: SecretString,
+    pub(crate) auth_uri: SecretString,
+    pub(crate) todo_uri: SecretString,
     pub(crate) auth_database: String,
+    pub(crate) outbox_collection: String,
     pub(crate) todo_database: String,
 }
 
 impl MongoArgs {
-    /// Checks the settings.
-    pub fn check(self, problems: &mut Problems) -> Option<MongoConfig> {
-        let uri = problems.secret(
-            "MONGODB_URI",
-            self.mongodb_uri.map(SecretString::from),
-            self.mongodb_uri_file.as_deref(),
-        );
-        if let Some(uri) = &uri
-            && !is_mongodb_uri(uri.expose_secret())
-        {
-            problems.push("MONGODB_URI", "does not begin with mongodb:// or mongodb+srv://");
-        }
+    /// Checks the settings of a process that uses both databases.
+    pub fn check(mut self, problems: &mut Problems) -> Option<MongoConfig> {
+        let (auth, todo) = (self.auth_uri(problems), self.todo_uri(problems));
+        let complete = auth.is_some() && todo.is_some();
+        let shared = if complete && !self.names_a_shared_one() {
+            None
+        } else {
+            uri(problems, "MONGODB_URI", self.mongodb_uri.take(), self.mongodb_uri_file.as_ref())
+        };
+        let (auth, todo) = (auth.or_else(|| shared.clone()), todo.or(shared));
+        self.config(auth, todo, problems)
+    }
+
+    /// Checks the settings of a process that uses the database of users and
+    /// outbox alone.
+    pub fn check_auth(mut self, problems: &mut Problems) -> Option<MongoConfig> {
+        let auth = self.auth_uri(problems).or_else(|| {
+            let file = self.mongodb_uri_file.as_ref();
+            uri(problems, "MONGODB_URI", self.mongodb_uri.take(), file)
+        });
+        let nothing_else = auth.clone();
+        self.config(auth, nothing_else, problems)
+    }
+
+    /// Whether any connection string is given.
+    #[must_use]
+    pub const fn names_a_server(&self) -> bool {
+        self.names_a_shared_one()
+            || self.auth_mongodb_uri.is_some()
+            || self.auth_mongodb_uri_file.is_some()
+            || self.todo_mongodb_uri.is_some()
+            || self.todo_mongodb_uri_file.is_some()
+    }
+
+    const fn names_a_shared_one(&self) -> bool {
+        self.mongodb_uri.is_some() || self.mongodb_uri_file.is_some()
+    }
+
+    fn auth_uri(&mut self, problems: &mut Problems) -> Option<SecretString> {
+        let (text, file) = (self.auth_mongodb_uri.take(), self.auth_mongodb_uri_file.take());
+        let given = text.is_some() || file.is_some();
+        if given { uri(problems, "AUTH_MONGODB_URI", text, file.as_ref()) } else { None }
+    }
+
+    fn todo_uri(&mut self, problems: &mut Problems) -> Option<SecretString> {
+        let (text, file) = (self.todo_mongodb_uri.take(), self.todo_mongodb_uri_file.take());
+        let given = text.is_some() || file.is_some();
+        if given { uri(problems, "TODO_MONGODB_URI", text, file.as_ref()) } else { None }
+    }
+
+    fn config(
+        self,
+        auth_uri: Option<SecretString>,
+        todo_uri: Option<SecretString>,
+        problems: &mut Problems,
+    ) -> Option<MongoConfig> {
         let auth_database =
             database(problems, "MONGODB_AUTH_DATABASE", self.mongodb_auth_database, "auth");
         let todo_database =
             database(problems, "MONGODB_TODO_DATABASE", self.mongodb_todo_database, "todo");
-        Some(MongoConfig { uri: uri?, auth_database, todo_database })
+        let outbox_collection =
+            database(problems, "OUTBOX_COLLECTION", self.outbox_collection, "outbox");
+        Some(MongoConfig {
+            auth_uri: auth_uri?,
+            todo_uri: todo_uri?,
+            auth_database,
+            outbox_collection,
+            todo_database,
+        })
     }
 }
 
@@ -67,7 +139,11 @@ impl MongoConfig {
     /// whatever the connection string says; one that asks for less was written
     /// by somebody who believes otherwise.
     pub fn refuse_in_production(&self, problems: &mut Problems) {
-        for (name, value) in options(self.uri.expose_secret()) {
+        let both = [&self.auth_uri, &self.todo_uri].map(SecretString::expose_secret);
+        let mut all: Vec<(String, &str)> = both.into_iter().flat_map(options).collect();
+        all.sort();
+        all.dedup();
+        for (name, value) in all {
             let refused = match name.as_str() {
                 "w" if value != "majority" => "w must be majority in production",
                 "journal" | "j" if value != "true" => "journal must be true in production",
@@ -81,6 +157,20 @@ impl MongoConfig {
             problems.push("MONGODB_URI", refused);
         }
     }
+}
+
+fn uri(
+    problems: &mut Problems,
+    setting: &str,
+    text: Option<String>,
+    file: Option<&PathBuf>,
+) -> Option<SecretString> {
+    let file = file.map(PathBuf::as_path);
+    let uri = problems.secret(setting, text.map(SecretString::from), file)?;
+    if !is_mongodb_uri(uri.expose_secret()) {
+        problems.push(setting, "does not begin with mongodb:// or mongodb+srv://");
+    }
+    Some(uri)
 }
 
 /// The options of a connection string; their names know no case.
@@ -161,6 +251,40 @@ mod tests {
         ] {
             assert!(refused(bad).contains(&format!("MONGODB_URI: {said}")), "{bad}");
         }
+    }
+
+    #[test]
+    fn each_database_may_have_a_connection_string_of_its_own() {
+        let given = |shared: &str, auth: &str, todo: &str| {
+            let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            MongoArgs {
+                mongodb_uri: some(shared),
+                auth_mongodb_uri: some(auth),
+                todo_mongodb_uri: some(todo),
+                ..MongoArgs::default()
+            }
+        };
+        let check = |args: MongoArgs, auth_alone: bool| {
+            let mut problems = Problems::default();
+            let config =
+                if auth_alone { args.check_auth(&mut problems) } else { args.check(&mut problems) };
+            let config = problems.finish(config).map_err(|error| error.to_string())?;
+            let uris =
+                [&config.auth_uri, &config.todo_uri].map(|uri| uri.expose_secret().to_owned());
+            Ok::<_, String>(uris)
+        };
+        let (shared, auth, todo) = ("mongodb://s", "mongodb://a", "mongodb://t");
+        let both = |one: &str, other: &str| Ok([one.to_owned(), other.to_owned()]);
+        assert_eq!(check(given(shared, "", ""), false), both(shared, shared));
+        assert_eq!(check(given(shared, auth, ""), false), both(auth, shared));
+        assert_eq!(check(given("", auth, todo), false), both(auth, todo));
+        assert_eq!(check(given("", auth, ""), true), both(auth, auth));
+        for incomplete in [given("", auth, ""), given("", "", todo), given("", "", "")] {
+            let said = check(incomplete, false).unwrap_err();
+            assert!(said.contains("MONGODB_URI: is not set"), "{said}");
+        }
+        let said = check(given(shared, "http://a", ""), false).unwrap_err();
+        assert!(said.contains("AUTH_MONGODB_URI: does not begin"), "{said}");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 
+use crate::field::Malformed;
+
 /// An operation on the store failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -35,7 +37,7 @@ pub enum StoreError {
     Corrupt {
         /// The operation, as a verb.
         what: &'static str,
-        /// The driver's error.
+        /// The field that is missing or of another type, or the driver's error.
         #[source]
         source: Error,
     },
@@ -51,15 +53,21 @@ impl StoreError {
         }
     }
 
+    /// A document without a field that the operation needs.
+    pub(crate) fn corrupt(what: &'static str, malformed: Malformed) -> Self {
+        Self::Corrupt { what, source: Error::custom(malformed.to_string()) }
+    }
+
     pub(crate) fn from_driver(what: &'static str, source: Error) -> Self {
         match source.kind.as_ref() {
             ErrorKind::BsonDeserialization(_) | ErrorKind::Bson(_) => Self::Corrupt {
                 what,
-                source: Error::custom("a field is missing or of another type"),
+                source: Error::custom("a field is missing or of another type".to_owned()),
             },
-            ErrorKind::InvalidArgument { .. } | ErrorKind::BsonSerialization(_) => {
-                Self::Refused { what, source: Error::custom("the document cannot be written") }
-            }
+            ErrorKind::InvalidArgument { .. } | ErrorKind::BsonSerialization(_) => Self::Refused {
+                what,
+                source: Error::custom("the document cannot be written".to_owned()),
+            },
             _ if code(&source).is_some_and(is_permanent) => {
                 Self::Refused { what, source: without_values(source) }
             }

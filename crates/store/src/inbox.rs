@@ -1,29 +1,35 @@
 //! Stop 5 of a registration: inbox record and welcome todo in one transaction,
 //! which many events share (`together`) or one has to itself (`apply`).
 //!
-//! The inbox (`processed_events`) is the truth about what was applied. A crash
+//! The inbox (`processed_events`) is the truth about what was applied. A message
+//! that repeats an event id for another user is a conflict (`conflict`). A crash
 //! before the commit leaves nothing and the message comes again; a crash after
 //! it leaves a record, and the message that comes again is a duplicate.
 
+mod conflict;
+mod record;
 mod retention;
 mod together;
 
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use mongodb::bson::{self, Bson, DateTime, Document, doc};
+use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_contract::names::WELCOME_TITLE;
-use onboard_contract::{Acknowledgement, EventId, TodoId, TraceParent, UserRegistered};
+use onboard_contract::{Acknowledgement, EventId, TodoId, TraceParent, UserId, UserRegistered};
 use onboard_fault::{self as fault, Step, step};
 use onboard_runtime::clock;
-use serde::Deserialize;
 
-use crate::StoreError;
-use crate::bson_time::{date, id, uuid};
+use crate::bson_time::{date, id};
 use crate::error::is_duplicate_key;
 use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded, transaction};
 use crate::outbox::earlier;
+use crate::{Malformed, StoreError};
 
+use conflict::deletions_of;
+
+pub use conflict::CONFLICTS_MAX;
+pub use record::{Conflict, InboxRecord};
 pub use retention::Cursor;
 
 /// What applying an event did.
@@ -33,14 +39,17 @@ pub enum Applied {
     Created(TodoId),
     /// It was recorded before; nothing changed.
     Duplicate(TodoId),
+    /// The record of the event names another user. The effect is applied for the
+    /// event's own user, whose todo this is.
+    Conflict(TodoId),
 }
 
 impl Applied {
-    /// The welcome todo.
+    /// The welcome todo of the event's user.
     #[must_use]
     pub const fn todo_id(self) -> TodoId {
         match self {
-            Self::Created(todo) | Self::Duplicate(todo) => todo,
+            Self::Created(todo) | Self::Duplicate(todo) | Self::Conflict(todo) => todo,
         }
     }
 }
@@ -66,7 +75,8 @@ impl Inbox {
     }
 
     /// Records the event and creates the user's welcome todo, or finds that
-    /// it was done before; in a transaction of its own.
+    /// it was done before; in a transaction of its own. When the record names
+    /// another user, the conflict is noted on it and the todo is created.
     ///
     /// # Errors
     /// The store failed.
@@ -75,7 +85,7 @@ impl Inbox {
         let commit = self.commit(event, todo);
         match tokio::time::timeout(OPERATION_DEADLINE, commit).await {
             Ok(Ok(())) => Ok(Applied::Created(todo)),
-            Ok(Err(error)) if is_duplicate_key(&error) => self.duplicate(event, error).await,
+            Ok(Err(error)) if is_duplicate_key(&error) => self.repeated(event, error).await,
             Ok(Err(error)) => Err(StoreError::from_driver(WHAT, error)),
             Err(_) => Err(StoreError::TimedOut { what: WHAT }),
         }
@@ -89,8 +99,8 @@ impl Inbox {
         let record = record(event, now);
         let welcome = doc! { "$setOnInsert": welcome(event, now) };
         // Another event of a user who has deleted the welcome todo.
-        let deletion = doc! { "todoId": id(todo.uuid()), "todoDeletedAt": { "$exists": true } };
-        let mut session = self.mongo.client().start_session().await?;
+        let deletion = deletions_of(&[id(todo.uuid())]);
+        let mut session = self.mongo.todo().client().start_session().await?;
         transaction(&mut session)
             .and_run2(async move |session| {
                 inbox.insert_one(&record).session(&mut *session).await?;
@@ -110,28 +120,46 @@ impl Inbox {
         Ok(())
     }
 
-    async fn duplicate(
+    async fn repeated(
         &self,
         event: &UserRegistered,
         error: mongodb::error::Error,
     ) -> Result<Applied, StoreError> {
-        match self.find(event.event_id).await? {
-            Some(acknowledgement) => Ok(Applied::Duplicate(acknowledgement.todo_id)),
+        let Some(record) = self.record_of(event.event_id).await? else {
             // Another event of the same user won the race for the todo: the
             // next try finds it there.
-            None => Err(StoreError::Unavailable { what: WHAT, source: error }),
+            return Err(StoreError::Unavailable { what: WHAT, source: error });
+        };
+        let known = record.acknowledgement_for(event.user_id);
+        match known.map_err(|malformed| StoreError::corrupt(LOOK, malformed))? {
+            Some(acknowledgement) => Ok(Applied::Duplicate(acknowledgement.todo_id)),
+            None => self.apply_conflict(event).await,
         }
     }
 
-    /// Looks up what was applied for an event.
+    /// Looks up what was applied for an event and its user. Without a user, what
+    /// the record says is found, whoever its user is.
     ///
     /// # Errors
-    /// The store failed.
-    pub async fn find(&self, event: EventId) -> Result<Option<Acknowledgement>, StoreError> {
-        let records = self.mongo.processed_events().clone_with_type::<Record>();
-        let find = records.find_one(doc! { "eventId": id(event.uuid()) });
-        let record = bounded("look into the inbox", async { find.await }).await?;
-        Ok(record.map(Record::into_acknowledgement))
+    /// The store failed, or the record cannot be read.
+    pub async fn find(
+        &self,
+        event: EventId,
+        user: Option<UserId>,
+    ) -> Result<Option<Acknowledgement>, StoreError> {
+        let Some(record) = self.record_of(event).await? else { return Ok(None) };
+        let found = match user {
+            Some(user) => record.acknowledgement_for(user),
+            None => record.acknowledgement().map(Some),
+        };
+        found.map_err(|malformed| StoreError::corrupt(LOOK, malformed))
+    }
+
+    async fn record_of(&self, event: EventId) -> Result<Option<InboxRecord>, StoreError> {
+        let inbox = self.mongo.processed_events();
+        let find = inbox.find_one(doc! { "eventId": id(event.uuid()) });
+        let found = bounded(LOOK, async { find.await }).await?;
+        Ok(found.as_ref().map(InboxRecord::read))
     }
 
     /// Notes that the workflows were told, or that there is none to tell.
@@ -169,7 +197,7 @@ impl Inbox {
         let records: Vec<Document> =
             bounded("list the inbox", async { find.await?.try_collect().await }).await?;
         let last = records.last().and_then(Seen::of);
-        Ok(Unacknowledged { found: records.into_iter().filter_map(readable).collect(), last })
+        Ok(Unacknowledged { found: records.iter().filter_map(readable).collect(), last })
     }
 }
 
@@ -227,8 +255,8 @@ pub struct Seen {
 
 impl Seen {
     fn of(record: &Document) -> Option<Self> {
-        let processed_at = *record.get_datetime("processedAt").ok()?;
-        Some(Self { processed_at, id: record.get("_id")?.clone() })
+        let processed_at_ms = InboxRecord::read(record).processed_at.known()?;
+        Some(Self { processed_at: date(processed_at_ms), id: record.get("_id")?.clone() })
     }
 }
 
@@ -249,34 +277,18 @@ fn unnoted(before: DateTime, after: Option<&Seen>) -> Document {
 }
 
 const WHAT: &str = "commit the inbox record";
+const LOOK: &str = "look into the inbox";
 
-fn readable(record: Document) -> Option<Untold> {
-    let id = record.get("_id").cloned();
-    match bson::deserialize_from_document::<Record>(record) {
-        Ok(record) => Some(record.into_untold()),
-        Err(error) => {
-            tracing::error!(?id, %error, "an inbox record cannot be read; repair it by hand");
-            None
-        }
+impl Untold {
+    fn of(record: &InboxRecord) -> Result<Self, Malformed> {
+        Ok(Self { acknowledgement: record.acknowledgement()?, traceparent: record.traceparent()? })
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Record {
-    event_id: bson::Uuid,
-    todo_id: bson::Uuid,
-    #[serde(default)]
-    traceparent: Option<String>,
-}
-
-impl Record {
-    fn into_untold(self) -> Untold {
-        let traceparent = self.traceparent.as_deref().and_then(|t| TraceParent::parse(t).ok());
-        Untold { acknowledgement: self.into_acknowledgement(), traceparent }
-    }
-
-    fn into_acknowledgement(self) -> Acknowledgement {
-        Acknowledgement { event_id: uuid(self.event_id).into(), todo_id: uuid(self.todo_id).into() }
-    }
+fn readable(record: &Document) -> Option<Untold> {
+    let untold = Untold::of(&InboxRecord::read(record)).inspect_err(|error| {
+        let id = record.get("_id");
+        tracing::error!(?id, %error, "an inbox record cannot be read; repair it by hand");
+    });
+    untold.ok()
 }

@@ -45,7 +45,7 @@ pub async fn inspect(mongo: &Mongo) -> Result<Facts, StoreError> {
 }
 
 async fn ask(mongo: &Mongo, what: &'static str, command: Document) -> Result<Document, StoreError> {
-    let admin = mongo.client().database("admin");
+    let admin = mongo.auth().client().database("admin");
     bounded(what, async { admin.run_command(command).await }).await
 }
 
@@ -69,7 +69,7 @@ async fn oplog(mongo: &Mongo) -> Option<Duration> {
 
 /// One end of the oplog.
 async fn end(mongo: &Mongo, order: i32) -> Option<Timestamp> {
-    let oplog = mongo.client().database("local").collection::<Document>("oplog.rs");
+    let oplog = mongo.auth().client().database("local").collection::<Document>("oplog.rs");
     let find =
         oplog.find_one(doc! {}).sort(doc! { "$natural": order }).projection(doc! { "ts": 1 });
     let entry = bounded("read its oplog", async { find.await }).await.ok()??;

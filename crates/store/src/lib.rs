@@ -5,7 +5,9 @@
 
 mod bson_time;
 pub mod config;
+mod consumers;
 mod error;
+pub mod field;
 mod inbox;
 pub mod inspect;
 mod mongo;
@@ -20,12 +22,17 @@ mod users;
 mod wake;
 
 pub use config::{MongoArgs, MongoConfig, inbox_retention, outbox_retention};
+pub use consumers::{Consumers, ExtraConsumersArgs, KnownConsumer};
 pub use error::StoreError;
-pub use inbox::{Applied, Cursor, Inbox, Seen, Unacknowledged, Untold, occurred_at_ms};
+pub use field::{Field, Malformed};
+pub use inbox::{
+    Applied, CONFLICTS_MAX, Conflict, Cursor, Inbox, InboxRecord, Seen, Unacknowledged, Untold,
+    occurred_at_ms,
+};
 pub use mongo::Mongo;
 pub use outbox::{
-    Claimed, Due, DuePage, InStage, MarkedSent, Outbox, OutboxRow, Overdue, OverdueRows, Recorded,
-    Stages, Written,
+    AwaitedBy, Claimed, Due, DuePage, Expectation, InStage, MarkedSent, Outbox, OutboxRow, Overdue,
+    OverdueRows, Record, Recorded, Stages, Written,
 };
 pub use registrations::{
     Committed, KeyRecord, NewKey, NewRegistration, RegisterError, Registered, RegistrationRow,
@@ -37,4 +44,4 @@ pub use todos::{
     CREATED_BY_USER, Change, Changed, Created, Expected, Position, Removed, Todo, TodoPage, Todos,
 };
 pub use users::{RoleChange, RoleChanged, User, Users};
-pub use wake::{Inserted, watch_outbox};
+pub use wake::{Inserted, METRICS, watch_outbox};

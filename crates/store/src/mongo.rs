@@ -21,8 +21,9 @@ const SERVER_SELECTION: Duration = Duration::from_secs(3);
 /// The two databases of the system.
 #[derive(Debug, Clone)]
 pub struct Mongo {
-    client: Client,
     auth: Database,
+    /// The name of the collection of the outbox.
+    outbox: String,
     todo: Database,
 }
 
@@ -32,19 +33,25 @@ impl Mongo {
     /// # Errors
     /// The connection string is not usable.
     pub async fn new(config: &MongoConfig) -> Result<Self, StoreError> {
-        let client = client(config).await?;
-        let auth = client.database(&config.auth_database);
-        let todo = client.database(&config.todo_database);
-        Ok(Self { client, auth, todo })
+        let (of_auth, of_todo) = (config.auth_uri.expose_secret(), config.todo_uri.expose_secret());
+        let auth = client(of_auth).await?;
+        let todo = if of_auth == of_todo { auth.clone() } else { client(of_todo).await? };
+        let auth = auth.database(&config.auth_database);
+        let todo = todo.database(&config.todo_database);
+        Ok(Self { auth, outbox: config.outbox_collection.clone(), todo })
     }
 
-    /// Asks for the primary.
+    /// Asks for the primary, where there are two replica sets for both.
     ///
     /// # Errors
     /// There is none that answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let ping = self.auth.run_command(doc! { "ping": 1 });
-        bounded("answer a ping", async { ping.await.map(drop) }).await
+        let ping = async |database: &Database| {
+            let ping = database.run_command(doc! { "ping": 1 });
+            bounded("answer a ping", async { ping.await.map(drop) }).await
+        };
+        ping(&self.auth).await?;
+        ping(&self.todo).await
     }
 
     /// The readiness check.
@@ -55,12 +62,6 @@ impl Mongo {
             let mongo = mongo.clone();
             async move { mongo.ping().await.map_err(|_| "no primary answers".to_owned()) }
         })
-    }
-
-    /// The driver's client.
-    #[must_use]
-    pub const fn client(&self) -> &Client {
-        &self.client
     }
 
     /// The database of users and outbox.
@@ -81,10 +82,15 @@ impl Mongo {
         self.auth.collection("users")
     }
 
-    /// `outbox`.
+    /// The outbox, in the database of users.
     #[must_use]
     pub fn outbox(&self) -> Collection<Document> {
-        self.auth.collection("outbox")
+        self.auth.collection(&self.outbox)
+    }
+
+    /// The name of the collection of the outbox.
+    pub(crate) fn outbox_name(&self) -> &str {
+        &self.outbox
     }
 
     /// `idempotency_keys`.
@@ -129,9 +135,9 @@ impl Mongo {
     }
 }
 
-async fn client(config: &MongoConfig) -> Result<Client, StoreError> {
+async fn client(uri: &str) -> Result<Client, StoreError> {
     let refused = |source| StoreError::Refused { what: "use the connection string", source };
-    let mut options = ClientOptions::parse(config.uri.expose_secret()).await.map_err(refused)?;
+    let mut options = ClientOptions::parse(uri).await.map_err(refused)?;
     options.app_name.get_or_insert_with(|| "onboard".to_owned());
     options.write_concern = Some(WriteConcern::majority());
     options.read_concern = Some(ReadConcern::majority());

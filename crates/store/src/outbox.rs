@@ -3,12 +3,17 @@
 //! Each change is one update with its condition in the filter, so it may be
 //! repeated, by the same process or another one. `claim` and `outcome` are the
 //! relay's side, `sent` the worker's, `overdue`, `stages` and `retention` look at
-//! all of it.
+//! all of it, `consumers` is the operators' side. `row` reads a row for all of them.
 
 pub mod claim;
+pub mod consumers;
+mod expectation;
+mod json;
+mod new;
 pub mod outcome;
 mod overdue;
 mod retention;
+mod row;
 mod sent;
 pub mod stages;
 
@@ -23,9 +28,13 @@ use crate::bson_time::date;
 use crate::mongo::Mongo;
 
 pub use claim::{Claimed, Due, DuePage, Written};
+pub use consumers::{AwaitedBy, Awaiting, ChangedRow, NotExpecting, Reach};
+pub use expectation::Expectation;
+pub use new::NewRow;
 pub use outcome::REFUSALS_MAX;
 pub use overdue::{Overdue, OverdueRows};
-pub use sent::{MarkedSent, OutboxRow, Recorded};
+pub use row::{ConsumerAcknowledgement, ConsumerWaiver, Payload, Row};
+pub use sent::{MarkedSent, OutboxRow, Record, Recorded};
 pub use stages::{InStage, Stages};
 
 use self::sent::Together;

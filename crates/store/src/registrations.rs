@@ -6,19 +6,21 @@
 
 mod keys;
 
-use mongodb::bson::{self, DateTime, Document, doc};
-use onboard_contract::names::{AGGREGATE_USER, SCHEMA_VERSION, USER_REGISTERED};
-use onboard_contract::{EventId, OutboxStatus, StageFacts, TraceParent, UserId};
+use mongodb::bson::{Document, doc};
+use onboard_contract::names::AGGREGATE_USER;
+use onboard_contract::{
+    EventId, ExtraConsumers, OutboxStatus, StageFacts, TraceParent, UserId, UserRegistered,
+};
 use onboard_fault::{self as fault, Step};
 use onboard_runtime::{clock, trace};
-use serde::Deserialize;
 use tokio::time::error::Elapsed;
 use tracing::Instrument;
 
-use crate::StoreError;
-use crate::bson_time::{date, id, ms, uuid};
+use crate::bson_time::{date, id};
 use crate::error::is_duplicate_key;
 use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded, transaction};
+use crate::outbox::{NewRow, Row};
+use crate::{Malformed, StoreError};
 pub(crate) use keys::KeyDocument;
 pub use keys::{KeyRecord, NewKey};
 
@@ -96,6 +98,18 @@ pub struct RegistrationRow {
 }
 
 impl RegistrationRow {
+    fn of(row: &Row) -> Result<Self, Malformed> {
+        Ok(Self {
+            event_id: row.id()?,
+            user_id: row.aggregate_id()?,
+            status: row.status()?,
+            created_at_ms: row.created_at()?,
+            started_at_ms: row.started_at()?,
+            sent_at_ms: row.sent_at()?,
+            acknowledged_at_ms: row.acknowledged_at()?,
+        })
+    }
+
     /// What the stage is derived from.
     #[must_use]
     pub const fn facts(&self) -> StageFacts {
@@ -112,13 +126,22 @@ impl RegistrationRow {
 #[derive(Debug, Clone)]
 pub struct Registrations {
     mongo: Mongo,
+    /// The consumers beside the todo service that new events wait for.
+    extra: ExtraConsumers,
 }
 
 impl Registrations {
-    /// Over a client.
+    /// Over a client. New events wait for the todo service.
     #[must_use]
     pub fn new(mongo: &Mongo) -> Self {
-        Self { mongo: mongo.clone() }
+        Self { mongo: mongo.clone(), extra: ExtraConsumers::default() }
+    }
+
+    /// New events wait for these consumers, too.
+    #[must_use]
+    pub fn with_consumers(mut self, extra: ExtraConsumers) -> Self {
+        self.extra = extra;
+        self
     }
 
     /// Commits user, outbox row and key, or nothing. Answers within 5 s.
@@ -191,9 +214,9 @@ impl Registrations {
         registered: Registered,
         key: Option<&NewKey>,
     ) -> mongodb::error::Result<Option<KeyRecord>> {
-        let (user, row) = (user_document(new, registered), outbox_document(new, registered));
+        let (user, row) = (user_document(new, registered), self.outbox_document(new, registered));
         let (this, key) = (self.clone(), key.copied());
-        let mut session = self.mongo.client().start_session().await?;
+        let mut session = self.mongo.auth().client().start_session().await?;
         let earlier = transaction(&mut session)
             .and_run2(async move |session| {
                 if let Some(key) = &key
@@ -224,12 +247,14 @@ impl Registrations {
     /// # Errors
     /// The store failed.
     pub async fn find(&self, event: EventId) -> Result<Option<RegistrationRow>, StoreError> {
-        let rows = self.mongo.outbox().clone_with_type::<RowDocument>();
-        let find = rows
+        const WHAT: &str = "look up the registration";
+        let outbox = self.mongo.outbox();
+        let find = outbox
             .find_one(doc! { "_id": id(event.uuid()) })
             .projection(doc! { "payload": 0, "lastError": 0 });
-        let row = bounded("look up the registration", async { find.await }).await?;
-        Ok(row.map(RowDocument::into_row))
+        let Some(row) = bounded(WHAT, async { find.await }).await? else { return Ok(None) };
+        let row = RegistrationRow::of(&Row::read(&row));
+        row.map(Some).map_err(|malformed| StoreError::corrupt(WHAT, malformed))
     }
 }
 
@@ -245,52 +270,22 @@ fn user_document(new: &NewRegistration, registered: Registered) -> Document {
     }
 }
 
-fn outbox_document(new: &NewRegistration, registered: Registered) -> Document {
-    doc! {
-        "_id": id(registered.event_id.uuid()),
-        "aggregateType": AGGREGATE_USER,
-        "aggregateId": id(registered.user_id.uuid()),
-        "eventType": USER_REGISTERED,
-        "schemaVersion": i64::from(SCHEMA_VERSION),
-        "payload": { "userId": id(registered.user_id.uuid()), "email": &new.email },
-        "traceparent": new.traceparent.as_str(),
-        "status": OutboxStatus::Pending.as_str(),
-        "createdAt": date(registered.created_at_ms),
-        "startedAt": null,
-        "sentAt": null,
-        "acknowledgedAt": null,
-        "attempts": 0,
-        "nextAttemptAt": date(registered.created_at_ms),
-        "lastError": null,
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RowDocument {
-    #[serde(rename = "_id")]
-    id: bson::Uuid,
-    aggregate_id: bson::Uuid,
-    status: OutboxStatus,
-    created_at: DateTime,
-    #[serde(default)]
-    started_at: Option<DateTime>,
-    #[serde(default)]
-    sent_at: Option<DateTime>,
-    #[serde(default)]
-    acknowledged_at: Option<DateTime>,
-}
-
-impl RowDocument {
-    fn into_row(self) -> RegistrationRow {
-        RegistrationRow {
-            event_id: uuid(self.id).into(),
-            user_id: uuid(self.aggregate_id).into(),
-            status: self.status,
-            created_at_ms: self.created_at.timestamp_millis(),
-            started_at_ms: ms(self.started_at),
-            sent_at_ms: ms(self.sent_at),
-            acknowledged_at_ms: ms(self.acknowledged_at),
-        }
+impl Registrations {
+    /// A row without names expects the todo service alone, also for workers of
+    /// released builds.
+    fn outbox_document(&self, new: &NewRegistration, registered: Registered) -> Document {
+        let plain = self.extra.names().is_empty();
+        let expects = if plain { Vec::new() } else { self.extra.expected() };
+        let row = NewRow {
+            event_type: UserRegistered::TYPE,
+            event_id: registered.event_id,
+            aggregate_type: AGGREGATE_USER,
+            aggregate_id: registered.user_id.uuid(),
+            payload: doc! { "userId": id(registered.user_id.uuid()), "email": &new.email },
+            traceparent: Some(&new.traceparent),
+            created_at_ms: registered.created_at_ms,
+            expects: &expects,
+        };
+        row.document()
     }
 }

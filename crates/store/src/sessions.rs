@@ -123,7 +123,7 @@ impl Sessions {
         token: Document,
     ) -> mongodb::error::Result<()> {
         let (sessions, tokens) = (self.mongo.sessions(), self.mongo.refresh_tokens());
-        let mut client = self.mongo.client().start_session().await?;
+        let mut client = self.mongo.auth().client().start_session().await?;
         transaction(&mut client)
             .and_run2(async move |client| {
                 sessions.insert_one(&session).session(&mut *client).await?;
@@ -152,7 +152,7 @@ impl Sessions {
     ) -> mongodb::error::Result<Rotated> {
         let mongo = self.mongo.clone();
         let now_ms = clock::now_ms();
-        let mut client = self.mongo.client().start_session().await?;
+        let mut client = self.mongo.auth().client().start_session().await?;
         let rotated = transaction(&mut client)
             .and_run2(async move |client| {
                 let rotated = exchange(&mongo, client, used, next, now_ms).await?;

@@ -107,7 +107,7 @@ impl SigningKeys {
 
     async fn commit_rotated(&self, new: Document, gone_from_ms: i64) -> mongodb::error::Result<()> {
         let keys = self.mongo.signing_keys();
-        let mut client = self.mongo.client().start_session().await?;
+        let mut client = self.mongo.auth().client().start_session().await?;
         let done = transaction(&mut client)
             .and_run2(async move |client| {
                 keys.insert_one(&new).session(&mut *client).await?;
@@ -139,7 +139,7 @@ impl SigningKeys {
 
     async fn commit_removed(&self, key: String, spare: KeyRow) -> mongodb::error::Result<Removal> {
         let mongo = self.mongo.clone();
-        let mut client = self.mongo.client().start_session().await?;
+        let mut client = self.mongo.auth().client().start_session().await?;
         let removal = transaction(&mut client)
             .and_run2(async move |client| {
                 let removal = take_out(&mongo, client, &key, &spare).await?;

@@ -155,7 +155,7 @@ impl Users {
 
     async fn commit_role(&self, change: RoleChange) -> mongodb::error::Result<RoleChanged> {
         let mongo = self.mongo.clone();
-        let mut client = self.mongo.client().start_session().await?;
+        let mut client = self.mongo.auth().client().start_session().await?;
         let changed = transaction(&mut client)
             .and_run2(async move |client| {
                 let changed = apply(&mongo, client, &change).await?;

@@ -13,13 +13,20 @@ use std::time::Duration;
 use futures::StreamExt;
 use mongodb::bson::{Document, doc};
 use onboard_runtime::availability::chain;
-use onboard_runtime::{Availability, Backoff, Shutdown, clock};
+use onboard_runtime::{Availability, Backoff, Metric, Shutdown, clock};
 
 use crate::Mongo;
 use crate::bson_time::date;
 use crate::error::code;
 use crate::outbox::claim::needed;
-use crate::outbox::{Due, PENDING};
+use crate::outbox::{Due, PENDING, Row};
+
+/// The metrics that this crate records.
+pub const METRICS: &[Metric] = &[Metric::counter(
+    "relay_change_stream_lost_total",
+    &[("cause", &["history", "other"])],
+    "Times the open change stream broke: `history` when the oplog no longer reached back.",
+)];
 
 /// A row that is due no later than this counts as due: the clocks of who
 /// inserted it and of the relay need not agree.
@@ -67,7 +74,7 @@ async fn follow(
     loop {
         match stream.next().await {
             Some(Ok(event)) => {
-                if let Some(inserted) = inserted(event, clock::now_ms()) {
+                if let Some(inserted) = inserted(&event, clock::now_ms()) {
                     hand_over(inserted);
                 }
             }
@@ -95,11 +102,11 @@ fn inserts() -> [Document; 2] {
 
 /// What an event says; nothing, when its row is not due. The sweep finds such
 /// a row when it is.
-fn inserted(mut event: Document, now_ms: i64) -> Option<Inserted> {
-    let Ok(row) = event.get_document_mut("fullDocument").map(std::mem::take) else {
+fn inserted(event: &Document, now_ms: i64) -> Option<Inserted> {
+    let Ok(row) = event.get_document("fullDocument") else {
         return Some(Inserted::Something);
     };
-    match Due::parse(row) {
+    match Due::of(&Row::read(row)) {
         Ok(due) if due.is_due_after(date(now_ms.saturating_add(SKEW_MS))) => None,
         Ok(due) => Some(Inserted::Row(due)),
         Err(_) => Some(Inserted::Something),
@@ -116,22 +123,22 @@ mod tests {
     fn event(due_ms: i64) -> Document {
         let (event_id, user_id) = (id(clock::ordered_id()), id(clock::random_id()));
         doc! { "_id": {}, "fullDocument": {
-            "_id": event_id, "aggregateId": user_id, "attempts": 0,
-            "nextAttemptAt": date(due_ms),
+            "_id": event_id, "aggregateId": user_id, "eventType": "USER_REGISTERED",
+            "attempts": 0, "nextAttemptAt": date(due_ms),
         } }
     }
 
     #[test]
     fn a_row_that_is_due_is_handed_over_even_by_a_clock_that_is_ahead() {
         for due_ms in [NOW_MS - 60_000, NOW_MS, NOW_MS + SKEW_MS] {
-            let said = inserted(event(due_ms), NOW_MS);
+            let said = inserted(&event(due_ms), NOW_MS);
             assert!(matches!(said, Some(Inserted::Row(_))), "{due_ms}: {said:?}");
         }
     }
 
     #[test]
     fn a_row_that_is_not_due_is_left_to_the_sweep() {
-        let said = inserted(event(NOW_MS + SKEW_MS + 1), NOW_MS);
+        let said = inserted(&event(NOW_MS + SKEW_MS + 1), NOW_MS);
         assert!(said.is_none(), "{said:?}");
     }
 
@@ -140,7 +147,7 @@ mod tests {
         let mut unreadable = event(NOW_MS);
         unreadable.get_document_mut("fullDocument").unwrap().remove("aggregateId");
         for event in [unreadable, doc! { "_id": {} }] {
-            let said = inserted(event, NOW_MS);
+            let said = inserted(&event, NOW_MS);
             assert!(matches!(said, Some(Inserted::Something)), "{said:?}");
         }
     }

@@ -89,8 +89,16 @@ impl Temporal {
     /// # Errors
     /// See [`TemporalError`].
     pub async fn find_execution(&self, event: EventId) -> Result<Option<Execution>, TemporalError> {
+        self.find(workflow_id(event)).await
+    }
+
+    /// Looks a workflow up; `None` when Temporal knows none.
+    ///
+    /// # Errors
+    /// See [`TemporalError`].
+    pub async fn find(&self, workflow: String) -> Result<Option<Execution>, TemporalError> {
         const WHAT: &str = "describe the workflow";
-        let handle = self.client()?.get_workflow_handle::<UntypedWorkflow>(workflow_id(event));
+        let handle = self.client()?.get_workflow_handle::<UntypedWorkflow>(workflow);
         let options = WorkflowDescribeOptions::builder().rpc_options(one_try()).build();
         let answer = tokio::time::timeout(CALL_DEADLINE, handle.describe(options)).await;
         self.seen(match answer {

@@ -3,10 +3,14 @@
 //! run it is the history of the last run.
 
 use futures::TryStreamExt;
-use onboard_contract::names::{ACTIVITY_PUBLISH, SIGNAL_REPUBLISH, workflow_id};
+use onboard_contract::names::{
+    ACTIVITY_PUBLISH, ACTIVITY_PUBLISH_COPY, ACTIVITY_PUBLISH_EVENT, SIGNAL_REPUBLISH, workflow_id,
+};
+use onboard_contract::workflow::Published;
 use onboard_contract::{EventId, Progress};
 use temporalio_client::errors::WorkflowInteractionError;
 use temporalio_client::{UntypedWorkflow, WorkflowFetchHistoryOptions};
+use temporalio_common::protos::temporal::api::common::v1::Payloads;
 use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 
@@ -62,17 +66,31 @@ async fn fold(
     Ok(account)
 }
 
+fn is_publish(activity: &str) -> bool {
+    [ACTIVITY_PUBLISH, ACTIVITY_PUBLISH_EVENT, ACTIVITY_PUBLISH_COPY].contains(&activity)
+}
+
+/// A publish of the plan of released builds says nothing: it fails without a
+/// confirm.
+fn is_confirmed(result: Option<&Payloads>) -> bool {
+    let published = result
+        .and_then(|result| result.payloads.first())
+        .and_then(|payload| serde_json::from_slice::<Published>(&payload.data).ok());
+    published.is_none_or(|published| published == Published::Confirmed)
+}
+
 impl Account {
     fn note(&mut self, event: HistoryEvent) {
         let (id, time) = (event.event_id, event.event_time);
         match event.attributes {
             Some(Attributes::ActivityTaskScheduledEventAttributes(scheduled))
-                if scheduled.activity_type.as_ref().is_some_and(|t| t.name == ACTIVITY_PUBLISH) =>
+                if scheduled.activity_type.as_ref().is_some_and(|t| is_publish(&t.name)) =>
             {
                 self.publishes.push(id);
             }
             Some(Attributes::ActivityTaskCompletedEventAttributes(completed))
-                if self.publishes.contains(&completed.scheduled_event_id) =>
+                if self.publishes.contains(&completed.scheduled_event_id)
+                    && is_confirmed(completed.result.as_ref()) =>
             {
                 self.confirmed_publishes += 1;
                 self.last_confirm_ms =

@@ -21,5 +21,5 @@ pub use connection::Temporal;
 pub use error::TemporalError;
 pub use execution::{Execution, ExecutionStatus, PendingActivity};
 pub use history::Account;
-pub use meter::telemetry;
+pub use meter::{METRICS, telemetry};
 pub use registration::{Signalled, Started};

@@ -10,6 +10,8 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use onboard_runtime::Metric;
+use onboard_runtime::metric::Buckets;
 use temporalio_common::telemetry::metrics::{
     CoreMeter, Counter, CounterBase, Gauge, GaugeBase, GaugeF64, GaugeF64Base, Histogram,
     HistogramBase, HistogramDuration, HistogramDurationBase, HistogramF64, HistogramF64Base,
@@ -19,6 +21,10 @@ use temporalio_common::telemetry::metrics::{
 use temporalio_common::telemetry::{TaskQueueLabelStrategy, TelemetryOptions};
 
 const PREFIX: &str = "temporal_";
+
+/// Those of the SDK's metrics in a worker whose buckets are not the default ones.
+pub const METRICS: &[Metric] =
+    &[Metric::foreign("temporal_workflow_endtoend_latency_seconds").in_buckets(Buckets::Long)];
 
 /// What a worker's runtime needs to measure into the process's registry.
 #[must_use]

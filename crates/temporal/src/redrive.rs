@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use onboard_contract::names::{SIGNAL_REPUBLISH, workflow_id};
-use onboard_contract::{EventId, RegistrationInput};
+use onboard_contract::{EventId, Start};
 use onboard_runtime::Backoff;
 use temporalio_client::WorkflowIdReusePolicy;
 
@@ -48,11 +48,8 @@ impl Temporal {
     ///
     /// # Errors
     /// See [`TemporalError`].
-    pub async fn restart_registration(
-        &self,
-        input: &RegistrationInput,
-    ) -> Result<Started, TemporalError> {
-        self.start_run(input, WorkflowIdReusePolicy::AllowDuplicateFailedOnly).await
+    pub async fn restart_workflow(&self, start: &Start) -> Result<Started, TemporalError> {
+        self.start_run(start, WorkflowIdReusePolicy::AllowDuplicateFailedOnly).await
     }
 
     /// Starts a fresh run although an earlier one has completed: for a row
@@ -61,10 +58,7 @@ impl Temporal {
     ///
     /// # Errors
     /// See [`TemporalError`].
-    pub async fn repeat_registration(
-        &self,
-        input: &RegistrationInput,
-    ) -> Result<Started, TemporalError> {
-        self.start_run(input, WorkflowIdReusePolicy::AllowDuplicate).await
+    pub async fn repeat_workflow(&self, start: &Start) -> Result<Started, TemporalError> {
+        self.start_run(start, WorkflowIdReusePolicy::AllowDuplicate).await
     }
 }

@@ -1,9 +1,14 @@
-//! Starting and signalling the workflow of a registration.
+//! Starting and signalling the workflow of an event.
 
+use onboard_contract::message::Workflow;
 use onboard_contract::names::{
-    ATTRIBUTE_STAGE, ATTRIBUTE_USER, SIGNAL_ACKNOWLEDGED, WORKFLOW, workflow_id,
+    ATTRIBUTE_STAGE, ATTRIBUTE_USER, SIGNAL_ACKNOWLEDGED, SIGNAL_CONSUMER_ACKNOWLEDGED,
+    SIGNAL_WAIVED, workflow_id,
 };
-use onboard_contract::{Acknowledgement, RegistrationInput, Stage};
+use onboard_contract::workflow::Waiver;
+use onboard_contract::{
+    Acknowledged, Acknowledgement, ConsumerName, EventId, EventType, Stage, Start,
+};
 use onboard_fault::{Step, step};
 use serde::Serialize;
 use temporalio_client::errors::{WorkflowInteractionError, WorkflowStartError};
@@ -46,29 +51,30 @@ const STAGE: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_
 const USER: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_USER);
 
 impl Temporal {
-    /// Starts the workflow of a registration. Repeating it is harmless: the
-    /// id is taken for as long as the namespace remembers it.
+    /// Starts the workflow of an event. Repeating it is harmless: the id is
+    /// taken for as long as the namespace remembers it.
     ///
     /// # Errors
     /// See [`TemporalError`].
-    pub async fn start_registration(
-        &self,
-        input: &RegistrationInput,
-    ) -> Result<Started, TemporalError> {
-        self.start_run(input, WorkflowIdReusePolicy::RejectDuplicate).await
+    pub async fn begin_workflow(&self, start: &Start) -> Result<Started, TemporalError> {
+        self.start_run(start, WorkflowIdReusePolicy::RejectDuplicate).await
     }
 
     pub(crate) async fn start_run(
         &self,
-        input: &RegistrationInput,
+        start: &Start,
         reuse: WorkflowIdReusePolicy,
     ) -> Result<Started, TemporalError> {
         const WHAT: &str = "start the workflow";
         let client = self.client()?;
+        let input = match start.event_type.workflow {
+            Workflow::Registration => payload(&start.registration()),
+            Workflow::Delivery => payload(&start.delivery()),
+        };
         let start = client.start_workflow(
-            UntypedWorkflow::new(WORKFLOW),
-            payload(input),
-            start_options(&self.task_queue, input, reuse),
+            UntypedWorkflow::new(start.event_type.workflow_type()),
+            input,
+            start_options(&self.task_queue, start, reuse),
         );
         let answer = tokio::time::timeout(CALL_DEADLINE, step(Step::RelayStart, start)).await;
         self.seen(match answer {
@@ -91,6 +97,36 @@ impl Temporal {
         let event = acknowledgement.event_id;
         let request_id = format!("ack-{event}");
         self.signal(workflow_id(event), SIGNAL_ACKNOWLEDGED, acknowledgement, request_id).await
+    }
+
+    /// Tells the workflow of an event that a consumer has done its part.
+    /// Repeating it is harmless, as above.
+    ///
+    /// # Errors
+    /// See [`TemporalError`].
+    pub async fn acknowledge_for(
+        &self,
+        event_type: &EventType,
+        acknowledged: &Acknowledged,
+    ) -> Result<Signalled, TemporalError> {
+        let workflow = event_type.workflow_id(acknowledged.event_id);
+        let request_id = acknowledged.request_id();
+        self.signal(workflow, SIGNAL_CONSUMER_ACKNOWLEDGED, acknowledged, request_id).await
+    }
+
+    /// Tells the workflow that a consumer is not awaited any more.
+    ///
+    /// # Errors
+    /// See [`TemporalError`].
+    pub async fn waive(
+        &self,
+        event_type: &EventType,
+        event: EventId,
+        consumer: &ConsumerName,
+    ) -> Result<Signalled, TemporalError> {
+        let request_id = format!("waive-{consumer}-{event}");
+        let waiver = Waiver { consumer: consumer.clone() };
+        self.signal(event_type.workflow_id(event), SIGNAL_WAIVED, &waiver, request_id).await
     }
 
     /// Signals once. A workflow that has decided to end takes no signal until it
@@ -144,22 +180,32 @@ fn is_busy(status: &Status) -> bool {
 
 fn start_options(
     task_queue: &str,
-    input: &RegistrationInput,
+    start: &Start,
     reuse: WorkflowIdReusePolicy,
 ) -> WorkflowStartOptions {
-    let attributes = SearchAttributes::new([
-        STAGE.value_set(Stage::Started.as_str().to_owned()),
-        USER.value_set(input.user_id.to_string()),
-    ]);
-    WorkflowStartOptions::new(task_queue, workflow_id(input.event_id))
+    let stage = STAGE.value_set(Stage::Started.as_str().to_owned());
+    let (attributes, summary) = match start.event_type.workflow {
+        Workflow::Registration => {
+            let user = USER.value_set(start.aggregate_id.to_string());
+            let summary = format!("Welcome task for user {}", start.aggregate_id);
+            (SearchAttributes::new([stage, user]), summary)
+        }
+        Workflow::Delivery => {
+            let summary = format!("{} of {}", start.event_type.name, start.aggregate_id);
+            (SearchAttributes::new([stage]), summary)
+        }
+    };
+    let details = format!(
+        "Publishes {}, marks the outbox row SENT, then waits until every expected consumer \
+         acknowledges.",
+        start.event_type.name
+    );
+    WorkflowStartOptions::new(task_queue, start.event_type.workflow_id(start.event_id))
         .id_reuse_policy(reuse)
         .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
         .search_attributes(attributes)
-        .static_summary(format!("Welcome task for user {}", input.user_id))
-        .static_details(
-            "Publishes USER_REGISTERED, marks the outbox row SENT, then waits until the todo \
-             service acknowledges the welcome task.",
-        )
+        .static_summary(summary)
+        .static_details(details)
         .rpc_options(one_try())
         .build()
 }

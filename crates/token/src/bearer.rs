@@ -8,10 +8,18 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use onboard_http::{Kind, Problem};
+use onboard_runtime::Metric;
 
 use crate::identity::Identity;
 use crate::refusal::Refusal;
 use crate::verifier::{Verifier, VerifyError};
+
+/// The metrics that this crate records.
+pub const METRICS: &[Metric] = &[Metric::counter(
+    "tokens_refused_total",
+    &[("fault", &[])],
+    "Access tokens refused, by what is wrong with them.",
+)];
 
 /// A state of handlers that can check tokens.
 pub trait Authority: Send + Sync + 'static {

@@ -33,9 +33,10 @@ pub struct TokenConfig {
 }
 
 impl TokenArgs {
-    /// Checks the settings.
-    pub fn check(self, problems: &mut Problems) -> TokenConfig {
-        let issuer = name(problems, "TOKEN_ISSUER", self.token_issuer, "onboard-auth");
+    /// Checks the settings. `issuer` issues the tokens unless a setting names
+    /// another.
+    pub fn check(self, issuer: &str, problems: &mut Problems) -> TokenConfig {
+        let issuer = name(problems, "TOKEN_ISSUER", self.token_issuer, issuer);
         let audience = name(problems, "TOKEN_AUDIENCE", self.token_audience, "onboard");
         TokenConfig { issuer, audience }
     }
@@ -67,14 +68,14 @@ mod tests {
             token_issuer: Some("an issuer".into()),
             token_audience: Some(String::new()),
         };
-        args.check(&mut problems);
+        args.check("us", &mut problems);
         lifetime(&mut problems, Some("16m"));
         let text = problems.finish(Some(())).unwrap_err().to_string();
         for setting in ["TOKEN_ISSUER", "TOKEN_AUDIENCE", "ACCESS_TOKEN_LIFETIME"] {
             assert!(text.contains(setting), "{text}");
         }
-        let config = TokenArgs::default().check(&mut Problems::default());
-        assert_eq!((&*config.issuer, &*config.audience), ("onboard-auth", "onboard"));
+        let config = TokenArgs::default().check("us", &mut Problems::default());
+        assert_eq!((&*config.issuer, &*config.audience), ("us", "onboard"));
         assert_eq!(lifetime(&mut Problems::default(), Some("90s")), Duration::from_secs(90));
     }
 }

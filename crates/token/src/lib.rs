@@ -25,7 +25,7 @@ pub mod verifier;
 mod claims;
 mod jws;
 
-pub use bearer::{Authority, Bearer};
+pub use bearer::{Authority, Bearer, METRICS};
 pub use config::{LIFETIME_MAX, TokenArgs, TokenConfig, lifetime};
 pub use identity::{Identity, Role, Subject, UnknownRole};
 pub use jwk::{Jwk, JwkSet, PublicKey};

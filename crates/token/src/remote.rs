@@ -80,18 +80,19 @@ enum FetchError {
 }
 
 impl PublicKeys {
-    /// The keys at the configured URL. Let [`Self::run`] refresh them.
+    /// The keys at the configured URL, called `name` in the log. Let
+    /// [`Self::run`] refresh them.
     ///
     /// # Errors
     /// No HTTP client can be made.
-    pub fn remote(config: &JwksConfig) -> Result<Self, reqwest::Error> {
+    pub fn remote(config: &JwksConfig, name: &'static str) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
             .timeout(FETCH_MAX)
             .redirect(redirect::Policy::none())
             .no_proxy()
             .build()?;
         let url = config.url.clone();
-        Ok(Self::new("auth's key set", move || {
+        Ok(Self::new(name, move || {
             let (client, url) = (client.clone(), url.clone());
             async move { fetch(&client, url).await.map_err(|error| error.to_string()) }
         }))

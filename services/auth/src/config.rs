@@ -3,19 +3,18 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use onboard_contract::names::TOKEN_ISSUER;
 use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
 use onboard_http::{Edge, EdgeArgs};
-use onboard_runtime::{EnvironmentArgs, Problems, Secret, SecretArgs};
+use onboard_runtime::{EnvironmentArgs, Problems, Secret, SecretArgs, Service as _};
 use onboard_store::{MongoArgs, MongoConfig};
 use onboard_token::{TokenArgs, TokenConfig};
 
+use crate::Auth;
 use crate::hash::{HashArgs, HashConfig};
 use crate::register::{RegisterArgs, RegisterConfig};
 use crate::session::{SessionArgs, SessionConfig};
 use crate::throttle::ThrottleArgs;
-
-/// The port of the contract.
-const PORT: u16 = 4001;
 
 /// Settings of the auth service.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -73,7 +72,7 @@ pub struct Config {
 impl AuthArgs {
     /// Checks the settings.
     pub fn check(self, problems: &mut Problems) -> Option<Config> {
-        let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
+        let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, Auth::PORT));
         let address = problems.parse_or("ONBOARD_HTTP_ADDRESS", self.http_address.as_deref(), any);
         let overdue = problems.duration_or(
             "REGISTRATION_OVERDUE",
@@ -83,12 +82,12 @@ impl AuthArgs {
         );
         let register = self.register.check(problems);
         let session = self.session.check(problems);
-        let token = self.token.check(problems);
+        let token = self.token.check(TOKEN_ISSUER, problems);
         let environment = self.environment.check(problems);
         let edge = self.edge.check(environment, problems);
         let edge = self.throttle.check(edge, problems);
         let secret = self.secret.check(problems);
-        let mongo = self.mongo.check(problems);
+        let mongo = self.mongo.check_auth(problems);
         if environment.is_production() {
             self.hash.refuse_in_production(problems);
             refuse_in_production(secret.as_ref(), mongo.as_ref(), problems);

@@ -14,6 +14,7 @@ pub mod config;
 pub mod email;
 pub mod hash;
 pub mod keys;
+pub mod metrics;
 pub mod password;
 pub mod throttle;
 
@@ -32,9 +33,8 @@ mod session;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use onboard_http::metrics::{self, Process};
 use onboard_http::{Drain, Server, ServerError};
-use onboard_runtime::{Readiness, Shutdown, Tasks};
+use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
 use onboard_store::{Mongo, StoreError};
 
 pub use config::{AuthArgs, Config};
@@ -46,9 +46,31 @@ use crate::keys::Keys;
 
 /// How long the background work has to end at the shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
-/// How long a stop may take, `SHUTDOWN_DELAY` apart: the requests in flight, then
-/// the background work.
-pub const STOP_MAX: Duration = onboard_http::DRAIN_MAX.saturating_add(DRAIN_DEADLINE);
+
+/// The service that has the accounts.
+#[derive(Debug, Clone, Copy)]
+pub struct Auth;
+
+impl onboard_runtime::Service for Auth {
+    const NAME: &'static str = "auth";
+    const ABOUT: &'static str = "Run the auth service: accounts over HTTP";
+    const PORT: u16 = 4001;
+    /// The requests in flight, then the background work.
+    const STOP_MAX: Duration = onboard_http::DRAIN_MAX.saturating_add(DRAIN_DEADLINE);
+    const METRICS: &'static [&'static [Metric]] = metrics::CATALOGUE;
+
+    type Args = AuthArgs;
+    type Config = Config;
+    type Error = RunError;
+
+    fn check(args: AuthArgs, problems: &mut Problems) -> Option<Config> {
+        args.check(problems)
+    }
+
+    fn run(config: Config, shutdown: Shutdown) -> impl Future<Output = Result<(), RunError>> {
+        run(config, shutdown)
+    }
+}
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -68,26 +90,26 @@ pub enum RunError {
 ///
 /// # Errors
 /// See [`RunError`]. MongoDB being away is none: `/readyz` says so meanwhile.
-pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
-    let service = Service::bind(config).await?;
+async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
+    let service = Listening::bind(config).await?;
     service.serve(shutdown).await.map(|_: Drain| ())
 }
 
 /// The service, listening but not answering yet.
 #[derive(Debug)]
-pub struct Service {
+pub struct Listening {
     server: Server,
     keys: Keys,
     keys_refresh: Duration,
 }
 
-impl Service {
+impl Listening {
     /// Prepares everything and listens.
     ///
     /// # Errors
     /// See [`RunError`].
     pub async fn bind(config: Config) -> Result<Self, RunError> {
-        metrics::begin(Process::Auth);
+        onboard_http::metrics::begin("auth", metrics::CATALOGUE);
         register::begin_error_budget();
         let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
         let keys = Keys::new(&mongo, &config.secret);

@@ -65,7 +65,8 @@ impl App {
     pub(crate) fn new(config: &Config, mongo: &Mongo, keys: Keys) -> std::io::Result<Self> {
         Ok(Self {
             hasher: Hasher::new(&config.hash)?,
-            registrations: Registrations::new(mongo),
+            registrations: Registrations::new(mongo)
+                .with_consumers(config.register.extra_consumers.clone()),
             idempotency: IdempotencyKeys::new(&config.secret, config.register.key_lifetime),
             mode: config.register.mode,
             overdue_ms: i64::try_from(config.overdue.as_millis()).unwrap_or(i64::MAX),

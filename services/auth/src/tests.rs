@@ -40,7 +40,7 @@ impl Running {
         };
         let mut problems = Problems::default();
         let config = args.check(&mut problems);
-        let service = Service::bind(problems.finish(config).unwrap()).await.unwrap();
+        let service = Listening::bind(problems.finish(config).unwrap()).await.unwrap();
         let url = format!("http://{}", service.local_addr());
         let shutdown = Shutdown::new();
         #[expect(clippy::disallowed_methods, reason = "the test awaits it")]

@@ -8,16 +8,12 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use onboard_auth::AuthArgs;
-use onboard_relay::RelayArgs;
 use onboard_runtime::{ConfigError, exit};
-use onboard_todo::TodoArgs;
-use onboard_worker::WorkerArgs;
 
-use crate::commands::service::ServiceArgs;
+use crate::commands::service::ServiceCommand;
 use crate::commands::{
-    audit, bench, calibrate, chaos, config, control, doctor, env, guard, keys, list, probe,
-    redrive, service, setup, show, up, users,
+    audit, bench, calibrate, chaos, config, consumers, control, doctor, env, guard, keys, list,
+    probe, redrive, setup, show, up, users,
 };
 
 #[derive(Debug, Parser)]
@@ -51,6 +47,8 @@ enum Command {
     Show(show::ShowArgs),
     /// Put dead letters and stalled registrations back to work.
     Redrive(redrive::RedriveArgs),
+    /// List the consumers of events, send one of them the past, or retire one.
+    Consumers(consumers::ConsumersArgs),
     /// Prove that nobody is lost or served twice, or name who is.
     Audit(audit::AuditArgs),
     /// Break everything at random on a stack of its own, then audit.
@@ -67,14 +65,8 @@ enum Command {
     Config(config::ConfigArgs),
     /// Measure password hashing and propose its settings.
     Calibrate(calibrate::CalibrateArgs),
-    /// Run the auth service: accounts over HTTP.
-    Auth(ServiceArgs<AuthArgs>),
-    /// Run the relay: starts one workflow per outbox row.
-    Relay(ServiceArgs<RelayArgs>),
-    /// Run the worker: the registration workflow and its activities.
-    Worker(ServiceArgs<WorkerArgs>),
-    /// Run the todo service: todos, and the welcome task.
-    Todo(ServiceArgs<TodoArgs>),
+    #[command(flatten)]
+    Service(ServiceCommand),
     /// Run a command that ends with the process that started it.
     #[command(hide = true)]
     Guard(guard::GuardArgs),
@@ -99,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::List(args) => list::run(args),
         Command::Show(args) => show::run(args),
         Command::Redrive(args) => redrive::run(args),
+        Command::Consumers(args) => consumers::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Chaos(args) => chaos::run(&args),
         Command::Bench(args) => bench::run(&args),
@@ -107,10 +100,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(*args),
         Command::Config(args) => Ok(config::run(&args, &Cli::command())),
         Command::Calibrate(args) => calibrate::run(&args),
-        Command::Auth(args) => service::auth(args),
-        Command::Relay(args) => service::relay(args),
-        Command::Worker(args) => service::worker(args),
-        Command::Todo(args) => service::todo(args),
+        Command::Service(service) => service.run(),
         Command::Guard(args) => guard::run(&args),
         Command::Probe(args) => probe::run(&args),
     };
@@ -131,5 +121,19 @@ fn default_command() -> Command {
     match Cli::parse_from([name, "up".into()]).command {
         Some(command) => command,
         None => default_command(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_services_are_subcommands_beside_the_tools_and_each_is_read() {
+        Cli::command().debug_assert();
+        for name in crate::services::names() {
+            let cli = Cli::try_parse_from(["onboard", name, "--log-format", "json"]).unwrap();
+            assert!(matches!(cli.command, Some(Command::Service(_))), "{name}");
+        }
     }
 }

@@ -2,5 +2,7 @@
 
 mod cli;
 mod commands;
+pub mod metrics;
+pub mod services;
 
 pub use cli::main;

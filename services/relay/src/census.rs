@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use onboard_runtime::Shutdown;
+use onboard_runtime::{Rounds, Shutdown};
 use onboard_temporal::{Pollers, Temporal};
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -15,14 +15,15 @@ pub(crate) async fn run(temporal: Temporal, shutdown: Shutdown) {
     if temporal.connected(&shutdown).await.is_none() {
         return;
     }
-    loop {
-        let asked = async { tokio::join!(temporal.pollers(), temporal.failed_registrations()) };
-        let Some((pollers, failed)) = shutdown.or(asked).await else { return };
-        publish(pollers.ok(), failed.ok());
-        if !shutdown.sleep(EVERY).await {
-            return;
-        }
+    let mut rounds = Rounds::new(EVERY, shutdown);
+    while let Some((pollers, failed)) = rounds.next(ask(&temporal)).await {
+        publish(pollers, failed);
     }
+}
+
+async fn ask(temporal: &Temporal) -> (Option<Pollers>, Option<u64>) {
+    let (pollers, failed) = tokio::join!(temporal.pollers(), temporal.failed_registrations());
+    (pollers.ok(), failed.ok())
 }
 
 fn publish(pollers: Option<Pollers>, failed: Option<u64>) {

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
-use onboard_runtime::{EnvironmentArgs, Problems};
+use onboard_runtime::{EnvironmentArgs, Problems, Service as _};
 use onboard_store::{MongoArgs, MongoConfig, outbox_retention};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
+
+use crate::Relay;
 
 /// Settings of the relay as text.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -42,6 +44,11 @@ pub struct RelayArgs {
     /// to 1,000). Default: 50.
     #[arg(long, env = "RELAY_REBUILD_RATE")]
     pub relay_rebuild_rate: Option<String>,
+    /// The plan of steps of a new run that awaits the todo service alone: `1`,
+    /// which workers of released builds know, or `2`, the plan of all others.
+    /// Set 2 when no older worker polls. Default: 1.
+    #[arg(long, env = "DELIVERY_PLAN")]
+    pub delivery_plan: Option<String>,
     /// How long rows that are SENT and acknowledged are kept (7 d to 3650 d).
     /// Default: 90d.
     #[arg(long, env = "OUTBOX_RETENTION")]
@@ -77,6 +84,7 @@ pub(crate) struct Settings {
     pub(crate) overdue: Duration,
     pub(crate) rebuild_after: Duration,
     pub(crate) rebuild_rate: u32,
+    pub(crate) plan: u32,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -87,11 +95,11 @@ impl RelayArgs {
         let http_address = problems.parse_or(
             "ONBOARD_HTTP_ADDRESS",
             self.http_address.as_deref(),
-            SocketAddr::from(([0, 0, 0, 0], 4003)),
+            SocketAddr::from(([0, 0, 0, 0], Relay::PORT)),
         );
         let settings = self.settings(problems);
         let retention = outbox_retention(problems, self.outbox_retention.as_deref());
-        let mongo = self.mongo.check(problems);
+        let mongo = self.mongo.check_auth(problems);
         let temporal = self.temporal.check(problems);
         let environment = self.environment.check(problems);
         if let Some(mongo) = mongo.as_ref().filter(|_| environment.is_production()) {
@@ -150,6 +158,7 @@ impl RelayArgs {
                 50,
                 1..=1_000,
             ),
+            plan: problems.number_or("DELIVERY_PLAN", self.delivery_plan.as_deref(), 1, 1..=2),
         }
     }
 }

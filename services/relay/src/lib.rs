@@ -8,6 +8,8 @@ mod census;
 mod config;
 mod hand_over;
 mod held;
+mod lag;
+pub mod metrics;
 mod note;
 mod pause;
 mod rebuild;
@@ -21,17 +23,36 @@ mod sweep;
 use std::time::Duration;
 
 use onboard_http::Server;
-use onboard_http::metrics::{self, Process};
-use onboard_runtime::{Readiness, Shutdown, Tasks};
-use onboard_store::{Mongo, Outbox};
+use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
+use onboard_store::{Consumers, Mongo, Outbox};
 use onboard_temporal::Temporal;
 
 pub use config::{RelayArgs, RelayConfig};
 
-use crate::relay::Relay;
+/// The service that starts one workflow per outbox row.
+#[derive(Debug, Clone, Copy)]
+pub struct Relay;
 
-/// How long a stop may take: rows in hand and HTTP end side by side.
-pub const STOP_MAX: Duration = relay::DRAIN_DEADLINE;
+impl onboard_runtime::Service for Relay {
+    const NAME: &'static str = "relay";
+    const ABOUT: &'static str = "Run the relay: starts one workflow per outbox row";
+    const PORT: u16 = 4003;
+    /// Rows in hand and HTTP end side by side.
+    const STOP_MAX: Duration = relay::DRAIN_DEADLINE;
+    const METRICS: &'static [&'static [Metric]] = metrics::CATALOGUE;
+
+    type Args = RelayArgs;
+    type Config = RelayConfig;
+    type Error = RunError;
+
+    fn check(args: RelayArgs, problems: &mut Problems) -> Option<RelayConfig> {
+        args.check(problems)
+    }
+
+    fn run(config: RelayConfig, shutdown: Shutdown) -> impl Future<Output = Result<(), RunError>> {
+        run(config, shutdown)
+    }
+}
 
 /// The relay could not run.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +69,8 @@ pub enum RunError {
 ///
 /// # Errors
 /// See [`RunError`].
-pub async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
-    metrics::begin(Process::Relay);
+async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
+    onboard_http::metrics::begin("relay", metrics::CATALOGUE);
     let tasks = Tasks::new(shutdown.clone());
     let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
     let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
@@ -60,9 +81,11 @@ pub async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError
     let outbox = Outbox::new(&mongo);
     let stages = stages::run(outbox.clone(), config.settings.overdue, shutdown.clone());
     tasks.spawn("stages", stages);
+    let lag = lag::run(outbox.clone(), Consumers::new(&mongo), shutdown.clone());
+    tasks.spawn("lag", lag);
     tasks.spawn("retention", retention::run(outbox, config.retention, shutdown.clone()));
     tasks.spawn("census", census::run(temporal.clone(), shutdown.clone()));
-    let relay = Relay::new(&mongo, temporal, config.settings);
+    let relay = relay::Relay::new(&mongo, temporal, config.settings);
     relay.spawn(mongo, &tasks, &shutdown);
     let serve = async {
         let served = http.serve(shutdown.clone()).await;

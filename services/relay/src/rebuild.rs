@@ -16,11 +16,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
-use onboard_contract::OutboxStatus;
-use onboard_contract::names::workflow_id;
+use onboard_contract::{OutboxStatus, Start};
 use onboard_fault::{Step, step};
 use onboard_runtime::availability::chain;
-use onboard_runtime::{Availability, Shutdown, clock};
+use onboard_runtime::{Availability, Rounds, Shutdown};
 use onboard_store::{Overdue, OverdueRows, StoreError};
 use onboard_temporal::{ExecutionStatus, Started, TemporalError};
 use tokio::time::Instant;
@@ -65,12 +64,9 @@ pub(crate) async fn run(relay: &Relay, shutdown: Shutdown) {
         return;
     }
     // Several relays do not ask at the same time.
-    while shutdown.sleep(rest.mul_f64(0.5 + clock::jitter() / 2.0)).await {
-        match shutdown.or(pass(relay)).await {
-            Some(Ok(())) => servers.up(),
-            Some(Err(error)) => servers.down(&chain(&error)),
-            None => return,
-        };
+    let mut rounds = Rounds::new(rest, shutdown).after_a_wait().jittered();
+    while let Some(passed) = rounds.next(pass(relay)).await {
+        servers.report(passed).ok();
     }
 }
 
@@ -136,7 +132,8 @@ async fn judge(relay: &Relay, page: Vec<Overdue>, tally: &Tally) -> Result<(), C
 async fn rebuild(relay: &Relay, row: &Overdue) -> Result<Option<Cause>, CutOff> {
     metrics::counter!("relay_rebuild_asked_total").increment(1);
     let temporal = &relay.temporal;
-    let found = temporal.find_execution(row.event_id).await.map_err(CutOff::Temporal)?;
+    let found =
+        temporal.find(row.event_type.workflow_id(row.event_id)).await.map_err(CutOff::Temporal)?;
     let cause = match found.map(|run| run.status) {
         None => Cause::Lost,
         // It records the acknowledgement and only then completes: what the row
@@ -148,11 +145,18 @@ async fn rebuild(relay: &Relay, row: &Overdue) -> Result<Option<Cause>, CutOff> 
         }
         Some(_) => return Ok(None),
     };
-    let input = relay.input(row.event_id, row.user_id, row.traceparent.clone());
+    let start = Start {
+        event_type: row.event_type,
+        event_id: row.event_id,
+        aggregate_id: row.aggregate_id,
+        traceparent: row.traceparent.clone(),
+        overdue_ms: relay.overdue_ms(),
+        delivery: relay.delivery(row.delivery.as_ref(), row.sent),
+    };
     let started = step(Step::RelayRebuild, async {
         match cause {
-            Cause::Lost => temporal.start_registration(&input).await,
-            Cause::Forgotten => temporal.repeat_registration(&input).await,
+            Cause::Lost => temporal.begin_workflow(&start).await,
+            Cause::Forgotten => temporal.repeat_workflow(&start).await,
         }
     });
     match started.await.map_err(CutOff::Temporal)? {
@@ -163,7 +167,7 @@ async fn rebuild(relay: &Relay, row: &Overdue) -> Result<Option<Cause>, CutOff> 
 }
 
 fn told(row: &Overdue, cause: Cause) {
-    let (event_id, workflow_id) = (row.event_id, workflow_id(row.event_id));
+    let (event_id, workflow_id) = (row.event_id, row.event_type.workflow_id(row.event_id));
     metrics::counter!("relay_rebuilt_total", "cause" => cause.word()).increment(1);
     tracing::info!(%event_id, workflow_id, cause = cause.word(), "workflow started again");
 }

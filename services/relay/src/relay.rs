@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use onboard_contract::{EventId, RegistrationInput, TraceParent, UserId};
+use onboard_contract::{ConsumerName, Delivery};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Shutdown, Tasks, clock};
 use onboard_store::{Claimed, Due, Mongo, Outbox, StoreError, Written, watch_outbox};
@@ -159,15 +159,19 @@ impl Relay {
         self.pause();
     }
 
-    /// What a workflow is started with.
-    pub(crate) fn input(
-        &self,
-        event_id: EventId,
-        user_id: UserId,
-        traceparent: Option<TraceParent>,
-    ) -> RegistrationInput {
-        let overdue_ms = u64::try_from(self.settings.overdue.as_millis()).unwrap_or(u64::MAX);
-        RegistrationInput { event_id, user_id, traceparent, overdue_ms, carried: None }
+    /// How long after a publish its acknowledgement is overdue, in ms.
+    pub(crate) fn overdue_ms(&self) -> u64 {
+        u64::try_from(self.settings.overdue.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// What a run delivers: what its row names, and in the plan of released
+    /// builds nothing, where the row names nobody.
+    pub(crate) fn delivery(&self, of_row: Option<&Delivery>, sent: bool) -> Option<Delivery> {
+        match of_row {
+            Some(delivery) => Some(delivery.clone()),
+            None if self.settings.plan == 1 => None,
+            None => Some(Delivery { consumers: vec![ConsumerName::TODO], direct: sent }),
+        }
     }
 
     /// A server is away: holds everything back for a while, then looks.

@@ -14,7 +14,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use onboard_runtime::Shutdown;
+use onboard_runtime::{Rounds, Shutdown};
 use tokio::sync::Notify;
 
 use crate::relay::Relay;
@@ -61,16 +61,19 @@ impl Room {
     }
 }
 
-/// Looks until the shutdown. A look that fails changes nothing, and is made again.
+/// Looks until the shutdown.
 pub(crate) async fn run(relay: &Relay, shutdown: Shutdown) {
+    let mut rounds = Rounds::new(EVERY, shutdown).after_a_wait();
+    while rounds.next(look(relay)).await.is_some() {}
+}
+
+/// A look that fails changes nothing, and is made again.
+async fn look(relay: &Relay) {
     let most = u64::from(relay.settings.unsent_max);
-    while shutdown.sleep(EVERY).await {
-        if relay.room.used.swap(false, Ordering::Relaxed) || relay.room.is_full() {
-            match shutdown.or(relay.outbox.unsent(LATELY, most)).await {
-                Some(Ok(unsent)) => relay.room.set(unsent >= most),
-                Some(Err(_)) => relay.room.used(),
-                None => return,
-            }
+    if relay.room.used.swap(false, Ordering::Relaxed) || relay.room.is_full() {
+        match relay.outbox.unsent(LATELY, most).await {
+            Ok(unsent) => relay.room.set(unsent >= most),
+            Err(_) => relay.room.used(),
         }
     }
 }

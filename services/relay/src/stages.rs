@@ -7,8 +7,7 @@
 use std::time::Duration;
 
 use onboard_contract::Stage;
-use onboard_runtime::availability::chain;
-use onboard_runtime::{Availability, Shutdown};
+use onboard_runtime::{Availability, Rounds, Shutdown};
 use onboard_store::{InStage, Outbox, Stages};
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -17,21 +16,14 @@ const EVERY: Duration = Duration::from_secs(5);
 pub(crate) async fn run(outbox: Outbox, overdue: Duration, shutdown: Shutdown) {
     let mongo = Availability::new("mongo (stages)");
     let mut alarm = Alarm::default();
-    loop {
-        match shutdown.or(Box::pin(outbox.stages(overdue))).await {
-            Some(Ok(stages)) => {
-                mongo.up();
+    let mut rounds = Rounds::new(EVERY, shutdown);
+    while let Some(looked) = rounds.next(outbox.stages(overdue)).await {
+        match mongo.report(looked) {
+            Ok(stages) => {
                 publish(&stages);
                 alarm.judge(&stages);
             }
-            Some(Err(error)) => {
-                mongo.down(&chain(&error));
-                unknown();
-            }
-            None => return,
-        }
-        if !shutdown.sleep(EVERY).await {
-            return;
+            Err(_) => unknown(),
         }
     }
 }
@@ -62,7 +54,7 @@ fn say_quarantined(count: f64) {
 }
 
 /// Counts stop far below what a float holds exactly.
-fn precise(count: u64) -> f64 {
+pub(crate) fn precise(count: u64) -> f64 {
     u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
 }
 

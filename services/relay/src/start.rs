@@ -7,8 +7,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use onboard_contract::RegistrationInput;
-use onboard_contract::names::workflow_id;
+use onboard_contract::Start;
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Shutdown, clock, trace};
 use onboard_store::{Due, StoreError};
@@ -47,7 +46,7 @@ async fn start(relay: &Relay, due: &Due) -> bool {
         "relay.start",
         otel.kind = "client",
         event_id = %due.event_id,
-        temporalWorkflowID = workflow_id(due.event_id),
+        temporalWorkflowID = due.event_type.workflow_id(due.event_id),
         found = tracing::field::Empty,
     );
     trace::continues(&span, due.traceparent.as_ref());
@@ -55,7 +54,7 @@ async fn start(relay: &Relay, due: &Due) -> bool {
 }
 
 async fn ask(relay: &Relay, due: &Due) -> bool {
-    let found = match relay.temporal.start_registration(&input(relay, due)).await {
+    let found = match relay.temporal.begin_workflow(&beginning(relay, due)).await {
         Ok(Started::Now) => {
             started(due);
             "started"
@@ -70,7 +69,7 @@ async fn ask(relay: &Relay, due: &Due) -> bool {
         }
     };
     Span::current().record("found", found);
-    tracing::info!(workflow_id = workflow_id(due.event_id), "workflow {found}");
+    tracing::info!(workflow_id = due.event_type.workflow_id(due.event_id), "workflow {found}");
     relay.passed();
     true
 }
@@ -90,9 +89,15 @@ fn counted(outcome: &'static str) {
 
 /// The workflow's trace goes on from this start; the start that counts is the
 /// first, whichever relay's it was.
-fn input(relay: &Relay, due: &Due) -> RegistrationInput {
-    let traceparent = trace::current().or_else(|| due.traceparent.clone());
-    relay.input(due.event_id, due.user_id, traceparent)
+fn beginning(relay: &Relay, due: &Due) -> Start {
+    Start {
+        event_type: due.event_type,
+        event_id: due.event_id,
+        aggregate_id: due.aggregate_id,
+        traceparent: trace::current().or_else(|| due.traceparent.clone()),
+        overdue_ms: relay.overdue_ms(),
+        delivery: relay.delivery(due.delivery.as_ref(), false),
+    }
 }
 
 async fn give_back(relay: &Relay, due: &Due, error: &TemporalError) {

@@ -8,7 +8,6 @@
 
 use std::time::Duration;
 
-use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Backoff, Shutdown, clock};
 use onboard_store::{DuePage, StoreError, Written};
 use tokio::sync::mpsc::Sender;
@@ -58,10 +57,9 @@ async fn rest(relay: &Relay, look: &Look, shutdown: &Shutdown) -> bool {
         Look::More => !shutdown.has_begun(),
         Look::Contended => shutdown.sleep(CONTENDED.mul_f64(clock::jitter())).await,
         // A wake-up during the look is kept, so nothing is slept over.
-        Look::Drained => tokio::select! {
-            () = relay.wake.notified() => !shutdown.has_begun(),
-            goes_on = shutdown.sleep(relay.settings.sweep_interval) => goes_on,
-        },
+        Look::Drained => {
+            shutdown.sleep_or(relay.settings.sweep_interval, relay.wake.notified()).await
+        }
     }
 }
 
@@ -71,12 +69,7 @@ async fn look(
     claimed: &Sender<Row>,
 ) -> Result<Look, StoreError> {
     let most = u32::try_from(relay.claims_max()).unwrap_or(1);
-    let page = relay.outbox.due(most).await;
-    match &page {
-        Ok(_) => drop(mongo.up()),
-        Err(error) => drop(mongo.down(&chain(error))),
-    }
-    let DuePage { rows, full } = page?;
+    let DuePage { rows, full } = mongo.report(relay.outbox.due(most).await)?;
     let held = rows.into_iter().filter_map(|due| relay.held.take(due)).collect();
     // The majority's word: the next look must not find these rows again, and
     // nobody waits for this one.

@@ -4,11 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use onboard_broker::{BrokerArgs, BrokerConfig};
+use onboard_contract::Topology;
+use onboard_contract::names::TOKEN_ISSUER;
 use onboard_http::{Edge, EdgeArgs};
-use onboard_runtime::{EnvironmentArgs, Problems};
+use onboard_runtime::{EnvironmentArgs, Problems, Service as _};
 use onboard_store::{MongoArgs, MongoConfig, inbox_retention, outbox_retention};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 use onboard_token::{JwksArgs, JwksConfig, TokenArgs, TokenConfig};
+
+use crate::Todo;
 
 const SECOND: Duration = Duration::from_secs(1);
 const PREFETCH: u32 = 256;
@@ -93,7 +97,7 @@ impl TodoArgs {
         let http_address = problems.parse_or(
             "ONBOARD_HTTP_ADDRESS",
             self.http_address.as_deref(),
-            SocketAddr::from(([0, 0, 0, 0], 4002)),
+            SocketAddr::from(([0, 0, 0, 0], Todo::PORT)),
         );
         let prefetch =
             problems.number_or("TODO_PREFETCH", self.todo_prefetch.as_deref(), PREFETCH, 1..=1000);
@@ -117,12 +121,12 @@ impl TodoArgs {
             PER_USER_MAX,
             1..=1_000_000,
         );
-        let tokens = self.tokens.check(problems);
+        let tokens = self.tokens.check(TOKEN_ISSUER, problems);
         let jwks = self.jwks.check(problems);
         let environment = self.environment.check(problems);
         let edge = self.edge.check(environment, problems);
         let mongo = self.mongo.check(problems);
-        let broker = self.broker.check(problems);
+        let broker = self.broker.check(Topology::standard(), problems);
         let temporal = self.temporal.check(problems);
         if environment.is_production() {
             if let Some(mongo) = &mongo {

@@ -139,6 +139,15 @@ fn report(event: &UserRegistered, applied: Applied) {
             metrics::counter!("todo_duplicates_total").increment(1);
             tracing::info!(%todo_id, "duplicate; nothing changed");
         }
+        Applied::Conflict(todo_id) => {
+            metrics::counter!("todo_conflicts_total").increment(1);
+            tracing::warn!(
+                event_id = %event.event_id,
+                %todo_id,
+                "conflict: this event id came for another user before; the welcome task of this \
+                 user is applied all the same"
+            );
+        }
     }
 }
 

@@ -12,8 +12,8 @@ mod api;
 mod backlog;
 mod config;
 mod consumer;
-mod depths;
 mod groups;
+pub mod metrics;
 mod retention;
 mod sweep;
 
@@ -21,9 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use onboard_broker::{Consumer, Publisher};
+use onboard_contract::TODO_QUEUE;
 use onboard_http::Server;
-use onboard_http::metrics::{self, Process};
-use onboard_runtime::{Readiness, Shutdown, Tasks};
+use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
 use onboard_store::{Inbox, Mongo, Todos};
 use onboard_temporal::Temporal;
 use onboard_token::{PublicKeys, Verifier};
@@ -39,9 +39,32 @@ use crate::groups::GroupedInbox;
 
 /// How long messages in flight have to end at the shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
-/// How long a stop may take, `SHUTDOWN_DELAY` apart: messages and requests in
-/// flight end side by side, then the connection of the dead letters.
-pub const STOP_MAX: Duration = DRAIN_DEADLINE.saturating_add(onboard_broker::CLOSE_MAX);
+
+/// The service that has the todos and creates the welcome task.
+#[derive(Debug, Clone, Copy)]
+pub struct Todo;
+
+impl onboard_runtime::Service for Todo {
+    const NAME: &'static str = "todo";
+    const ABOUT: &'static str = "Run the todo service: todos, and the welcome task";
+    const PORT: u16 = 4002;
+    /// Messages and requests in flight end side by side, then the connection of
+    /// the dead letters.
+    const STOP_MAX: Duration = DRAIN_DEADLINE.saturating_add(onboard_broker::CLOSE_MAX);
+    const METRICS: &'static [&'static [Metric]] = metrics::CATALOGUE;
+
+    type Args = TodoArgs;
+    type Config = TodoConfig;
+    type Error = RunError;
+
+    fn check(args: TodoArgs, problems: &mut Problems) -> Option<TodoConfig> {
+        args.check(problems)
+    }
+
+    fn run(config: TodoConfig, shutdown: Shutdown) -> impl Future<Output = Result<(), RunError>> {
+        run(config, shutdown)
+    }
+}
 
 /// The todo service could not run.
 #[derive(Debug, thiserror::Error)]
@@ -61,17 +84,17 @@ pub enum RunError {
 ///
 /// # Errors
 /// See [`RunError`].
-pub async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError> {
-    metrics::begin(Process::Todo);
+async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError> {
+    onboard_http::metrics::begin("todo", metrics::CATALOGUE);
     let tasks = Tasks::new(shutdown.clone());
     let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
     let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
     let dead_letters =
         Publisher::start(&config.broker, "todo dead letters", &tasks, shutdown.clone());
-    let consumer =
-        Consumer::new(&config.broker, "todo consumer", config.prefetch, dead_letters.clone());
+    let (broker, name) = (&config.broker, "todo consumer");
+    let consumer = Consumer::new(broker, TODO_QUEUE, name, config.prefetch, dead_letters.clone());
 
-    let keys = PublicKeys::remote(&config.jwks).map_err(RunError::Keys)?;
+    let keys = PublicKeys::remote(&config.jwks, "auth's key set").map_err(RunError::Keys)?;
     tasks.spawn("keys of tokens", keys.clone().run(config.jwks.refresh(), shutdown.clone()));
     let verifier = Verifier::new(config.tokens, keys);
     let api = api::router(Api::new(Todos::new(&mongo), config.per_user_max, verifier));
@@ -93,7 +116,6 @@ pub async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError>
     let handler = Handler::new(inbox, acknowledger, shutdown.clone());
     let consume = consumer.run(move |message| handler.clone().handle(message), shutdown.clone());
     tasks.spawn("consumer", consume);
-    tasks.spawn("queue depths", depths::run(config.broker, shutdown.clone()));
 
     let serve = async {
         let served = http.serve(shutdown.clone()).await;

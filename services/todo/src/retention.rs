@@ -5,8 +5,7 @@
 
 use std::time::Duration;
 
-use onboard_runtime::availability::chain;
-use onboard_runtime::{Availability, Shutdown};
+use onboard_runtime::{Availability, Rounds, Shutdown};
 use onboard_store::{Cursor, Inbox, StoreError};
 
 const EVERY: Duration = Duration::from_hours(1);
@@ -14,15 +13,9 @@ const EVERY: Duration = Duration::from_hours(1);
 /// Removes until the shutdown.
 pub(crate) async fn run(inbox: Inbox, kept: Duration, shutdown: Shutdown) {
     let mongo = Availability::new("mongo (retention)");
-    loop {
-        match shutdown.or(purge(&inbox, kept)).await {
-            Some(Ok(())) => mongo.up(),
-            Some(Err(error)) => mongo.down(&chain(&error)),
-            None => return,
-        };
-        if !shutdown.sleep(EVERY).await {
-            return;
-        }
+    let mut rounds = Rounds::new(EVERY, shutdown);
+    while let Some(purged) = rounds.next(purge(&inbox, kept)).await {
+        mongo.report(purged).ok();
     }
 }
 

@@ -11,8 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
-use onboard_runtime::availability::chain;
-use onboard_runtime::{Availability, Shutdown};
+use onboard_runtime::{Availability, Rounds, Shutdown};
 use onboard_store::{StoreError, Untold};
 use onboard_temporal::Temporal;
 
@@ -36,17 +35,12 @@ pub(crate) async fn run(
     shutdown: Shutdown,
 ) {
     let mongo = Availability::new("mongo (sweep)");
+    let mut rounds = Rounds::new(settings.interval, shutdown).after_a_wait();
     loop {
-        tokio::select! {
-            on = shutdown.sleep(settings.interval) => if !on { return },
-            () = backlog.fell() => (),
-        }
         // Cut off anywhere it is merely unfinished: the next sweep goes on.
-        match shutdown.or(sweep(&temporal, &inbox, &backlog, settings)).await {
-            Some(Ok(())) => mongo.up(),
-            Some(Err(error)) => mongo.down(&chain(&error)),
-            None => return,
-        };
+        let sweep = sweep(&temporal, &inbox, &backlog, settings);
+        let Some(swept) = rounds.next_woken(backlog.fell(), sweep).await else { return };
+        mongo.report(swept).ok();
     }
 }
 

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 
 use onboard_broker::{BrokerArgs, BrokerConfig};
-use onboard_runtime::{EnvironmentArgs, Problems};
-use onboard_store::{MongoArgs, MongoConfig};
+use onboard_contract::Topology;
+use onboard_runtime::{EnvironmentArgs, Problems, Service as _};
+use onboard_store::{ExtraConsumersArgs, MongoArgs, MongoConfig};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 
+use crate::Worker;
 use crate::deployment::{Deployment, DeploymentArgs};
 
 /// Settings of the worker as text.
@@ -24,6 +26,9 @@ pub struct WorkerArgs {
     #[command(flatten)]
     /// RabbitMQ.
     pub broker: BrokerArgs,
+    #[command(flatten)]
+    /// Whose queues it declares and watches.
+    pub consumers: ExtraConsumersArgs,
     #[command(flatten)]
     /// Temporal.
     pub temporal: TemporalArgs,
@@ -49,10 +54,11 @@ impl WorkerArgs {
         let http_address = problems.parse_or(
             "ONBOARD_HTTP_ADDRESS",
             self.http_address.as_deref(),
-            SocketAddr::from(([0, 0, 0, 0], 4004)),
+            SocketAddr::from(([0, 0, 0, 0], Worker::PORT)),
         );
         let mongo = self.mongo.check(problems);
-        let broker = self.broker.check(problems);
+        let topology = Topology::with(&self.consumers.check(problems));
+        let broker = self.broker.check(topology, problems);
         let temporal = self.temporal.check(problems);
         let deployment = self.deployment.check(problems);
         if self.environment.check(problems).is_production() {

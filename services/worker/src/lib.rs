@@ -1,35 +1,62 @@
 //! The worker: runs the registration workflow and its activities.
 //!
 //! It may die anywhere. A workflow goes on from its history on the next
-//! worker; an activity that was cut off is tried again.
+//! worker; an activity that was cut off is tried again. Beside that it hands
+//! the acknowledgements that come over the broker to their runs.
 
+mod acknowledgements;
 mod config;
 mod deployment;
+mod depths;
+pub mod metrics;
 mod polling;
 mod tuning;
 
 use std::time::Duration;
 
 use onboard_activities::RegistrationActivities;
-use onboard_broker::Publisher;
+use onboard_broker::{Consumer, Publisher};
+use onboard_contract::ACKNOWLEDGEMENTS_QUEUE;
 use onboard_http::Server;
-use onboard_http::metrics::{self, Process};
-use onboard_runtime::{Readiness, Shutdown, Tasks};
-use onboard_store::Mongo;
+use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
+use onboard_store::{Mongo, Outbox};
 use onboard_temporal::Temporal;
 
 pub use config::{WorkerArgs, WorkerConfig};
 pub use deployment::DeploymentArgs;
 pub use tuning::tuned;
 
+use crate::acknowledgements::{Handler, PREFETCH};
 use crate::polling::{DRAIN_DEADLINE, Poller};
 
 /// How long the connections' own tasks may take once nothing uses them.
 const TASKS_DEADLINE: Duration = Duration::from_secs(2);
 
-/// How long a stop may take: activities, then the publisher, then the rest.
-pub const STOP_MAX: Duration =
-    DRAIN_DEADLINE.saturating_add(onboard_broker::CLOSE_MAX).saturating_add(TASKS_DEADLINE);
+/// The service that runs the registration workflow and its activities.
+#[derive(Debug, Clone, Copy)]
+pub struct Worker;
+
+impl onboard_runtime::Service for Worker {
+    const NAME: &'static str = "worker";
+    const ABOUT: &'static str = "Run the worker: the registration workflow and its activities";
+    const PORT: u16 = 4004;
+    /// Activities, then the publisher, then the rest.
+    const STOP_MAX: Duration =
+        DRAIN_DEADLINE.saturating_add(onboard_broker::CLOSE_MAX).saturating_add(TASKS_DEADLINE);
+    const METRICS: &'static [&'static [Metric]] = metrics::CATALOGUE;
+
+    type Args = WorkerArgs;
+    type Config = WorkerConfig;
+    type Error = RunError;
+
+    fn check(args: WorkerArgs, problems: &mut Problems) -> Option<WorkerConfig> {
+        args.check(problems)
+    }
+
+    fn run(config: WorkerConfig, shutdown: Shutdown) -> impl Future<Output = Result<(), RunError>> {
+        run(config, shutdown)
+    }
+}
 
 /// The worker could not run.
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +76,8 @@ pub enum RunError {
 ///
 /// # Errors
 /// See [`RunError`].
-pub async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunError> {
-    metrics::begin(Process::Worker);
+async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunError> {
+    onboard_http::metrics::begin("worker", metrics::CATALOGUE);
     let tasks = Tasks::new(shutdown.clone());
     let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
     // The activities publish while the worker drains, so the publisher stops
@@ -63,6 +90,12 @@ pub async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunErro
     let http = Server::bind(config.http_address, axum::Router::new(), readiness)
         .await
         .map_err(RunError::Http)?;
+    let (broker, name) = (&config.broker, "worker acknowledgements");
+    let consumer = Consumer::new(broker, ACKNOWLEDGEMENTS_QUEUE, name, PREFETCH, publisher.clone());
+    let handler = Handler::new(Outbox::new(&mongo), temporal.clone(), shutdown.clone());
+    let consume = consumer.run(move |message| handler.clone().handle(message), shutdown.clone());
+    tasks.spawn("acknowledgements", consume);
+    tasks.spawn("queue depths", depths::run(config.broker.clone(), shutdown.clone()));
     let activities = RegistrationActivities::new(&mongo, publisher.clone());
     let poller = Poller {
         temporal,

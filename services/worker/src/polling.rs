@@ -7,12 +7,12 @@ use onboard_activities::RegistrationActivities;
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Backoff, Shutdown};
 use onboard_temporal::Temporal;
-use onboard_workflows::UserRegistration;
+use onboard_workflows::{EventDelivery, UserRegistration};
 use temporalio_sdk::runtime::RuntimeOptions;
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use tokio::sync::oneshot;
 
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, unversioned};
 use crate::tuning::tuned;
 
 /// How long activities may take to end once the process is asked to stop.
@@ -97,14 +97,15 @@ impl Poller {
     }
 
     fn options(&self) -> Result<WorkerOptions, Fault> {
-        let mut options = WorkerOptions::new(self.task_queue.as_str())
+        let options = WorkerOptions::new(self.task_queue.as_str())
             .register_workflow::<UserRegistration>()?
+            .register_workflow::<EventDelivery>()?
             .register_activities(self.activities.clone())
             .graceful_shutdown_period(GRACE)
+            .deployment_options(
+                self.deployment.as_ref().map_or_else(unversioned, Deployment::options),
+            )
             .build();
-        if let Some(deployment) = &self.deployment {
-            options.deployment_options = deployment.options();
-        }
         Ok(tuned(options))
     }
 }

@@ -3,11 +3,11 @@
 use mongodb::bson::{Bson, DateTime, doc};
 use uuid::Uuid;
 
-use crate::harness::{App, Finished, binary};
+use crate::harness::{App, Finished, Options, binary};
 
 #[tokio::test]
 async fn every_tampering_with_a_row_is_named() {
-    let app = App::start().await;
+    let app = App::start_with(Options::default().apart(&["relay"])).await;
     let all = app.finished(3).await;
     app.is_clean().await;
     let (outbox, one) = (app.outbox().await, all[0]);

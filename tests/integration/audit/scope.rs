@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use mongodb::bson::{DateTime, doc};
 
-use crate::harness::{App, Finished, eventually};
+use crate::harness::{App, Finished, Options, eventually};
 
 #[tokio::test]
 async fn what_is_in_flight_is_not_judged() {
-    let app = App::start().await;
+    let app = App::start_with(Options::default().apart(&["todo"])).await;
     app.finished(1).await;
     app.component("todo").stop().await.unwrap();
     let begun = Instant::now();

@@ -6,7 +6,7 @@ use serde_json::json;
 use temporalio_client::WorkflowExecutionStatus;
 use uuid::Uuid;
 
-use crate::harness::{App, Finished, eventually};
+use crate::harness::{App, Finished, Options, eventually};
 
 fn input(one: Finished) -> serde_json::Value {
     json!({ "eventId": one.event, "userId": one.user })
@@ -22,7 +22,7 @@ async fn ends(app: &App, one: Finished, status: WorkflowExecutionStatus) {
 
 #[tokio::test]
 async fn every_tampering_with_a_workflow_is_named() {
-    let app = App::start().await;
+    let app = App::start_with(Options::default().apart(&["worker"])).await;
     let all = app.finished(3).await;
     app.is_clean().await;
     let one = all[0];
@@ -89,7 +89,7 @@ async fn every_tampering_with_a_workflow_is_named() {
 
 #[tokio::test]
 async fn a_workflow_terminated_on_its_way_is_named_beside_its_row() {
-    let app = App::start().await;
+    let app = App::start_with(Options::default().apart(&["todo"])).await;
     app.component("todo").stop().await.unwrap();
     let event = app.register().await;
     app.reaches(event, "SENT").await;

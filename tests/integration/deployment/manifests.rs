@@ -36,6 +36,12 @@ impl Manifests {
             .find(|one| one["kind"] == kind && (name.is_empty() || one["metadata"]["name"] == name))
     }
 
+    /// The names of all manifests of this kind.
+    pub(super) fn names(&self, kind: &str) -> impl Iterator<Item = &str> {
+        let all = self.base.iter().filter(move |one| one["kind"] == kind);
+        all.map(|one| one["metadata"]["name"].as_str().unwrap())
+    }
+
     /// What the Prometheus operator is told.
     pub(super) fn pod_monitor() -> Value {
         documents(&Path::new(FOLDER).join("components/monitoring/pods.yaml")).remove(0)

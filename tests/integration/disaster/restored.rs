@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use onboard::services::names;
 use onboard_contract::TodoId;
 use onboard_contract::names::workflow_id;
-use onboard_stack::{Server, services};
+use onboard_stack::Server;
 
 use super::{asks_soon, insists, several};
 use crate::harness::{App, Options, Own, Places, own_servers};
@@ -24,7 +25,7 @@ impl Own {
 }
 
 async fn stop_services(app: &App) {
-    for service in services::NAMES {
+    for service in names() {
         app.component(service).stop().await.unwrap();
     }
 }
@@ -43,7 +44,8 @@ async fn start_services(app: &App, services: &[&str]) {
 #[tokio::test]
 async fn whoever_is_in_the_backup_comes_to_the_end_and_traces_of_others_are_named() {
     let own = own_servers(&Server::ALL).await;
-    let app = App::start_on(&own, Places::of(&own), asks_soon(Options::default())).await;
+    let app =
+        App::start_on(&own, Places::of(&own), asks_soon(Options::default().each_apart())).await;
     let data = own.home().dir().join("data/mongo");
     let backup = own.home().dir().join("backup");
 
@@ -56,7 +58,7 @@ async fn whoever_is_in_the_backup_comes_to_the_end_and_traces_of_others_are_name
     own.copy_mongo(&data, &backup).await;
 
     // All of them come to the end, and somebody more; one is on the way.
-    start_services(&app, &services::NAMES).await;
+    start_services(&app, &names()).await;
     app.nothing_is_left().await;
     let gone = insists(&app).await;
     app.reaches(gone, "ACKNOWLEDGED").await;
@@ -66,7 +68,7 @@ async fn whoever_is_in_the_backup_comes_to_the_end_and_traces_of_others_are_name
     let queued_user = app.registered_user(queued).await;
     stop_services(&app).await;
     own.copy_mongo(&backup, &data).await;
-    start_services(&app, &services::NAMES).await;
+    start_services(&app, &names()).await;
 
     for id in done.iter().chain(&sent).chain(&pending) {
         app.reaches(*id, "ACKNOWLEDGED").await;

@@ -12,8 +12,10 @@ const MEMORY: u64 = 1_000_000_000;
 
 #[tokio::test]
 async fn a_memory_alarm_holds_up_publishing_and_nothing_else() {
-    let options =
-        Options::default().with("REGISTRATION_OVERDUE", "1h").with("AMQP_CONFIRM_TIMEOUT", "1s");
+    let options = Options::default()
+        .apart(&["todo"])
+        .with("REGISTRATION_OVERDUE", "1h")
+        .with("AMQP_CONFIRM_TIMEOUT", "1s");
     let (app, own) = with_own(Server::Rabbitmq, options).await;
     app.component("todo").stop().await.unwrap();
     let waiting = join_all((0..3).map(|_| app.register())).await;
@@ -101,7 +103,9 @@ async fn messages_lost_with_their_queue_are_published_again() {
 
 #[tokio::test]
 async fn a_queue_deleted_while_it_is_consumed_comes_back() {
-    let app = App::start_with(Options::default().with("REGISTRATION_OVERDUE", "2s")).await;
+    let app =
+        App::start_with(Options::default().apart(&["todo"]).with("REGISTRATION_OVERDUE", "2s"))
+            .await;
     let pid = app.component("todo").status().pid;
     let faults = async {
         for _ in 0..3 {
@@ -122,7 +126,9 @@ async fn a_queue_deleted_while_it_is_consumed_comes_back() {
 /// connects anew, and that declares everything.
 #[tokio::test]
 async fn an_exchange_deleted_under_load_comes_back() {
-    let app = App::start_with(Options::default().with("REGISTRATION_OVERDUE", "1h")).await;
+    let app =
+        App::start_with(Options::default().apart(&["worker"]).with("REGISTRATION_OVERDUE", "1h"))
+            .await;
     let pid = app.component("worker").status().pid;
     let faults = async {
         for _ in 0..3 {

@@ -235,7 +235,7 @@ async fn a_network_that_stalls_and_refuses_loses_nothing() {
     let mongo = Proxy::before(Server::Mongo).await;
     let broker = Proxy::before(Server::Rabbitmq).await;
     let temporal = Proxy::before(Server::Temporal).await;
-    let mut options = Options::default().with("REGISTRATION_OVERDUE", "1h");
+    let mut options = Options::default().each_apart().with("REGISTRATION_OVERDUE", "1h");
     for service in ["auth", "relay", "worker", "todo"] {
         options = options.mongo_through(service, &mongo).temporal_through(service, &temporal);
     }

@@ -15,7 +15,9 @@ const PAIRS: [(&str, &str); 4] =
 async fn of_two_of_each_service_one_may_be_killed_or_frozen() {
     let options = PAIRS
         .into_iter()
-        .fold(Options::default(), |options, (service, second)| options.and(second, service))
+        .fold(Options::default().each_apart(), |options, (service, second)| {
+            options.and(second, service)
+        })
         .with("REGISTRATION_OVERDUE", "1h");
     let app = App::start_with(options).await;
     let faults = async {

@@ -24,7 +24,7 @@ async fn every_server_may_stop_freeze_and_die_while_people_register() {
 /// The faults, one after the other, under load; then everything ends, though
 /// no workflow helps itself by publishing again.
 async fn survive(server: Server) -> Load {
-    let options = Options::default().with("REGISTRATION_OVERDUE", "1h");
+    let options = Options::default().each_apart().with("REGISTRATION_OVERDUE", "1h");
     let (app, own) = with_own(server, options).await;
     let broken = own.components().next().unwrap();
     let pids = SERVICES.map(|name| app.component(name).status().pid);

@@ -1,115 +1,41 @@
-//! The application under test: `onboard setup`, then the four services as
-//! processes, with names of their own on the servers they share.
+//! The application under test: names of its own on the servers that all share,
+//! prepared, and the services.
+//!
+//! The services that an application starts with share one process, unless a
+//! test says that it stops, kills or reads one of them ([`Options::apart`]).
+//! Those that it starts later have processes of their own.
 
-use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Output;
 
 use onboard_contract::EventId;
-use onboard_stack::ports::Lease;
-use onboard_stack::{Component, Events, Servers, services};
+use onboard_stack::{Component, Servers};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::clients::Clients;
+use super::costs::{Phase, phase};
 use super::eventually::{dwindles, eventually};
+use super::names;
+use super::options::{Options, Places, environment};
+use super::processes::{Named, Processes};
 use super::servers::{ONBOARD, shared_servers};
 
 /// The password of those whose password does not matter.
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
-/// How an application differs from the plain one.
-#[derive(Debug, Clone)]
-pub(crate) struct Options {
-    /// The services to start; the others can be started later.
-    pub(crate) services: Vec<&'static str>,
-    /// More settings, for all services.
-    pub(crate) env: Vec<(&'static str, String)>,
-    /// Components besides the four services: name and service.
-    pub(crate) more: Vec<(&'static str, &'static str)>,
-    /// The service whose MongoDB connections are named after the application,
-    /// so that a fail point hits it alone.
-    pub(crate) failing: Option<&'static str>,
-    /// More settings for one component: its name, setting, value; `{id}` in a
-    /// value stands for the application's id.
-    pub(crate) env_for: Vec<(&'static str, &'static str, String)>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            services: services::NAMES.into(),
-            env: Vec::new(),
-            more: Vec::new(),
-            failing: None,
-            env_for: Vec::new(),
-        }
-    }
-}
-
-impl Options {
-    /// Only these services.
-    pub(crate) fn only(services: &[&'static str]) -> Self {
-        Self { services: services.into(), ..Self::default() }
-    }
-
-    /// With a setting.
-    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
-        self.env.push((name, value.to_owned()));
-        self
-    }
-
-    /// With a setting of one component alone; see `env_for`.
-    pub(crate) fn with_for(
-        mut self,
-        component: &'static str,
-        name: &'static str,
-        value: &str,
-    ) -> Self {
-        self.env_for.push((component, name, value.to_owned()));
-        self
-    }
-
-    /// With a service that fail points can hit: see `App::fail_commands`.
-    pub(crate) fn failing(mut self, service: &'static str) -> Self {
-        self.failing = Some(service);
-        self
-    }
-
-    /// With another process of a service.
-    pub(crate) fn and(mut self, name: &'static str, service: &'static str) -> Self {
-        self.more.push((name, service));
-        self
-    }
-}
-
-/// The address and credentials of each server; by default those of one set.
-#[derive(Debug, Clone)]
-pub(crate) struct Places {
-    pub(crate) mongodb_uri: String,
-    pub(crate) amqp_address: String,
-    pub(crate) management_url: String,
-    pub(crate) temporal_address: String,
-}
-
-impl Places {
-    pub(crate) fn of(servers: &Servers) -> Self {
-        Self {
-            mongodb_uri: servers.mongodb_uri(),
-            amqp_address: format!("127.0.0.1:{}", servers.ports().amqp),
-            management_url: servers.management_url(),
-            temporal_address: servers.temporal_address(),
-        }
-    }
-}
-
 /// A running application.
 pub(crate) struct App {
+    /// Names the task queue and the logs of this application alone.
     pub(crate) id: String,
+    /// Names the databases and the virtual host, which another application may
+    /// have used before.
+    pub(crate) names: String,
     pub(crate) places: Places,
     pub(crate) http: reqwest::Client,
+    pub(super) clients: Clients,
     env: Vec<(String, String)>,
-    components: BTreeMap<&'static str, Component>,
-    ports: BTreeMap<&'static str, u16>,
-    leases: Vec<Lease>,
+    processes: Processes,
 }
 
 impl App {
@@ -127,13 +53,8 @@ impl App {
     /// An application on these servers. `host` gives the guard and the logs;
     /// `places` may name servers of several sets.
     pub(crate) async fn start_on(host: &Servers, places: Places, options: Options) -> Self {
-        let app = Self::prepare(host, places, options.clone()).await;
-        for name in options.services.iter().chain(options.more.iter().map(|(name, _)| name)) {
-            app.component(name).request_start().await.unwrap();
-        }
-        for name in options.services.iter().chain(options.more.iter().map(|(name, _)| name)) {
-            app.ready(name).await;
-        }
+        let app = Self::make(host, places, &options, options.together()).await;
+        phase(Phase::Start, app.processes.start(&options)).await;
         app
     }
 
@@ -143,97 +64,87 @@ impl App {
         Self::prepare(servers, Places::of(servers), options).await
     }
 
-    /// Everything but the start of the services.
+    /// Everything but the start of the services, which have a process each.
     pub(crate) async fn prepare(host: &Servers, places: Places, options: Options) -> Self {
-        let id = Uuid::new_v4().simple().to_string()[..12].to_owned();
-        let mut app = Self {
-            env: environment(host, &id, &places, &options),
-            id,
-            places,
-            http: reqwest::Client::new(),
-            components: BTreeMap::new(),
-            ports: BTreeMap::new(),
-            leases: Vec::new(),
-        };
-        app.create_vhost().await;
-        let output = app.onboard(&["setup"]).await;
-        assert!(output.status.success(), "setup: {}", text(&output));
-        let four = services::NAMES.into_iter().map(|name| (name, name));
-        for (name, service) in four.chain(options.more.iter().copied()) {
-            app.supervise(host, name, service, &options);
-        }
-        app
+        Self::make(host, places, &options, Vec::new()).await
     }
 
-    fn supervise(
-        &mut self,
+    async fn make(
         host: &Servers,
-        name: &'static str,
-        service: &'static str,
+        places: Places,
         options: &Options,
-    ) {
-        let lease = Lease::any().unwrap();
-        let port = lease.port();
-        let mut env: Vec<(&str, &str)> =
-            self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let named = format!("{}&appName={}", self.places.mongodb_uri, self.id);
-        if options.failing == Some(service) {
-            env.push(("MONGODB_URI", &named));
-        }
-        // The first of the four, so its port is known.
-        let auth = self.ports.get("auth").copied().unwrap_or(port);
-        let jwks = format!("http://127.0.0.1:{auth}/.well-known/jwks.json");
-        env.push(("JWKS_URL", &jwks));
-        let its_own: Vec<(&str, String)> = options
-            .env_for
-            .iter()
-            .filter(|(component, ..)| *component == name)
-            .map(|(_, name, value)| (*name, value.replace("{id}", &self.id)))
-            .collect();
-        env.extend(its_own.iter().map(|(name, value)| (*name, value.as_str())));
-        let label = format!("{name}-{}", self.id);
-        let events = Events::silent();
-        let component = services::supervise(host, &label, (service, port), &env, &events).unwrap();
-        self.components.insert(name, component);
-        self.ports.insert(name, port);
-        self.leases.push(lease);
+        together: Vec<&'static str>,
+    ) -> Self {
+        let id = Uuid::new_v4().simple().to_string()[..12].to_owned();
+        let free = names::free(&places);
+        let names = free.clone().unwrap_or_else(|| id.clone());
+        let env = environment(host, (&id, &names), &places, options);
+        let of = Named { id: &id, names: &names, places: &places };
+        let app = Self {
+            processes: Processes::supervise(host, &of, &env, options, together),
+            env,
+            id,
+            names,
+            places,
+            http: reqwest::Client::new(),
+            clients: Clients::default(),
+        };
+        phase(Phase::Setup, async {
+            match options.program("setup") {
+                Some(program) => app.prepare_names_by(program).await,
+                None => app.prepare_names(free.is_some()).await,
+            }
+        })
+        .await;
+        app
     }
 
     /// Runs a command of the program with the application's settings.
     pub(crate) async fn onboard(&self, args: &[&str]) -> Output {
-        self.command(args).output().await.unwrap()
+        phase(Phase::Command, self.command(args).output()).await.unwrap()
     }
 
     /// A command of the program with the application's settings.
     pub(crate) fn command(&self, args: &[&str]) -> tokio::process::Command {
-        let mut command = tokio::process::Command::new(ONBOARD);
+        self.command_of(Path::new(ONBOARD), args)
+    }
+
+    /// A command of another build of the program.
+    fn command_of(&self, program: &Path, args: &[&str]) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(program);
         command.args(args).envs(self.env.iter().cloned()).kill_on_drop(true);
         command
     }
 
+    /// Prepares new names with `setup` of another build.
+    async fn prepare_names_by(&self, program: &Path) {
+        self.create_vhost().await;
+        let output = self.command_of(program, &["setup"]).output().await.unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+    }
+
     /// One of the services, to be stopped, killed, frozen or started.
     pub(crate) fn component(&self, name: &str) -> &Component {
-        &self.components[name]
+        self.processes.of(name)
     }
 
     /// Waits until a service's `/readyz` says yes.
     pub(crate) async fn ready(&self, name: &str) {
-        self.component(name).ready(std::time::Duration::from_mins(1)).await.unwrap();
+        self.processes.ready(name).await;
     }
 
     /// The base URL of a service.
     pub(crate) fn url(&self, service: &str) -> String {
-        format!("http://127.0.0.1:{}", self.ports[service])
+        format!("http://127.0.0.1:{}", self.processes.port(service))
     }
 
     /// Registers and returns the answer.
     pub(crate) async fn post_register(&self, email: &str) -> reqwest::Response {
-        self.http
+        let request = self
+            .http
             .post(format!("{}/api/v1/auth/register", self.url("auth")))
-            .json(&json!({ "email": email, "password": PASSWORD }))
-            .send()
-            .await
-            .unwrap()
+            .json(&json!({ "email": email, "password": PASSWORD }));
+        phase(Phase::Registration, request.send()).await.unwrap()
     }
 
     /// Registers a fresh address, expects 201, and returns the registration.
@@ -286,53 +197,29 @@ impl App {
 
     /// Stops the services and removes what was made.
     pub(crate) async fn remove(self) {
-        for component in self.components.values() {
-            component.stop().await.unwrap();
-        }
-        self.drop_databases().await;
-        self.delete_vhost().await;
+        let removed = async {
+            self.processes.stop().await;
+            self.give_names_back().await;
+        };
+        phase(Phase::Finish, removed).await;
     }
 
     /// See [`Self::finish`].
     pub(crate) async fn nothing_is_left(&self) {
+        phase(Phase::Finish, self.all_has_ended()).await;
+    }
+
+    async fn all_has_ended(&self) {
         dwindles("unfinished rows", || self.unfinished_rows()).await;
         eventually("the queues are empty", async || match self.queue_depths().await {
             (0, 0) => Ok(()),
             depths => Err(format!("(queue, dead letters) = {depths:?}")),
         })
         .await;
+        self.extra_queues_are_empty().await;
         dwindles("open workflows", async || self.open_workflows().await as u64).await;
         self.assert_one_todo_each().await;
     }
-}
-
-fn environment(
-    host: &Servers,
-    id: &str,
-    places: &Places,
-    options: &Options,
-) -> Vec<(String, String)> {
-    let Places { mongodb_uri, amqp_address, temporal_address, .. } = places;
-    let mut env: Vec<(String, String)> = [
-        ("MONGODB_URI", mongodb_uri.clone()),
-        ("MONGODB_AUTH_DATABASE", format!("auth-{id}")),
-        ("MONGODB_TODO_DATABASE", format!("todo-{id}")),
-        ("AMQP_URL", format!("amqp://guest:guest@{amqp_address}/{id}")),
-        ("TEMPORAL_ADDRESS", temporal_address.clone()),
-        ("TEMPORAL_TASK_QUEUE", format!("registration-{id}")),
-        // Hashing at its cheapest: it is not what these tests are about.
-        ("ONBOARD_INSECURE_HASHING", "yes".to_owned()),
-        ("ARGON2_MEMORY_KIB", "8".to_owned()),
-        ("ARGON2_ITERATIONS", "1".to_owned()),
-        ("ONBOARD_LOG_FORMAT", "json".to_owned()),
-        ("ONBOARD_ENVIRONMENT", "local".to_owned()),
-        ("AUTH_SECRET_FILE", host.home().secret_file().display().to_string()),
-        ("RATE_LIMIT_EXEMPT", "127.0.0.0/8,::1/128".to_owned()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into();
-    env.extend(options.env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-    env
 }
 
 /// What a command printed.

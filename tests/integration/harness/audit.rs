@@ -140,13 +140,24 @@ impl App {
         self.start_workflow_for(id, input, Duration::from_hours(1)).await;
     }
 
-    /// The same; it times out after `limit`. A test that is the worker itself may
-    /// hold a task for a minute.
+    /// The same; it times out after `limit`. A task that a worker took along when
+    /// it stopped is given to the next one after 2 s.
     pub(crate) async fn start_workflow_for(&self, id: &str, input: Value, limit: Duration) {
+        self.start_workflow_with(id, input, (limit, Duration::from_secs(2))).await;
+    }
+
+    /// The same, for a test that is the worker itself: it may hold a task for a
+    /// minute.
+    pub(crate) async fn start_held_workflow(&self, id: &str, input: Value) {
+        let limits = (Duration::from_hours(1), Duration::from_mins(1));
+        self.start_workflow_with(id, input, limits).await;
+    }
+
+    async fn start_workflow_with(&self, id: &str, input: Value, (run, task): (Duration, Duration)) {
         let queue = format!("registration-{}", self.id);
         let options = WorkflowStartOptions::new(queue, id.to_owned())
-            .execution_timeout(limit)
-            .task_timeout(Duration::from_mins(1))
+            .execution_timeout(run)
+            .task_timeout(task)
             .build();
         let input = RawValue::from_value(&input, &PayloadConverter::serde_json());
         let workflow = UntypedWorkflow::new("UserRegistration");
@@ -168,8 +179,10 @@ impl App {
             "payload": "{}",
             "payload_encoding": "string",
         });
-        let url =
-            format!("{}/api/exchanges/{}/{exchange}/publish", self.places.management_url, self.id);
+        let url = format!(
+            "{}/api/exchanges/{}/{exchange}/publish",
+            self.places.management_url, self.names
+        );
         let request = self.http.post(url).basic_auth("guest", Some("guest")).json(&message);
         let answer: Value = request.send().await.unwrap().json().await.unwrap();
         assert_eq!(answer["routed"], true);

@@ -3,7 +3,6 @@
 
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
-use lapin::{Connection, ConnectionProperties};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
@@ -11,14 +10,23 @@ use super::App;
 
 impl App {
     pub(crate) async fn create_vhost(&self) {
-        self.management(Method::PUT, &format!("vhosts/{}", self.id), None).await;
+        self.management(Method::PUT, &format!("vhosts/{}", self.names), None).await;
         let all = json!({ "configure": ".*", "write": ".*", "read": ".*" });
-        let path = format!("permissions/{}/guest", self.id);
+        let path = format!("permissions/{}/guest", self.names);
         self.management(Method::PUT, &path, Some(all)).await;
     }
 
+    /// A channel of its own to the application's virtual host.
+    pub(crate) async fn channel(&self) -> lapin::Channel {
+        self.clients.channel(&self.amqp_url()).await
+    }
+
+    pub(super) fn amqp_url(&self) -> String {
+        format!("amqp://guest:guest@{}/{}", self.places.amqp_address, self.names)
+    }
+
     pub(crate) async fn delete_vhost(&self) {
-        self.management(Method::DELETE, &format!("vhosts/{}", self.id), None).await;
+        self.management(Method::DELETE, &format!("vhosts/{}", self.names), None).await;
     }
 
     /// Publishes a body by hand, without any header; whether it was routed.
@@ -40,13 +48,13 @@ impl App {
             "payload": body,
             "payload_encoding": "string",
         });
-        let path = format!("exchanges/{}/amq.default/publish", self.id);
+        let path = format!("exchanges/{}/amq.default/publish", self.names);
         self.management(Method::POST, &path, Some(message)).await;
     }
 
     /// Publishes what the management API takes.
     pub(crate) async fn publish(&self, message: Value) -> bool {
-        let path = format!("exchanges/{}/user.events/publish", self.id);
+        let path = format!("exchanges/{}/user.events/publish", self.names);
         let answer = self.management(Method::POST, &path, Some(message)).await;
         answer.json::<Value>().await.unwrap()["routed"].as_bool().unwrap()
     }
@@ -54,42 +62,42 @@ impl App {
     /// Messages that wait in the queue and among the dead letters. Asked by a
     /// passive declare, which is exact; the management API's figures lag.
     pub(crate) async fn queue_depths(&self) -> (u32, u32) {
-        let url = format!("amqp://guest:guest@{}/{}", self.places.amqp_address, self.id);
-        let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
-        let channel = connection.create_channel().await.unwrap();
+        let channel = self.clients.channel(&self.amqp_url()).await;
         let mut depths = Vec::new();
         for queue in ["user_registered_queue", "user_registered_queue.dlq"] {
             let passive = QueueDeclareOptions { passive: true, ..Default::default() };
             let declared = channel.queue_declare(queue.into(), passive, FieldTable::default());
             depths.push(declared.await.unwrap().message_count());
         }
-        connection.close(200, "asked".into()).await.unwrap();
+        channel.close(200, "asked".into()).await.unwrap();
         (depths[0], depths[1])
     }
 
     /// The dead letters, left where they are: headers and body of each.
     pub(crate) async fn dead_letters(&self) -> Vec<Value> {
-        let path = format!("queues/{}/user_registered_queue.dlq/get", self.id);
+        let path = format!("queues/{}/user_registered_queue.dlq/get", self.names);
         let ask = json!({ "count": 1000, "ackmode": "ack_requeue_true", "encoding": "auto" });
         self.management(Method::POST, &path, Some(ask)).await.json().await.unwrap()
     }
 
     /// Empties the dead-letter queue.
     pub(crate) async fn purge_dead_letters(&self) {
-        let path = format!("queues/{}/user_registered_queue.dlq/contents", self.id);
+        let path = format!("queues/{}/user_registered_queue.dlq/contents", self.names);
         self.management(Method::DELETE, &path, None).await;
     }
 
     /// Takes the queue's binding away: publishing becomes unroutable.
     pub(crate) async fn unbind(&self) {
-        let path =
-            format!("bindings/{}/e/user.events/q/user_registered_queue/user.registered", self.id);
+        let path = format!(
+            "bindings/{}/e/user.events/q/user_registered_queue/user.registered",
+            self.names
+        );
         self.management(Method::DELETE, &path, None).await;
     }
 
     /// Gives the binding back.
     pub(crate) async fn bind(&self) {
-        let path = format!("bindings/{}/e/user.events/q/user_registered_queue", self.id);
+        let path = format!("bindings/{}/e/user.events/q/user_registered_queue", self.names);
         let binding = json!({ "routing_key": "user.registered", "arguments": {} });
         self.management(Method::POST, &path, Some(binding)).await;
     }

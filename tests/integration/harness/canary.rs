@@ -11,7 +11,7 @@ use super::App;
 impl App {
     /// The messages in the queue, left where they are.
     pub(crate) async fn waiting_messages(&self) -> Vec<Value> {
-        let path = format!("queues/{}/user_registered_queue/get", self.id);
+        let path = format!("queues/{}/user_registered_queue/get", self.names);
         let ask = json!({ "count": 10, "ackmode": "ack_requeue_true", "encoding": "auto" });
         self.management(Method::POST, &path, Some(ask)).await.json().await.unwrap()
     }

@@ -55,7 +55,7 @@ impl Options {
 
     /// A component's RabbitMQ behind a proxy, where silence is noticed soon.
     pub(crate) fn amqp_through(self, component: &'static str, proxy: &Proxy) -> Self {
-        let url = format!("amqp://guest:guest@{}/{{id}}?heartbeat=2", proxy.address());
+        let url = format!("amqp://guest:guest@{}/{{names}}?heartbeat=2", proxy.address());
         self.with_for(component, "AMQP_URL", &url)
     }
 
@@ -178,33 +178,38 @@ impl App {
 
     /// How many connections of this name RabbitMQ has; its figures lag.
     pub(crate) async fn connections(&self, name: &str) -> usize {
-        let path = format!("vhosts/{}/connections", self.id);
+        let path = format!("vhosts/{}/connections", self.names);
         let all: Vec<Value> = self.management(Method::GET, &path, None).await.json().await.unwrap();
         all.iter().filter(|one| one["client_properties"]["connection_name"] == name).count()
     }
 
     pub(crate) async fn delete_queue(&self) {
-        let path = format!("queues/{}/user_registered_queue", self.id);
+        let path = format!("queues/{}/user_registered_queue", self.names);
         self.management(Method::DELETE, &path, None).await;
     }
 
     pub(crate) async fn delete_exchange(&self) {
-        let path = format!("exchanges/{}/user.events", self.id);
+        let path = format!("exchanges/{}/user.events", self.names);
         self.management(Method::DELETE, &path, None).await;
     }
 
     /// Lets the queue take so many messages and refuse more.
     pub(crate) async fn bound_queue(&self, messages_max: u32) {
+        self.bound("user_registered_queue", messages_max).await;
+    }
+
+    /// Lets a queue take so many messages and refuse more; one queue at a time.
+    pub(crate) async fn bound(&self, queue: &str, messages_max: u32) {
         let policy = json!({
-            "pattern": "^user_registered_queue$",
+            "pattern": format!("^{queue}$"),
             "apply-to": "queues",
             "definition": { "max-length": messages_max },
         });
-        self.management(Method::PUT, &format!("policies/{}/bound", self.id), Some(policy)).await;
+        self.management(Method::PUT, &format!("policies/{}/bound", self.names), Some(policy)).await;
     }
 
     pub(crate) async fn unbound_queue(&self) {
-        self.management(Method::DELETE, &format!("policies/{}/bound", self.id), None).await;
+        self.management(Method::DELETE, &format!("policies/{}/bound", self.names), None).await;
     }
 }
 

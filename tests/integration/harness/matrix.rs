@@ -32,9 +32,14 @@ impl App {
     /// As many workflows as outbox rows.
     pub(crate) async fn every_registration_has_one_workflow(&self) {
         let rows = self.outbox().await.count_documents(doc! {}).await.unwrap();
+        self.visibility_lists(rows).await;
+    }
+
+    /// Waits until visibility, which lags, lists so many workflows.
+    pub(crate) async fn visibility_lists(&self, expected: u64) {
         eventually("visibility has caught up", async || {
             let workflows = self.all_workflows().await as u64;
-            if workflows == rows { Ok(()) } else { Err(format!("{workflows} of {rows}")) }
+            if workflows == expected { Ok(()) } else { Err(format!("{workflows} of {expected}")) }
         })
         .await;
     }

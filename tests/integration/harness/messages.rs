@@ -14,28 +14,28 @@ use super::eventually::eventually;
 impl App {
     /// A queue of the test's own, bound to an exchange.
     pub(crate) async fn declare_copies(&self, queue: &str, exchange: &str, key: &str) {
-        let path = format!("queues/{}/{queue}", self.id);
+        let path = format!("queues/{}/{queue}", self.names);
         self.management(Method::PUT, &path, Some(json!({ "durable": true }))).await;
-        let path = format!("bindings/{}/e/{exchange}/q/{queue}", self.id);
+        let path = format!("bindings/{}/e/{exchange}/q/{queue}", self.names);
         self.management(Method::POST, &path, Some(json!({ "routing_key": key }))).await;
     }
 
     /// The messages in a queue, left where they are.
     pub(crate) async fn peek(&self, queue: &str) -> Vec<Value> {
-        let path = format!("queues/{}/{queue}/get", self.id);
+        let path = format!("queues/{}/{queue}/get", self.names);
         let ask = json!({ "count": 1000, "ackmode": "ack_requeue_true", "encoding": "auto" });
         self.management(Method::POST, &path, Some(ask)).await.json().await.unwrap()
     }
 
     /// What the broker says of a queue or an exchange.
     pub(crate) async fn declared(&self, kind: &str, name: &str) -> Value {
-        let path = format!("{kind}/{}/{name}", self.id);
+        let path = format!("{kind}/{}/{name}", self.names);
         self.management(Method::GET, &path, None).await.json().await.unwrap()
     }
 
     /// Publishes many bodies, and returns when the queue has them all.
     pub(crate) async fn publish_all(&self, bodies: &[String]) {
-        let url = format!("amqp://guest:guest@{}/{}", self.places.amqp_address, self.id);
+        let url = format!("amqp://guest:guest@{}/{}", self.places.amqp_address, self.names);
         let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
@@ -60,7 +60,7 @@ impl App {
 
     /// Gives the one message in the queue back until the broker gives it up.
     pub(crate) async fn give_up_by_the_broker(&self) {
-        let url = format!("amqp://guest:guest@{}/{}", self.places.amqp_address, self.id);
+        let url = format!("amqp://guest:guest@{}/{}", self.places.amqp_address, self.names);
         let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         let options = BasicGetOptions { no_ack: false };

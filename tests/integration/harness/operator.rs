@@ -4,7 +4,6 @@
 use std::process::Stdio;
 
 use lapin::options::QueuePurgeOptions;
-use lapin::{Connection, ConnectionProperties};
 use mongodb::bson::{Document, doc};
 use onboard_contract::{EventId, UserId};
 use serde_json::{Value, json};
@@ -94,13 +93,11 @@ impl App {
 
     /// Loses what waits in the queue.
     pub(crate) async fn purge_queue(&self) {
-        let url = format!("amqp://guest:guest@{}/{}", self.places.amqp_address, self.id);
-        let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
-        let channel = connection.create_channel().await.unwrap();
+        let channel = self.clients.channel(&self.amqp_url()).await;
         let purge =
             channel.queue_purge("user_registered_queue".into(), QueuePurgeOptions::default());
         purge.await.unwrap();
-        connection.close(200, "purged".into()).await.unwrap();
+        channel.close(200, "purged".into()).await.unwrap();
     }
 
     /// Changes an outbox row behind everybody's back.

@@ -1,5 +1,6 @@
 //! Registering as a client does that sends keys and repeats itself.
 
+use futures::StreamExt;
 use mongodb::Collection;
 use mongodb::bson::{Document, doc};
 use reqwest::Response;
@@ -37,6 +38,15 @@ impl Heard {
 }
 
 impl App {
+    /// Registers fresh addresses, sixteen at a time.
+    pub(crate) async fn register_many(&self, people: usize) {
+        futures::stream::iter(0..people)
+            .for_each_concurrent(16, async |_| {
+                self.register().await;
+            })
+            .await;
+    }
+
     /// Registers with the value of an `Idempotency-Key` header; `Err` when no
     /// answer came.
     pub(crate) async fn register_with(

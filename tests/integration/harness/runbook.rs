@@ -4,13 +4,16 @@
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-use serde_json::Value;
 use tokio::process::{Child, Command};
+use tokio::sync::RwLockReadGuard;
 
+use super::costs::{Phase, phase};
+use super::home::Home;
+use super::launched::all_ready;
+use super::machine::part_of_the_machine;
 use super::{ONBOARD, eventually, text};
 
 const RUNBOOK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/runbook.md");
-const COMPONENTS: usize = 7;
 
 /// One `##` entry of the runbook.
 #[derive(Debug, Clone)]
@@ -68,14 +71,17 @@ impl Entry {
 
 /// A running `onboard up` and a person at a shell in its directory.
 pub(crate) struct Operated {
-    dir: tempfile::TempDir,
+    dir: Home,
     up: Option<Child>,
+    /// Held while it runs.
+    part: Option<RwLockReadGuard<'static, ()>>,
 }
 
 impl Operated {
     /// `onboard up --ports free` with these settings; ready.
     pub(crate) async fn up(settings: &[(&str, &str)]) -> Self {
         let mut operated = Self::alone();
+        operated.part = Some(part_of_the_machine().await);
         let log = std::fs::File::create(operated.dir().join("up.log")).unwrap();
         let mut up = Command::new(ONBOARD);
         up.args(["up", "--ports", "free"]).current_dir(operated.dir()).env_remove("ONBOARD_HOME");
@@ -89,11 +95,11 @@ impl Operated {
     /// A person at a shell where nothing runs yet. What they start is stopped
     /// at the end.
     pub(crate) fn alone() -> Self {
-        let dir = tempfile::Builder::new().prefix("onboard-runbook-").tempdir().unwrap();
+        let dir = Home::new("runbook");
         let bin = dir.path().join("path");
         std::fs::create_dir(&bin).unwrap();
         std::os::unix::fs::symlink(ONBOARD, bin.join("onboard")).unwrap();
-        Self { dir, up: None }
+        Self { dir, up: None, part: None }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -106,13 +112,7 @@ impl Operated {
     }
 
     pub(crate) async fn all_ready(&self) {
-        eventually("every component is ready", async || {
-            let told = self.sh("onboard status --json", &[]).await;
-            let rows: Vec<Value> = serde_json::from_slice(&told.stdout).unwrap_or_default();
-            let ready = rows.iter().filter(|row| row["state"] == "ready").count();
-            if ready == COMPONENTS { Ok(()) } else { Err(text(&told)) }
-        })
-        .await;
+        all_ready(&self.dir().join(".onboard")).await;
     }
 
     /// What `onboard env` says of one variable.
@@ -125,16 +125,15 @@ impl Operated {
     /// Runs a script as a person would; a wrong exit code is for the caller.
     pub(crate) async fn sh(&self, script: &str, variables: &[(&str, &str)]) -> Output {
         let path = std::env::var("PATH").unwrap_or_default();
-        Command::new("bash")
+        let mut command = Command::new("bash");
+        command
             .args(["-euo", "pipefail", "-c", script])
             .current_dir(self.dir())
             .env("PATH", format!("{}:{path}", self.dir().join("path").display()))
             .env_remove("ONBOARD_HOME")
             .envs(variables.iter().copied())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .unwrap()
+            .kill_on_drop(true);
+        phase(Phase::Command, command.output()).await.unwrap()
     }
 
     /// Runs every command of one part of an entry; all of them must succeed.

@@ -6,18 +6,13 @@ use std::path::PathBuf;
 use mongodb::Client;
 use mongodb::bson::doc;
 use onboard_stack::{Server, Servers, ServersConfig};
-use tempfile::TempDir;
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use tokio::sync::OnceCell;
+
+use super::costs::{Phase, phase};
+use super::home::Home;
 
 /// The program under test.
 pub(crate) const ONBOARD: &str = env!("CARGO_BIN_EXE_onboard-under-test");
-
-/// Temporal is one for all tests and starts some dozens of workflows a second:
-/// tests that start hundreds at once take turns, by holding this.
-pub(crate) async fn flood() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::const_new(());
-    TURN.lock().await
-}
 
 static SHARED: OnceCell<Servers> = OnceCell::const_new();
 
@@ -33,6 +28,11 @@ pub(crate) async fn shared_servers() -> &'static Servers {
         .await
 }
 
+/// The servers that tests share, once they run.
+pub(super) fn shared() -> Option<&'static Servers> {
+    SHARED.get()
+}
+
 /// A process that is killed in a transaction leaves it open: MongoDB gives it up
 /// after a minute by default, and until then neither can the row be written nor
 /// the database be dropped. Here after 10 s, twice what the longest may last.
@@ -44,25 +44,24 @@ async fn forget_transactions_soon(servers: &Servers) {
     client.database("admin").run_command(lifetime).await.unwrap();
 }
 
-/// Servers of one test alone, to be broken. The data of a test that fails is
-/// kept and named.
+/// Servers of one test alone, to be broken.
 pub(crate) struct Own {
     servers: Servers,
-    home: Option<TempDir>,
+    _home: Home,
 }
 
 /// Starts servers of one's own.
 pub(crate) async fn own_servers(which: &[Server]) -> Own {
-    let home = tempfile::Builder::new().prefix("onboard-test-").tempdir().unwrap();
+    let home = Home::new("test");
     let config = ServersConfig {
         servers: which.into(),
         ..ServersConfig::all(home.path().into(), ONBOARD.into())
     };
-    Own { servers: start(config).await, home: Some(home) }
+    Own { servers: start(config).await, _home: home }
 }
 
 async fn start(config: ServersConfig) -> Servers {
-    Servers::start(config).await.expect("the servers start")
+    phase(Phase::Servers, Servers::start(config)).await.expect("the servers start")
 }
 
 impl Deref for Own {
@@ -70,15 +69,5 @@ impl Deref for Own {
 
     fn deref(&self) -> &Servers {
         &self.servers
-    }
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        if std::thread::panicking()
-            && let Some(home) = self.home.take()
-        {
-            eprintln!("the servers' data and logs are kept in {}", home.keep().display());
-        }
     }
 }

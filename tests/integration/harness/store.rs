@@ -10,15 +10,15 @@ use super::App;
 
 impl App {
     async fn client(&self) -> Client {
-        Client::with_uri_str(&self.places.mongodb_uri).await.unwrap()
+        self.clients.mongo(&self.places).await
     }
 
     pub(crate) async fn auth_database(&self) -> Database {
-        self.client().await.database(&format!("auth-{}", self.id))
+        self.client().await.database(&format!("auth-{}", self.names))
     }
 
     pub(crate) async fn todo_database(&self) -> Database {
-        self.client().await.database(&format!("todo-{}", self.id))
+        self.client().await.database(&format!("todo-{}", self.names))
     }
 
     pub(crate) async fn users(&self) -> Collection<Document> {

@@ -4,10 +4,9 @@ use futures::StreamExt;
 use onboard_contract::EventId;
 use serde_json::Value;
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, UntypedQuery, UntypedSignal,
-    UntypedWorkflow, UntypedWorkflowHandle, WorkflowCountOptions, WorkflowDescribeOptions,
-    WorkflowExecutionInfo, WorkflowExecutionStatus, WorkflowFetchHistoryOptions,
-    WorkflowQueryOptions, WorkflowSignalOptions,
+    Client, UntypedQuery, UntypedSignal, UntypedWorkflow, UntypedWorkflowHandle,
+    WorkflowCountOptions, WorkflowDescribeOptions, WorkflowExecutionInfo, WorkflowExecutionStatus,
+    WorkflowFetchHistoryOptions, WorkflowQueryOptions, WorkflowSignalOptions,
 };
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
 use temporalio_common::protos::temporal::api::failure::v1::failure::FailureInfo;
@@ -26,10 +25,7 @@ pub(crate) struct Pending {
 
 impl App {
     pub(crate) async fn temporal(&self) -> Client {
-        let address = format!("http://{}", self.places.temporal_address);
-        let options = ConnectionOptions::new(address.parse::<temporalio_client::Url>().unwrap());
-        let connection = Connection::connect(options.build()).await.unwrap();
-        Client::new(connection, ClientOptions::new("default").build()).unwrap()
+        self.clients.temporal(&self.places).await
     }
 
     async fn handle(&self, event: EventId) -> UntypedWorkflowHandle<Client> {

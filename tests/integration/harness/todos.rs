@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use onboard_contract::names::TOKEN_ISSUER;
 use onboard_contract::{EventId, TodoId, UserId};
 use onboard_runtime::{Problems, clock};
 use onboard_token::{Jwk, JwkSet, Role, Signer, SigningKey, Subject, TokenArgs};
@@ -64,7 +65,7 @@ impl Issuer {
     pub(crate) fn token(&self, user: UserId) -> String {
         let key = self.keys.lock().unwrap().last().unwrap().clone();
         let subject = Subject { user, roles: vec![Role::User], session: clock::random_id().into() };
-        let config = TokenArgs::default().check(&mut Problems::default());
+        let config = TokenArgs::default().check(TOKEN_ISSUER, &mut Problems::default());
         Signer::new(config, Duration::from_mins(15)).sign(&key, &subject, clock::now_ms()).token
     }
 }

@@ -4,7 +4,7 @@
 
 #![allow(dead_code, reason = "the macro declares handles that only workflows would use")]
 
-use onboard_contract::workflow::EventRef;
+use onboard_contract::workflow::{EventRef, RecordRef};
 use onboard_contract::{Acknowledgement, RegistrationInput};
 use onboard_workflows::activities::{
     CheckTodoAcknowledgement, MarkOutboxSent, PublishUserRegistered, RecordAcknowledgement,
@@ -72,10 +72,11 @@ async fn run(change: Change) -> Vec<u8> {
             user_id: Uuid::new_v4().into(),
             traceparent: None,
             overdue_ms: 1_000,
+            delivery: None,
             carried: None,
         };
         let id = format!("registration-{event}");
-        app.start_workflow(&id, serde_json::to_value(input).unwrap()).await;
+        app.start_held_workflow(&id, serde_json::to_value(input).unwrap()).await;
         comes_to(&app, event.into(), "timer").await;
         app.signal(event.into(), "todo_acknowledged").await;
         eventually("the run completes", async || match app.open_workflows().await {
@@ -117,7 +118,7 @@ impl Nothing {
     }
 
     #[activity(definition = RecordAcknowledgement)]
-    async fn record(_ctx: ActivityContext, _event: EventRef) -> Result<(), ActivityError> {
+    async fn record(_ctx: ActivityContext, _event: RecordRef) -> Result<(), ActivityError> {
         Ok(())
     }
 }

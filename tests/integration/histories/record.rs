@@ -13,7 +13,7 @@ use tokio::process::Command;
 
 use super::shapes::{Shape, steps};
 use super::{comes_to, folder, replay};
-use crate::harness::{App, Options, Places, eventually, shared_servers};
+use crate::harness::{App, Crm, Options, Places, eventually, shared_servers};
 
 const NO_TODO: [&str; 3] = ["auth", "relay", "worker"];
 
@@ -26,7 +26,7 @@ async fn a_plain_run() {
 
 #[tokio::test]
 async fn a_run_acknowledged_before_it_is_marked() {
-    let app = App::start().await;
+    let app = App::start_with(Options::default().apart(&["todo"])).await;
     app.unbind().await;
     let email = app.address();
     let answer: Value = app.post_register(&email).await.json().await.unwrap();
@@ -97,7 +97,7 @@ async fn a_run_acknowledged_while_it_is_published_again() {
 
 /// On a server that suggests to continue as new after a few events.
 #[tokio::test]
-async fn a_run_that_continued_as_new() {
+async fn runs_that_continued_as_new() {
     let servers = shared_servers().await;
     let (lease, ui) = (Lease::any().unwrap(), Lease::any().unwrap());
     let address = format!("127.0.0.1:{}", lease.port());
@@ -116,9 +116,22 @@ async fn a_run_that_continued_as_new() {
     })
     .await;
     let places = Places { temporal_address: address, ..Places::of(servers) };
-    let app = App::start_on(servers, places, Options::only(&NO_TODO)).await;
+    let app = App::start_on(servers, places.clone(), Options::only(&NO_TODO)).await;
     let id = app.register().await;
     app.reaches(id, "SENT").await;
+    continues(&app, id, "continued_first_run").await;
+    acknowledged(app, id, "continued_second_run").await;
+
+    let app = App::start_on(servers, places, Options::default().expecting_crm()).await;
+    let id = app.register().await;
+    awaits_crm(&app, id).await;
+    continues(&app, id, "two_consumers_continued_first_run").await;
+    acknowledged_by_crm(app, id, "two_consumers_continued_second_run").await;
+    server.kill().await.unwrap();
+}
+
+/// An operator's request makes the run grow; another goes on.
+async fn continues(app: &App, id: EventId, shape: &str) {
     let first = app.run_id(id).await;
     app.signal(id, "republish").await;
     eventually("it continues as new", async || match app.run_id(id).await {
@@ -126,10 +139,42 @@ async fn a_run_that_continued_as_new() {
         _ => Ok(()),
     })
     .await;
-    keep("continued_first_run", app.history_json(id, Some(&first)).await).await;
-    comes_to(&app, id, "timer").await;
-    acknowledged(app, id, "continued_second_run").await;
-    server.kill().await.unwrap();
+    keep(shape, app.history_json(id, Some(&first)).await).await;
+    comes_to(app, id, "timer").await;
+}
+
+#[tokio::test]
+async fn a_run_with_two_consumers() {
+    let app = App::start_with(Options::default().expecting_crm()).await;
+    let id = app.register().await;
+    awaits_crm(&app, id).await;
+    acknowledged_by_crm(app, id, "two_consumers").await;
+}
+
+#[tokio::test]
+async fn a_run_with_a_consumer_that_stalled() {
+    let options = Options::default().expecting_crm().with("REGISTRATION_OVERDUE", "1s");
+    let app = App::start_with(options).await;
+    let id = app.register().await;
+    comes_to(&app, id, "copy").await;
+    awaits_crm(&app, id).await;
+    acknowledged_by_crm(app, id, "two_consumers_one_stalled").await;
+}
+
+/// The queue of `crm` is full at the first publish, and has room later.
+#[tokio::test]
+async fn a_run_with_two_consumers_that_each_got_a_copy() {
+    let app = App::start_with(Options::default().expecting_crm()).await;
+    app.bound("crm.user_registered", 1).await;
+    let id = eventually("a publish is refused", async || {
+        let id = app.register().await;
+        awaits_crm(&app, id).await;
+        let steps = steps(&app.history(id).await);
+        if steps.iter().any(|step| step == "copy") { Ok(id) } else { Err(steps) }
+    })
+    .await;
+    app.unbound_queue().await;
+    acknowledged_by_crm(app, id, "two_consumers_copied").await;
 }
 
 #[tokio::test]
@@ -183,6 +228,28 @@ async fn acknowledged(app: App, id: EventId, shape: &str) {
     app.reaches(id, "ACKNOWLEDGED").await;
     ends(&app, id, WorkflowExecutionStatus::Completed).await;
     keep(shape, app.history_json(id, None).await).await;
+    app.finish().await;
+}
+
+/// Waits until only `crm` is awaited.
+async fn awaits_crm(app: &App, id: EventId) {
+    eventually("only crm is awaited", async || {
+        if app.workflow(id).await.is_none() {
+            return Err(json!("it is not started"));
+        }
+        let progress = app.progress(id).await;
+        if progress["awaited"] == json!(["crm"]) { Ok(()) } else { Err(progress) }
+    })
+    .await;
+}
+
+/// The consumer `crm` comes; the run completes and is kept.
+async fn acknowledged_by_crm(app: App, id: EventId, shape: &str) {
+    let crm = Crm::start(&app).await;
+    app.reaches(id, "ACKNOWLEDGED").await;
+    ends(&app, id, WorkflowExecutionStatus::Completed).await;
+    keep(shape, app.history_json(id, None).await).await;
+    crm.stop().await;
     app.finish().await;
 }
 

@@ -106,6 +106,32 @@ pub(super) const SHAPES: &[Shape] = &[
         sketched: false,
         steps: &["publish", "mark failed", "mark remote", "record", "done"],
     },
+    // With the consumer `crm` beside the todo service.
+    Shape {
+        name: "two_consumers",
+        sketched: false,
+        steps: &["publish event", "mark", "timer", "acknowledged", "record", "stage", "done"],
+    },
+    Shape {
+        name: "two_consumers_one_stalled",
+        sketched: false,
+        steps: &["publish event", "mark", "record", "fired", "stage", "copy", "record", "done"],
+    },
+    Shape {
+        name: "two_consumers_copied",
+        sketched: false,
+        steps: &["publish event", "copy", "record", "mark", "record", "stage", "done"],
+    },
+    Shape {
+        name: "two_consumers_continued_first_run",
+        sketched: false,
+        steps: &["publish event", "mark", "republish", "copy", "continued"],
+    },
+    Shape {
+        name: "two_consumers_continued_second_run",
+        sketched: false,
+        steps: &["timer", "acknowledged", "record", "stage", "done"],
+    },
 ];
 
 impl Shape {
@@ -159,6 +185,8 @@ fn step(attributes: &Attributes) -> Option<String> {
 fn word(activity: &str) -> &str {
     match activity {
         "publish_user_registered" => "publish",
+        "publish_event" => "publish event",
+        "publish_copy" => "copy",
         "mark_outbox_sent" => "mark",
         "check_todo_acknowledgement" => "look",
         "record_acknowledgement" => "record",

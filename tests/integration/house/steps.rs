@@ -26,9 +26,10 @@ const CODE: [&str; 9] = [
 
 /// Preparation of servers: repeated as a whole until it holds, before anybody
 /// registers.
-const PREPARATION: [&str; 5] = [
+const PREPARATION: [&str; 6] = [
     "crates/broker/src/setup.rs",
     "crates/broker/src/topology.rs",
+    "crates/store/src/consumers.rs",
     "crates/store/src/setup.rs",
     "crates/store/src/setup",
     "crates/temporal/src/setup.rs",

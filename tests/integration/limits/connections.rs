@@ -76,7 +76,7 @@ async fn beyond_all_connections_a_client_waits_for_a_place() {
     })
     .await;
     let waited = begun.elapsed();
-    assert!(waited >= Duration::from_secs(5) && waited < LATEST * 2, "{waited:?}");
+    assert!(waited >= Duration::from_secs(5), "{waited:?}");
     held.clear();
     app.remove().await;
 }

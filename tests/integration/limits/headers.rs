@@ -1,5 +1,6 @@
 //! What every answer carries, and which pages may read it.
 
+use onboard::services::names;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 
@@ -21,7 +22,7 @@ async fn ask(app: &App, service: &str, method: Method, origin: &str) -> HeaderMa
 #[tokio::test]
 async fn every_answer_carries_the_security_headers_and_names_no_server() {
     let app = App::start_with(Options::default()).await;
-    for service in ["auth", "relay", "worker", "todo"] {
+    for service in names() {
         for path in ["/healthz", "/nothing", "/problems/internal"] {
             let answer = app.http.get(format!("{}{path}", app.url(service))).send().await.unwrap();
             let headers = answer.headers();

@@ -3,14 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
 use mongodb::bson::{DateTime, Document, doc};
 use onboard_contract::{EventId, UserId};
 use onboard_fault::{Side, Step};
 use onboard_runtime::clock;
 use onboard_store::{Claimed, Outbox, Written};
 
-use crate::harness::{App, Options, binary, dwindles, eventually, flood};
+use crate::harness::{App, Options, binary, dwindles, eventually, whole_machine};
 use crate::kill_points::tokens::Tokens;
 
 const SWEEP: Duration = Duration::from_mins(1);
@@ -51,17 +50,10 @@ async fn rows_with(app: &App, filter: Document) -> u64 {
     app.outbox().await.count_documents(filter).await.unwrap()
 }
 
-async fn register_many(app: &App, people: usize) {
-    futures::stream::iter(0..people)
-        .for_each_concurrent(16, async |_| {
-            app.register().await;
-        })
-        .await;
-}
-
 #[tokio::test]
 async fn a_row_is_handed_over_and_nobody_looks_for_it() {
-    let options = Options::default().failing("relay").with("RELAY_SWEEP_INTERVAL", "1m");
+    let options =
+        Options::default().apart(&["relay"]).failing("relay").with("RELAY_SWEEP_INTERVAL", "1m");
     let app = App::start_with(options).await;
     // MaxTimeMSExpired: one after which the driver still trusts the server.
     let blind = doc! { "failCommands": ["find"], "errorCode": 50 };
@@ -88,7 +80,7 @@ async fn a_row_is_handed_over_and_nobody_looks_for_it() {
 
 #[tokio::test]
 async fn when_the_channel_is_full_the_sweep_takes_over() {
-    let _alone = flood().await;
+    let _machine = whole_machine().await;
     let options = Options::only(&["auth", "relay"]).with("RELAY_SWEEP_INTERVAL", "1m");
     let app = App::start_with(options).await;
     let id = app.register().await;
@@ -115,7 +107,7 @@ async fn when_the_channel_is_full_the_sweep_takes_over() {
 
 #[tokio::test]
 async fn no_more_is_started_than_gets_on_and_what_stands_still_holds_up_nobody() {
-    let _alone = flood().await;
+    let _machine = whole_machine().await;
     let options = Options::only(&["auth", "relay"]).with("RELAY_UNSENT_MAX", "20");
     let app = App::start_with(options).await;
     insert(&app, 600).await;
@@ -140,40 +132,13 @@ async fn no_more_is_started_than_gets_on_and_what_stands_still_holds_up_nobody()
 }
 
 #[tokio::test]
-async fn two_relays_share_a_backlog_and_new_rows_and_claim_each_once() {
-    let _alone = flood().await;
-    let options = Options::only(&["auth", "worker", "todo"])
-        .with("RELAY_CLAIM_LEASE", "2m")
-        .and("relay-2", "relay");
-    let app = App::prepare_on_shared(options).await;
-    for service in ["auth", "worker", "todo"] {
-        app.component(service).start().await.unwrap();
-    }
-    register_many(&app, 400).await;
-    tokio::try_join!(app.component("relay").start(), app.component("relay-2").start()).unwrap();
-    register_many(&app, 100).await;
-    app.nothing_is_left().await;
-    let mut claims = [0, 0];
-    for (claims, relay) in claims.iter_mut().zip(["relay", "relay-2"]) {
-        *claims = found(&app, relay, "").await;
-    }
-    assert!(claims[0] > 0 && claims[1] > 0, "both took part: {claims:?}");
-    assert!(claims[0] + claims[1] >= 500, "every row was claimed: {claims:?}");
-    // A start that Temporal answers too late is tried again; that is rare.
-    let again = rows_with(&app, doc! { "attempts": { "$gt": 1 } }).await;
-    assert!(again <= 25, "{again} of 500 rows were claimed more than once: {claims:?}");
-    app.every_registration_has_one_workflow().await;
-    app.finish().await;
-}
-
-#[tokio::test]
 async fn a_relay_killed_after_it_claimed_a_page_leaves_that_page_to_be_due_again() {
     let tokens = Tokens::new(std::iter::once(Step::RelayClaim.point(Side::After)));
     let options = Options::only(&["auth", "worker", "todo"])
         .with("RELAY_CLAIM_LEASE", "10s")
         .with_for("relay", "FAILPOINTS", &tokens.armed("crash"));
     let app = App::start_with(options).await;
-    register_many(&app, 100).await;
+    app.register_many(100).await;
     app.component("relay").request_start().await.unwrap();
     eventually("the relay has died after a claim", async || match tokens.left() {
         left if left.is_empty() => Ok(()),
@@ -192,7 +157,7 @@ async fn a_relay_killed_after_it_claimed_a_page_leaves_that_page_to_be_due_again
 #[tokio::test]
 async fn of_many_rows_a_claim_gets_those_that_nobody_has_claimed_since() {
     let app = App::start_with(Options::only(&["auth"])).await;
-    register_many(&app, 5).await;
+    app.register_many(5).await;
     let outbox = Outbox::new(&app.mongo().await);
     let lease = Duration::from_secs(15);
     let seen = outbox.due(3).await.unwrap();

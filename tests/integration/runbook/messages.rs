@@ -2,6 +2,8 @@
 
 use mongodb::bson::{Document, doc};
 use onboard_contract::EventId;
+use serde_json::json;
+use uuid::Uuid;
 
 use super::Watched;
 use super::watched::REASON;
@@ -59,6 +61,22 @@ async fn a_todo_and_its_record_are_removed(watched: &Watched) {
     watched.mend(&entry, &[("ID", &id), REASON]).await;
 }
 
+async fn an_event_id_comes_for_two_users(watched: &Watched) {
+    let entry = Entry::named("An event id came for two users");
+    let id = watched.register().await;
+    watched.reaches(&id, "ACKNOWLEDGED").await;
+    let other = Uuid::new_v4();
+    let body = json!({ "eventId": id, "eventType": "USER_REGISTERED", "schemaVersion": 1,
+        "payload": { "userId": other, "email": "by.hand@example.com" } });
+    watched.publishes(&body.to_string()).await;
+    watched.alarmed(&entry, "EventIdConflicts").await;
+    let todos = watched.database("todo").collection::<Document>("todos");
+    let of_other = || doc! { "userId": binary(other) };
+    assert_eq!(todos.count_documents(of_other()).await.unwrap(), 1);
+    watched.follow(&entry, &[("ID", &id), ("SECONDS_TO_WATCH", "1")]).await;
+    watched.prometheus.ends("EventIdConflicts").await;
+}
+
 /// Removes inbox record and todo; what was there.
 async fn remove(watched: &Watched, id: &str) -> Vec<(&'static str, Document)> {
     let event: EventId = id.parse().unwrap();
@@ -79,5 +97,7 @@ async fn what_cannot_go_on_is_named_and_put_back_to_work() {
     a_message_becomes_a_dead_letter(&watched).await;
     a_workflow_fails(&watched).await;
     a_todo_and_its_record_are_removed(&watched).await;
+    // Last: the audit names the conflict from now on.
+    an_event_id_comes_for_two_users(&watched).await;
     watched.down().await;
 }

@@ -1,5 +1,7 @@
 //! Registrations that wait: for Temporal, for RabbitMQ, for the todo service.
 
+use std::time::Duration;
+
 use mongodb::bson::{DateTime, doc};
 
 use super::Watched;
@@ -56,6 +58,31 @@ async fn nobody_consumes(watched: &Watched) {
     watched.prometheus.ends("RegistrationsStalled").await;
 }
 
+async fn another_program_does_not_acknowledge(watched: &Watched) {
+    let entry = Entry::named("A consumer of another program does not acknowledge");
+    watched.breaks("EXTRA_CONSUMERS=crm:USER_REGISTERED onboard setup\nonboard stop relay").await;
+    let id = watched.register().await;
+    // As auth writes the row with this setting.
+    watched.spoil(&id, doc! { "$set": { "expects": ["todo", "crm"] } }).await;
+    watched.breaks("onboard start relay").await;
+    watched.reaches(&id, "SENT").await;
+    watched.ages(&id, "sentAt").await;
+    watched.alarmed(&entry, "RegistrationsStalled").await;
+    watched.ages_by(&id, "createdAt", Duration::from_mins(20)).await;
+    watched.alarmed(&entry, "ConsumerBehind").await;
+    let behind = watched.prometheus.firing("ConsumerBehind").await;
+    assert!(behind.iter().any(|one| one["metric"]["consumer"] == "crm"), "{behind:?}");
+    let variables = [("ID", id.as_str()), ("CONSUMER", "crm"), REASON];
+    watched.check(&entry, &variables).await;
+    watched.operated.run(&entry, "Fix", &variables).await;
+    // The person has mended the program, too.
+    let acknowledged = serde_json::json!({ "eventId": id, "consumer": "crm", "ref": "c-1" });
+    watched.publishes_to("acknowledgements", "crm", &acknowledged.to_string()).await;
+    watched.operated.comes_true(&entry, "Verify", &variables).await;
+    watched.prometheus.ends("RegistrationsStalled").await;
+    watched.prometheus.ends("ConsumerBehind").await;
+}
+
 #[tokio::test]
 async fn what_waits_is_found_and_goes_on() {
     let watched = Watched::up(&[]).await;
@@ -63,5 +90,6 @@ async fn what_waits_is_found_and_goes_on() {
     a_row_is_quarantined(&watched).await;
     the_worker_waits_for_rabbitmq(&watched).await;
     nobody_consumes(&watched).await;
+    another_program_does_not_acknowledge(&watched).await;
     watched.down().await;
 }

@@ -1,15 +1,15 @@
 //! A stack under observation, and whoever makes it fail.
 
+use std::time::Duration;
+
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection, Database};
+use onboard::services::names;
 use onboard_contract::EventId;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::{Entry, Operated, PASSWORD, Prometheus, binary, eventually};
-
-const SERVICES: [(&str, &str); 4] =
-    [("auth", "AUTH_URL"), ("todo", "TODO_URL"), ("relay", "RELAY_URL"), ("worker", "WORKER_URL")];
 
 /// Hashing at its cheapest.
 const SETTINGS: [(&str, &str); 3] =
@@ -37,17 +37,23 @@ impl Watched {
         let watched = Self { operated, prometheus, http: reqwest::Client::new(), auth_url, mongo };
         eventually("every service is scraped", async || {
             let up = watched.prometheus.query("sum(up)").await;
-            if up.first().is_some_and(|up| up["value"][1] == "4") { Ok(()) } else { Err(up) }
+            let all = names().len().to_string();
+            if up.first().is_some_and(|up| up["value"][1] == all.as_str()) {
+                Ok(())
+            } else {
+                Err(up)
+            }
         })
         .await;
         watched
     }
 
-    /// A Prometheus that scrapes the four services of this stack.
+    /// A Prometheus that scrapes the services of this stack.
     pub(super) async fn beside(operated: &Operated) -> Prometheus {
         let mut targets = Vec::new();
-        for (service, variable) in SERVICES {
-            targets.push((service, operated.variable(variable).await));
+        for service in names() {
+            let variable = format!("{}_URL", service.to_uppercase());
+            targets.push((service, operated.variable(&variable).await));
         }
         Prometheus::watch(&targets).await
     }
@@ -121,10 +127,15 @@ impl Watched {
 
     /// Publishes a message by hand.
     pub(super) async fn publishes(&self, body: &str) {
+        self.publishes_to("user.events", "user.registered", body).await;
+    }
+
+    /// Publishes a message by hand to this exchange.
+    pub(super) async fn publishes_to(&self, exchange: &str, routing_key: &str, body: &str) {
         let management = self.operated.variable("AMQP_MANAGEMENT_URL").await;
-        let message = json!({ "properties": {}, "routing_key": "user.registered",
+        let message = json!({ "properties": {}, "routing_key": routing_key,
             "payload": body, "payload_encoding": "string" });
-        let url = format!("{management}/api/exchanges/%2f/user.events/publish");
+        let url = format!("{management}/api/exchanges/%2f/{exchange}/publish");
         let answer = self.http.post(url).json(&message).send().await.unwrap();
         let answer: Value = answer.json().await.unwrap();
         assert_eq!(answer["routed"], true, "{answer}");
@@ -151,7 +162,13 @@ impl Watched {
 
     /// Makes a row as old as if two minutes had gone by since `field`.
     pub(super) async fn ages(&self, id: &str, field: &str) {
-        let then = mongodb::bson::DateTime::now().timestamp_millis() - 120_000;
+        self.ages_by(id, field, Duration::from_mins(2)).await;
+    }
+
+    /// Makes a row as old as if this long had gone by since `field`.
+    pub(super) async fn ages_by(&self, id: &str, field: &str, age: Duration) {
+        let age_ms = i64::try_from(age.as_millis()).unwrap();
+        let then = mongodb::bson::DateTime::now().timestamp_millis() - age_ms;
         let then = mongodb::bson::DateTime::from_millis(then);
         self.spoil(id, doc! { "$set": { field: then } }).await;
     }

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use onboard_contract::names::{
-    DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY, USER_REGISTERED,
+    ACKNOWLEDGEMENTS, ACKNOWLEDGEMENTS_DLQ, ACKNOWLEDGEMENTS_DLX, DEAD_LETTER_EXCHANGE,
+    DEAD_LETTER_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY, USER_REGISTERED,
 };
 use onboard_contract::schemas::ASYNCAPI;
 use serde_json::{Map, Value};
@@ -79,7 +80,7 @@ fn every_example_of_a_message_is_valid() {
             }
         }
     }
-    assert_eq!(validated, 4, "headers of three examples, and one body");
+    assert_eq!(validated, 6, "headers of four examples, and two bodies");
 }
 
 #[test]
@@ -94,6 +95,16 @@ fn the_names_are_those_of_the_code() {
         ("/channels/deadLetterExchange/bindings/amqp/exchange/name", DEAD_LETTER_EXCHANGE),
         ("/channels/deadLetters/address", DEAD_LETTER_QUEUE),
         ("/channels/deadLetters/bindings/amqp/queue/name", DEAD_LETTER_QUEUE),
+        ("/channels/acknowledgements/address", "{consumer}"),
+        ("/channels/acknowledgements/bindings/amqp/exchange/name", ACKNOWLEDGEMENTS),
+        ("/channels/acknowledgementsQueue/address", ACKNOWLEDGEMENTS),
+        ("/channels/acknowledgementsQueue/bindings/amqp/queue/name", ACKNOWLEDGEMENTS),
+        (
+            "/channels/acknowledgementsDeadLetterExchange/bindings/amqp/exchange/name",
+            ACKNOWLEDGEMENTS_DLX,
+        ),
+        ("/channels/acknowledgementsDeadLetters/address", ACKNOWLEDGEMENTS_DLQ),
+        ("/channels/acknowledgementsDeadLetters/bindings/amqp/queue/name", ACKNOWLEDGEMENTS_DLQ),
         ("/components/messages/userRegistered/name", USER_REGISTERED),
         ("/components/messages/userRegistered/bindings/amqp/messageType", USER_REGISTERED),
     ] {

@@ -83,6 +83,8 @@ fn the_events_break_nobody() {
         ("user-registered", schemas::USER_REGISTERED),
         ("user-registered-headers", schemas::USER_REGISTERED_HEADERS),
         ("dead-letter-headers", schemas::DEAD_LETTER_HEADERS),
+        ("acknowledgement", schemas::ACKNOWLEDGEMENT),
+        ("acknowledgement-dead-letter-headers", schemas::ACKNOWLEDGEMENT_DEAD_LETTER_HEADERS),
     ] {
         hold(name, &parse(schema));
     }

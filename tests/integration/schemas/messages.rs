@@ -15,9 +15,13 @@ fn holds(schema: &str, document: &Value) {
 
 #[test]
 fn every_example_is_valid() {
-    for schema in
-        [schemas::USER_REGISTERED, schemas::USER_REGISTERED_HEADERS, schemas::DEAD_LETTER_HEADERS]
-    {
+    for schema in [
+        schemas::USER_REGISTERED,
+        schemas::USER_REGISTERED_HEADERS,
+        schemas::DEAD_LETTER_HEADERS,
+        schemas::ACKNOWLEDGEMENT,
+        schemas::ACKNOWLEDGEMENT_DEAD_LETTER_HEADERS,
+    ] {
         assert!(jsonschema::meta::is_valid(&parse(schema)));
         let examples = parse(schema)["examples"].as_array().unwrap().clone();
         assert!(!examples.is_empty());

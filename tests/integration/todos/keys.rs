@@ -10,7 +10,7 @@ use crate::harness::{App, Desk, Issuer, Options, eventually};
 /// and goes on while auth is stopped.
 #[tokio::test]
 async fn who_has_logged_in_has_todos_even_when_auth_is_stopped() {
-    let app = App::start().await;
+    let app = App::start_with(Options::default().apart(&["auth"])).await;
     let email = app.address();
     let registered: Value = app.post_register(&email).await.json().await.unwrap();
     let id = registered["registrationId"].as_str().unwrap().parse().unwrap();

@@ -5,7 +5,9 @@ use std::time::Duration;
 use temporalio_workflow::{TimerOptions, WorkflowContext, WorkflowResult};
 
 use super::UserRegistration;
-use super::details::waiting_for_acknowledgement;
+use crate::delivery::details::waiting_for_acknowledgement;
+use crate::delivery::of;
+use crate::delivery::state::State;
 
 /// The longest wait between two looks for an overdue acknowledgement.
 const OVERDUE_CAP: Duration = Duration::from_mins(10);
@@ -17,11 +19,11 @@ pub(super) enum Woken {
     Overdue,
 }
 
-pub(super) async fn wait(ctx: &mut WorkflowContext<UserRegistration>) -> WorkflowResult<Woken> {
+pub(super) async fn wait(ctx: &WorkflowContext<UserRegistration>) -> WorkflowResult<Woken> {
     if ctx.state(|s| s.acknowledgement.is_some()) {
         return Ok(Woken::Acknowledged);
     }
-    let patience = ctx.state(patience);
+    let patience = of(ctx, patience);
     waiting_for_acknowledgement(ctx, patience);
     let token = ctx.cancellation_token().child_token();
     let overdue = TimerOptions::builder(patience)
@@ -45,8 +47,8 @@ pub(super) async fn wait(ctx: &mut WorkflowContext<UserRegistration>) -> Workflo
 }
 
 /// Doubles with every look that found nothing.
-fn patience(state: &UserRegistration) -> Duration {
-    let base = Duration::from_millis(state.input.overdue_ms.max(1));
+fn patience(state: &State) -> Duration {
+    let base = state.overdue();
     let doubled = base.saturating_mul(2_u32.saturating_pow(state.overdue_checks.min(20)));
     doubled.min(OVERDUE_CAP.max(base))
 }

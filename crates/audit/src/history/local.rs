@@ -2,10 +2,10 @@
 //! that there was one; which, about what and how it ended is in the details.
 
 use serde::Deserialize;
+use temporalio_common::protos::temporal::api::common::v1::Payloads;
 use temporalio_common::protos::temporal::api::history::v1::MarkerRecordedEventAttributes;
 
-use super::{is_about, json};
-use crate::sample::Finished;
+use super::json;
 
 const MARKER: &str = "core_local_activity";
 
@@ -18,17 +18,17 @@ struct Data {
     backoff: Option<serde_json::Value>,
 }
 
-/// Whether it says that this activity about this registration succeeded.
+/// Whether it says that this activity with such an input succeeded.
 pub(super) fn succeeded(
     marker: &MarkerRecordedEventAttributes,
     activity: &str,
-    one: Finished,
+    about: impl Fn(Option<&Payloads>) -> bool,
 ) -> bool {
     let is_done = |data: &Data| data.activity_type == activity && data.backoff.is_none();
     marker.marker_name == MARKER
         && marker.failure.is_none()
         && json::<Data>(marker.details.get("data")).as_ref().is_some_and(is_done)
-        && is_about(marker.details.get("input"), one)
+        && about(marker.details.get("input"))
         && marker.details.get("result").is_some_and(|result| {
             // Nothing, in whichever way it is written.
             result

@@ -13,20 +13,20 @@ use super::*;
 use temporalio_common::protos::temporal::api::failure::v1::Failure;
 use temporalio_common::protos::temporal::api::history::v1::MarkerRecordedEventAttributes;
 
-fn finished() -> Finished {
+pub(super) fn finished() -> Finished {
     Finished { event: Uuid::from_u128(1).into(), user: Uuid::from_u128(2).into() }
 }
 
-fn payloads(value: impl Serialize) -> Payloads {
+pub(super) fn payloads(value: impl Serialize) -> Payloads {
     let data = serde_json::to_vec(&value).unwrap();
     Payloads { payloads: vec![Payload { data, ..Payload::default() }] }
 }
 
-fn todo() -> TodoId {
+pub(super) fn todo() -> TodoId {
     TodoId::welcome(finished().user)
 }
 
-fn acknowledged() -> serde_json::Value {
+pub(super) fn acknowledged() -> serde_json::Value {
     json!({ "eventId": finished().event, "todoId": todo() })
 }
 
@@ -35,6 +35,10 @@ fn begin(user: u128, carried: bool) -> Attributes {
     let input = json!({
         "eventId": finished().event, "userId": Uuid::from_u128(user), "carried": carried,
     });
+    started(input)
+}
+
+pub(super) fn started(input: serde_json::Value) -> Attributes {
     Attributes::WorkflowExecutionStartedEventAttributes(WorkflowExecutionStartedEventAttributes {
         workflow_type: Some(WorkflowType { name: WORKFLOW.to_owned() }),
         input: Some(payloads(input)),
@@ -42,16 +46,20 @@ fn begin(user: u128, carried: bool) -> Attributes {
     })
 }
 
-fn scheduled(activity: &str) -> Attributes {
+pub(super) fn scheduled(activity: &str) -> Attributes {
+    scheduled_with(activity, json!({ "eventId": finished().event }))
+}
+
+pub(super) fn scheduled_with(activity: &str, input: serde_json::Value) -> Attributes {
     Attributes::ActivityTaskScheduledEventAttributes(ActivityTaskScheduledEventAttributes {
         activity_type: Some(ActivityType { name: activity.to_owned() }),
-        input: Some(payloads(json!({ "eventId": finished().event }))),
+        input: Some(payloads(input)),
         ..Default::default()
     })
 }
 
 /// Of the event right before.
-fn done(result: Option<serde_json::Value>) -> Attributes {
+pub(super) fn done(result: Option<serde_json::Value>) -> Attributes {
     Attributes::ActivityTaskCompletedEventAttributes(ActivityTaskCompletedEventAttributes {
         result: Some(payloads(result)),
         ..Default::default()
@@ -59,6 +67,13 @@ fn done(result: Option<serde_json::Value>) -> Attributes {
 }
 
 fn local(activity: &str, event: u128) -> MarkerRecordedEventAttributes {
+    local_with(activity, json!({ "eventId": Uuid::from_u128(event) }))
+}
+
+pub(super) fn local_with(
+    activity: &str,
+    input: serde_json::Value,
+) -> MarkerRecordedEventAttributes {
     let data = json!({
         "seq": 1, "attempt": 1, "activity_id": "1", "activity_type": activity, "backoff": null,
     });
@@ -66,7 +81,7 @@ fn local(activity: &str, event: u128) -> MarkerRecordedEventAttributes {
         marker_name: "core_local_activity".to_owned(),
         details: [
             ("data".to_owned(), payloads(data)),
-            ("input".to_owned(), payloads(json!({ "eventId": Uuid::from_u128(event) }))),
+            ("input".to_owned(), payloads(input)),
             ("result".to_owned(), payloads(serde_json::Value::Null)),
         ]
         .into(),
@@ -117,7 +132,7 @@ fn whole() -> Vec<Attributes> {
     ]
 }
 
-fn flaw_of(attributes: Vec<Attributes>) -> Option<String> {
+pub(super) fn flaw_of(attributes: Vec<Attributes>) -> Option<String> {
     let mut events: Vec<HistoryEvent> = Vec::new();
     for (at, mut attributes) in (1..).zip(attributes) {
         if let Attributes::ActivityTaskCompletedEventAttributes(done) = &mut attributes {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use futures::{TryStreamExt as _, stream};
-use onboard_broker::{BrokerConfig, Message, Publisher};
+use onboard_broker::{BrokerConfig, Publisher};
 use onboard_chaos::Live;
 use onboard_contract::{TraceParent, UserRegistered};
 use onboard_runtime::{Shutdown, Tasks, clock};
@@ -57,7 +57,7 @@ pub(super) async fn publish(
 
 async fn one(publisher: &Publisher, event: &UserRegistered) -> anyhow::Result<()> {
     let trace = TraceParent::from_random(event.event_id.uuid().as_u128(), 1);
-    let message = Message::user_registered(event, Some(trace));
+    let message = event.message(Some(trace));
     let mut tries = 1;
     loop {
         match publisher.publish(&message).await {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
-use onboard_contract::workflow::EventRef;
+use onboard_contract::workflow::{EventRef, RecordRef};
 use onboard_contract::{Acknowledgement, EventId, TodoId, UserId};
 use onboard_runtime::Shutdown;
 use onboard_workflows::UserRegistration;
@@ -87,9 +87,9 @@ impl EmptyActivities {
     async fn record_acknowledgement(
         self: Arc<Self>,
         _ctx: ActivityContext,
-        event: EventRef,
+        record: RecordRef,
     ) -> Result<(), ActivityError> {
-        self.tell(Told::Recorded(event.event_id, Instant::now())).await;
+        self.tell(Told::Recorded(record.event_id, Instant::now())).await;
         Ok(())
     }
 }

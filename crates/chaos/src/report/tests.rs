@@ -1,9 +1,12 @@
 //! The report's verdict and its words.
 
+use onboard_stack::{Priority, Service};
+
 use super::*;
 use crate::journal::{Attempt, Outcome};
 use crate::judge::judge;
-use crate::plan::Kind;
+use crate::plan::{Kind, targets};
+use crate::stage::Process;
 
 fn settings() -> Settings {
     Settings {
@@ -40,9 +43,13 @@ fn audit() -> Audit {
 }
 
 fn report(verdict: Verdict, left: Option<Left>) -> Report {
-    let fault = |kind| Fault { at_ms: 0, target: "rabbitmq", kind, lasts_ms: 0 };
+    let fault = |kind| Fault { at_ms: 0, target: "rabbitmq".into(), kind, lasts_ms: 0 };
+    let service = |name| Service { name, port: 0, priority: Priority::Foreground };
+    let services = ["auth", "relay", "worker", "todo"].map(service);
+    let pairs = Process::pairs(&services, true);
+    let done = Kind::ALL.into_iter().take(3).map(fault).collect();
     Report {
-        faults: FaultCounts::new(4, (Kind::ALL.into_iter().take(3).map(fault).collect(), 1)),
+        faults: FaultCounts::new(4, (done, 1), targets(&pairs)),
         versions: BTreeMap::from([("mongodb", "6.0.5".to_owned())]),
         ..Report::new(&settings(), verdict, audit(), left)
     }
@@ -82,6 +89,7 @@ fn the_text_fits_80_columns_and_names_what_is_wrong() {
         "seed 7, 2 min",
         "lost                 1",
         "3 faults of 4 planned, 1 skipped",
+        "  rabbitmq            1          1          1          0          0        3\n",
         "NOT clean",
         "00000000-0000-0000-0000-000000000001",
         "  onboard chaos --minutes 2 --seed 7 --rate 10 \\\n    --faults-per-minute 20 --cheap-hashing",

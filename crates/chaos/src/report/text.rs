@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use super::Report;
-use crate::plan::{Kind, targets};
+use crate::plan::Kind;
 
 /// Wrong things named in the text at most; the JSON has them all.
 const NAMED_MAX: usize = 20;
@@ -66,7 +66,7 @@ impl Report {
             write!(f, "{kind:>11}")?;
         }
         writeln!(f, "{:>9}", "all")?;
-        for target in targets() {
+        for target in &faults.targets {
             let of = faults.by_target.get(target);
             write!(f, "  {target:<10}")?;
             for kind in Kind::ALL {

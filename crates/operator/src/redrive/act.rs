@@ -1,14 +1,15 @@
 //! One work: look, decide, record, act, remove the letter, complete.
 
 use mongodb::bson::{DateTime, doc};
-use onboard_broker::{DeadLetter, DeadLetters};
-use onboard_contract::{EventId, RegistrationInput};
+use onboard_broker::{DeadLetter, DeadLetters, Publisher, PutBackError};
+use onboard_contract::{EventId, Start, TODO_QUEUE, UserRegistered};
 use onboard_fault::{Step, step};
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
-use onboard_temporal::{Signalled, Started, TemporalError};
+use onboard_store::Outbox;
+use onboard_temporal::{ExecutionStatus, Signalled, Started, TemporalError};
 
-use super::plan::{Facts, Plan, plan};
+use super::plan::{Facts, Plan, by_routing_key, is_acknowledgement, plan, plan_other};
 use super::{Act, Item, Outcome, Run};
 use crate::OperatorError;
 use crate::error::bounded;
@@ -45,11 +46,20 @@ impl Run<'_> {
     /// Works on one work; `None` when it is none of this run's.
     pub(crate) async fn redrive_one(&self, work: Work<'_>) -> Result<Option<Item>, OperatorError> {
         for _ in 0..LOOKS_MAX {
-            let facts = self.facts(work.event).await?;
+            let other =
+                work.letter.map(|(_, letter)| letter).filter(|it| *it.queue() != TODO_QUEUE);
+            let letter = work.letter.map(|(_, letter)| letter);
+            let facts = match other {
+                Some(_) => Facts::default(),
+                None => self.facts(work.event, letter).await?,
+            };
             let cause = cause(&work, &facts);
             let item = |outcome| Ok(Some(Item { id: name(&work), cause: cause.clone(), outcome }));
-            let letter = work.letter.map(|(_, letter)| letter);
-            let act = match plan(&facts, letter, self.order.discard) {
+            let planned = match other {
+                Some(letter) => plan_other(letter, self.order.discard),
+                None => plan(&facts, letter, self.order.discard),
+            };
+            let act = match planned {
                 Plan::Do(Act::Republish) | Plan::Finished if work.only_ended => return Ok(None),
                 Plan::Do(act) if self.order.dry_run => return item(Outcome::Would(act)),
                 Plan::Do(act) => act,
@@ -99,8 +109,14 @@ impl Run<'_> {
         let publisher = self.publisher().await;
         let mut tries = 1;
         loop {
-            match step(Step::RedrivePutBack, letter.put_back(publisher)).await {
+            match step(Step::RedrivePutBack, put_back_once(letter, publisher)).await {
                 Ok(()) => return Ok(Performed::Yes),
+                // Another program's queue may be full or gone: the others go on.
+                Err(error) if tries == PUT_BACK_TRIES && *letter.queue() != TODO_QUEUE => {
+                    let queue = &letter.queue().name;
+                    let why = format!("RabbitMQ did not take it back into {queue}: {error}");
+                    return Ok(Performed::Refused(why));
+                }
                 Err(error) if tries == PUT_BACK_TRIES => return Err(OperatorError::PutBack(error)),
                 Err(error) => tracing::debug!(%error, "once more"),
             }
@@ -124,14 +140,27 @@ impl Run<'_> {
         let Some(user_id) = row.and_then(|row| row.user_id) else {
             return Ok(Performed::Refused("its outbox row names no user".to_owned()));
         };
-        let input = RegistrationInput {
+        let start = Start {
+            event_type: UserRegistered::TYPE,
             event_id: event,
-            user_id,
+            aggregate_id: user_id.uuid(),
             traceparent: row.and_then(|row| row.traceparent.clone()),
             overdue_ms: u64::try_from(self.operator.overdue_ms()).unwrap_or(u64::MAX),
-            carried: None,
+            delivery: row.and_then(|row| row.delivery.clone()),
         };
-        match step(Step::RedriveRestart, self.temporal.restart_registration(&input)).await {
+        let completed = facts.execution.as_ref().map(|run| run.status);
+        let started = if completed == Some(ExecutionStatus::Completed) {
+            // What the row says now is said after the run has completed.
+            let outbox = Outbox::new(&self.operator.mongo);
+            let awaits = outbox.awaits_acknowledgement(event).await;
+            if !awaits.map_err(OperatorError::Store)? {
+                return Ok(Performed::Overtaken);
+            }
+            step(Step::RedriveRestart, self.temporal.repeat_workflow(&start)).await
+        } else {
+            step(Step::RedriveRestart, self.temporal.restart_workflow(&start)).await
+        };
+        match started {
             Ok(Started::Now) => Ok(Performed::Yes),
             Ok(Started::Already) => Ok(Performed::Overtaken),
             Err(error) => refused(error),
@@ -151,6 +180,19 @@ impl Run<'_> {
         let update = bounded("make the row due", update);
         let released = step(Step::RedriveRelease, update).await?;
         Ok(if released.matched_count == 1 { Performed::Yes } else { Performed::Overtaken })
+    }
+}
+
+/// The worker goes by the routing key of an acknowledgement, which its queue's
+/// exchange keeps.
+async fn put_back_once(letter: &DeadLetter, publisher: &Publisher) -> Result<(), PutBackError> {
+    if !is_acknowledgement(letter) {
+        return letter.put_back(publisher).await;
+    }
+    match by_routing_key(&letter.routing_key, &letter.body, &letter.reason) {
+        Ok(key) => letter.put_back_by(publisher, &key).await,
+        // It was looked at before.
+        Err(_) => letter.put_back(publisher).await,
     }
 }
 

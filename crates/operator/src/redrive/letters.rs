@@ -1,4 +1,5 @@
-//! The dead letters, in the order of their queue.
+//! The dead letters, queue by queue, in the order of each: those of the todo
+//! service, then those of the acknowledgements and of every other consumer.
 //!
 //! A run works on the letters that were there when it began: what becomes a
 //! dead letter meanwhile stands behind them. Those of one user are worked on
@@ -7,7 +8,7 @@
 
 use futures::StreamExt;
 use onboard_broker::{DeadLetter, DeadLetters};
-use onboard_contract::UserId;
+use onboard_contract::{ACKNOWLEDGEMENTS_QUEUE, Queue, TODO_QUEUE, UserId, UserRegistered};
 use onboard_runtime::clock;
 
 use super::act::Work;
@@ -35,7 +36,27 @@ impl Run<'_> {
         &self,
         tally: &mut Tally<'_>,
     ) -> Result<(), OperatorError> {
-        let letters = DeadLetters::open(&self.operator.broker, "onboard redrive").await;
+        self.work_off_queue(TODO_QUEUE, tally).await?;
+        let extra = self.operator.extra_consumers().await?;
+        let others = std::iter::once(ACKNOWLEDGEMENTS_QUEUE).chain(extra.iter().map(Queue::of));
+        for queue in others {
+            match self.work_off_queue(queue, tally).await {
+                // No letter waits where there is no queue; `consumers list` and
+                // `doctor` say that it is missing.
+                Err(OperatorError::Broker(error)) if error.is_missing() => (),
+                worked => worked?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn work_off_queue(
+        &self,
+        queue: Queue,
+        tally: &mut Tally<'_>,
+    ) -> Result<(), OperatorError> {
+        let (broker, name) = (&self.operator.broker, "onboard redrive");
+        let letters = DeadLetters::open(broker, queue, name, UserRegistered::ids).await;
         let letters = letters.map_err(OperatorError::Broker)?;
         let worked = self.work_off(&letters, tally).await;
         letters.close().await;
@@ -88,8 +109,10 @@ impl Run<'_> {
         for letter in &lane {
             let event = letter.event_id;
             let work = Work { event, letter: Some((letters, letter)), only_ended: false };
+            // A letter of another consumer says nothing about the registration.
+            let answered = event.filter(|_| *letter.queue() == TODO_QUEUE);
             match self.redrive_one(work).await {
-                Ok(item) => worked.items.extend(item.map(|item| (event, item))),
+                Ok(item) => worked.items.extend(item.map(|item| (answered, item))),
                 Err(error) => {
                     worked.error = Some(error);
                     break;
@@ -104,7 +127,11 @@ impl Run<'_> {
         let event = letter.event_id.map(|event| event.to_string());
         let names = [letter.message_id.as_deref(), event.as_deref()];
         if let Some(id) = selection.ids.iter().find(|id| names.contains(&Some(id.as_str()))) {
-            tally.answered(id);
+            if *letter.queue() == TODO_QUEUE {
+                tally.answered(id);
+            } else {
+                tally.has_letter(id);
+            }
             return true;
         }
         let oldest_allowed = order.older_than.map(|age| clock::now_ms() - millis(age));

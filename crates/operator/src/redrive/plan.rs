@@ -1,9 +1,11 @@
 //! What is to be done with one case, decided from what the stores say.
 
 use onboard_broker::DeadLetter;
-use onboard_contract::{EventId, Stage};
+use onboard_contract::{
+    ACKNOWLEDGEMENTS_QUEUE, Acknowledged, AcknowledgedError, EventId, Stage, UserId,
+};
 use onboard_runtime::availability::chain;
-use onboard_store::{Outbox, StoreError};
+use onboard_store::{InboxRecord, Outbox, StoreError};
 use onboard_temporal::{Execution, ExecutionStatus};
 
 use super::{Act, Run};
@@ -16,8 +18,10 @@ pub(crate) struct Facts {
     /// Why the row cannot be published as it is.
     pub(crate) damage: Option<String>,
     pub(crate) execution: Option<Execution>,
-    /// Whether the inbox has it.
+    /// Whether the inbox has it: for the letter's user, or else for the row's.
     pub(crate) applied: bool,
+    /// Whether the inbox has it for other users alone.
+    pub(crate) of_another: bool,
 }
 
 /// A decision.
@@ -31,17 +35,24 @@ pub(crate) enum Plan {
 }
 
 impl Run<'_> {
-    pub(crate) async fn facts(&self, event: Option<EventId>) -> Result<Facts, OperatorError> {
+    pub(crate) async fn facts(
+        &self,
+        event: Option<EventId>,
+        letter: Option<&DeadLetter>,
+    ) -> Result<Facts, OperatorError> {
         let Some(event) = event else { return Ok(Facts::default()) };
         let (row, inbox, execution) = tokio::join!(
             self.operator.find_row(event),
             self.operator.find_inbox(event),
             self.temporal.find_execution(event),
         );
-        let (row, applied) = (row?, inbox?.is_some());
+        let (row, inbox) = (row?, inbox?);
+        let user = letter.and_then(user_of).or_else(|| row.as_ref()?.user_id);
+        let applied = inbox.as_ref().is_some_and(|record| is_applied(record, user));
+        let of_another = inbox.is_some() && !applied;
         let execution = execution.map_err(OperatorError::Temporal)?;
         let damage = if row.is_some() { self.damage(event).await? } else { None };
-        Ok(Facts { row, damage, execution, applied })
+        Ok(Facts { row, damage, execution, applied, of_another })
     }
 
     /// Asks as the publish activity does.
@@ -58,6 +69,11 @@ impl Run<'_> {
 /// Decides. `discard` lets letters go that are no events.
 pub(crate) fn plan(facts: &Facts, letter: Option<&DeadLetter>, discard: bool) -> Plan {
     let is_event = letter.map(|letter| letter.is_event);
+    let is_conflict = |user| facts.of_another || is_anothers(facts.row.as_ref(), user);
+    if letter.and_then(user_of).is_some_and(is_conflict) {
+        // The workflow may have ended with the effect of another user.
+        return Plan::Do(if facts.applied { Act::RemoveLeftover } else { Act::PutBack });
+    }
     match (&facts.row, is_event) {
         (Some(row), _) => with_row(row, facts, is_event.is_some()),
         (None, Some(_)) if facts.applied => Plan::Do(Act::RemoveLeftover),
@@ -68,6 +84,61 @@ pub(crate) fn plan(facts: &Facts, letter: Option<&DeadLetter>, discard: bool) ->
         ),
         (None, None) => Plan::Leave("there is no registration with this id".to_owned()),
     }
+}
+
+/// The user of a letter that is an event.
+fn user_of(letter: &DeadLetter) -> Option<UserId> {
+    letter.user_id.filter(|_| letter.is_event)
+}
+
+/// Whether the row of the letter's event is about another user than the letter.
+fn is_anothers(row: Option<&Row>, user: UserId) -> bool {
+    row.and_then(|row| row.user_id).is_some_and(|of_row| of_row != user)
+}
+
+/// Whether the record says that the event was applied for this user. A record
+/// whose user cannot be read says that it was applied.
+fn is_applied(record: &InboxRecord, user: Option<UserId>) -> bool {
+    user.is_none_or(|user| record.acknowledgement_for(user).map_or(true, |known| known.is_some()))
+}
+
+/// Decides about a letter of a queue other than the todo service's. A letter goes
+/// back to its queue whatever its event's row says: the consumer knows whether it
+/// has applied the event.
+pub(crate) fn plan_other(letter: &DeadLetter, discard: bool) -> Plan {
+    let junk = if is_acknowledgement(letter) {
+        by_routing_key(&letter.routing_key, &letter.body, &letter.reason).err()
+    } else {
+        (!letter.is_event).then_some("it is no event")
+    };
+    match junk {
+        None => Plan::Do(Act::PutBack),
+        Some(_) if discard => Plan::Do(Act::Discard),
+        Some(why) => Plan::Leave(format!("{why}; --discard removes it")),
+    }
+}
+
+/// Whether it is a letter of the acknowledgements that come over the broker.
+pub(crate) fn is_acknowledgement(letter: &DeadLetter) -> bool {
+    *letter.queue() == ACKNOWLEDGEMENTS_QUEUE
+}
+
+/// The routing key that an acknowledgement goes back with, which says whose it
+/// is. A letter that this program has given up on has lost its own: the worker
+/// has compared it with the body before, unless the reason says that it differed.
+pub(crate) fn by_routing_key(
+    routing_key: &str,
+    body: &[u8],
+    reason: &str,
+) -> Result<String, &'static str> {
+    if routing_key != ACKNOWLEDGEMENTS_QUEUE.routing_key {
+        return Ok(routing_key.to_owned());
+    }
+    if reason == AcknowledgedError::OtherConsumer.reason() {
+        return Err("it names another consumer than the one that sent it");
+    }
+    let read = Acknowledged::read(body).map_err(|_| "it is no acknowledgement")?;
+    Ok(read.consumer.as_str().to_owned())
 }
 
 fn with_row(row: &Row, facts: &Facts, has_letter: bool) -> Plan {
@@ -81,6 +152,8 @@ fn with_row(row: &Row, facts: &Facts, has_letter: bool) -> Plan {
         ),
     };
     let act = match facts.execution.as_ref().map(|execution| execution.status) {
+        // It awaits a consumer that its run did not know of.
+        Some(ExecutionStatus::Completed) if row.is_forgotten() => Act::Restart,
         Some(ExecutionStatus::Completed) => return over(),
         Some(ExecutionStatus::Running) => Act::Republish,
         // Temporal forgets what has ended; the row does not.
@@ -151,6 +224,48 @@ mod tests {
             let left = decide(&acknowledged(), completed, false, letter);
             assert!(matches!(left, Plan::Leave(_)), "{left:?}");
         }
+    }
+
+    #[test]
+    fn a_row_that_awaits_one_more_consumer_runs_again() {
+        let completed = Some(ExecutionStatus::Completed);
+        let at = DateTime::from_millis(0);
+        let more = doc! {
+            "status": "SENT", "sentAt": at, "expects": ["todo", "crm"],
+            "acknowledgements": { "todo": { "at": at } },
+        };
+        assert_eq!(decide(&row(more.clone()), completed, true, false), Plan::Do(Act::Restart));
+        let mut done = more;
+        done.insert("acknowledgedAt", at);
+        assert_eq!(decide(&row(done), completed, true, false), Plan::Finished);
+    }
+
+    #[test]
+    fn a_letter_of_another_consumer_goes_back_to_its_queue() {
+        let key = "crm";
+        let body = br#"{"eventId":"0190c1c4-7f6e-7d1a-8b1e-2f6f3a1b2c3d","consumer":"crm"}"#;
+        assert_eq!(by_routing_key(key, body, "unknown_event"), Ok(key.to_owned()));
+        assert_eq!(by_routing_key("*", body, "unknown_event"), Ok(key.to_owned()));
+        assert_eq!(by_routing_key("search", body, "delivery_limit"), Ok("search".to_owned()));
+        assert!(by_routing_key("*", body, "other_consumer").is_err());
+        assert!(by_routing_key("*", b"junk", "not_json").is_err());
+    }
+
+    #[test]
+    fn an_event_is_applied_for_each_user_apart() {
+        let user = |number| UserId::from(Uuid::from_u128(number));
+        let of_one = row(doc! { "aggregateId": id(Uuid::from_u128(2)) });
+        assert!(!is_anothers(Some(&of_one), user(2)) && is_anothers(Some(&of_one), user(3)));
+        assert!(!is_anothers(None, user(3)) && !is_anothers(Some(&row(doc! {})), user(3)));
+        let mut record = doc! {
+            "eventId": id(Uuid::from_u128(1)), "userId": id(Uuid::from_u128(2)),
+            "todoId": id(Uuid::from_u128(4)), "conflicts": [{ "userId": id(Uuid::from_u128(3)) }],
+        };
+        let read = InboxRecord::read(&record);
+        assert!([None, Some(user(2)), Some(user(3))].iter().all(|user| is_applied(&read, *user)));
+        assert!(!is_applied(&read, Some(user(5))));
+        record.remove("userId");
+        assert!(is_applied(&InboxRecord::read(&record), Some(user(5))));
     }
 
     #[test]

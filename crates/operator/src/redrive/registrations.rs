@@ -29,12 +29,14 @@ impl Run<'_> {
             let Ok(event) = id.parse::<EventId>() else {
                 let why = "no dead letter has this message id, and a registration's is a UUID";
                 let outcome = Outcome::Left(why.to_owned());
-                let item = Item { id: id.clone(), cause: String::new(), outcome };
-                tally.note(None, &item);
+                if !tally.is_letter_alone(id, &outcome) {
+                    tally.note(None, &Item { id: id.clone(), cause: String::new(), outcome });
+                }
                 continue;
             };
             let work = Work { event: Some(event), letter: None, only_ended: false };
-            if let Some(item) = self.redrive_one(work).await? {
+            let item = self.redrive_one(work).await?;
+            if let Some(item) = item.filter(|item| !tally.is_letter_alone(id, &item.outcome)) {
                 tally.note(Some(event), &item);
             }
         }

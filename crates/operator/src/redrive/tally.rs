@@ -16,9 +16,11 @@ pub(crate) struct Tally<'a> {
     finished: u32,
     left_total: u32,
     left: Vec<LeftOver>,
+    letters: u32,
     dead_letters_left: Option<u32>,
     events: HashSet<EventId>,
     ids: HashSet<String>,
+    of_others: HashSet<String>,
 }
 
 impl<'a> Tally<'a> {
@@ -30,9 +32,11 @@ impl<'a> Tally<'a> {
             finished: 0,
             left_total: 0,
             left: Vec::new(),
+            letters: 0,
             dead_letters_left: None,
             events: HashSet::new(),
             ids: HashSet::new(),
+            of_others: HashSet::new(),
         }
     }
 
@@ -44,8 +48,10 @@ impl<'a> Tally<'a> {
         })
     }
 
-    pub(crate) fn letters(&mut self, total: u32) {
-        (self.told)(Told::Letters(total));
+    /// So many letters more are there to be looked at.
+    pub(crate) fn letters(&mut self, more: u32) {
+        self.letters += more;
+        (self.told)(Told::Letters(self.letters));
     }
 
     pub(crate) fn looked(&mut self) {
@@ -53,12 +59,24 @@ impl<'a> Tally<'a> {
     }
 
     pub(crate) fn letters_left(&mut self, left: u32) {
-        self.dead_letters_left = Some(left);
+        *self.dead_letters_left.get_or_insert_default() += left;
     }
 
     /// An id of the order that a letter answers to.
     pub(crate) fn answered(&mut self, id: &str) {
         self.ids.insert(id.to_owned());
+    }
+
+    /// An id of the order that a letter of another consumer has; the registration
+    /// may have to be redriven as well.
+    pub(crate) fn has_letter(&mut self, id: &str) {
+        self.of_others.insert(id.to_owned());
+    }
+
+    /// Whether nothing but such a letter answers to the id.
+    pub(crate) fn is_letter_alone(&self, id: &str, outcome: &Outcome) -> bool {
+        let nothing_done = matches!(outcome, Outcome::Finished | Outcome::Left(_));
+        nothing_done && self.of_others.contains(id)
     }
 
     pub(crate) fn is_answered(&self, id: &str) -> bool {

@@ -1,9 +1,10 @@
 //! The missing links of a record, in words, and what to do about them.
 
-use onboard_contract::Stage;
+use onboard_contract::{ConsumerName, Stage};
 
 use super::Record;
 use crate::operator::Removed;
+use crate::{ConsumerState, Row};
 
 impl Record {
     pub(super) fn knows_nothing(&self) -> bool {
@@ -27,15 +28,20 @@ impl Record {
             self.judge_user();
             self.judge_row();
             self.judge_workflow(removed);
-            self.judge_inbox();
+            self.judge_consumers();
+            if self.expects_todo() {
+                self.judge_inbox();
+            }
         }
         // Whether its user has deleted the todo is said in the inbox.
-        if !is_removed || self.inbox.is_some() {
+        if (!is_removed && self.expects_todo()) || self.inbox.is_some() {
             self.judge_todo();
         }
         for letter in &self.dead_letters {
+            let of = letter.consumer.as_ref().map(|name| format!(" of {name}"));
             self.missing.push(format!(
-                "a dead letter of this event waits: {}",
+                "a dead letter of this event waits{}: {}",
+                of.unwrap_or_default(),
                 letter.detail.as_deref().unwrap_or(&letter.reason)
             ));
         }
@@ -76,10 +82,68 @@ impl Record {
             self.missing
                 .push("no SENT mark: the broker's confirm is not noted on the row".to_owned());
         }
-        if row.acknowledged_at.is_none() {
+        if row.acknowledged_at.is_none() && !self.expects_more() {
             self.missing.push(
                 "no acknowledgement on the row: the workflow has not recorded the todo".to_owned(),
             );
+        }
+    }
+
+    /// Of a row that expects more than the todo service, names each consumer that
+    /// is missing.
+    fn judge_consumers(&mut self) {
+        if !self.expects_more() {
+            return;
+        }
+        let missing = self.consumers.iter().filter(|one| !one.is_settled()).map(|one| {
+            let name = &one.consumer;
+            if one.awaited && *name == ConsumerName::TODO {
+                format!("no acknowledgement of {name}: the workflow has not recorded the todo")
+            } else if one.awaited {
+                format!(
+                    "no acknowledgement of {name}: its program has not acknowledged the event, or \
+                     the workflow has not recorded it"
+                )
+            } else {
+                format!("no acknowledgement of {name}, and the row counts as acknowledged")
+            }
+        });
+        let missing: Vec<String> = missing.collect();
+        if missing.is_empty() && self.is_unacknowledged() {
+            self.missing.push(
+                "no acknowledgement on the row: every consumer has acknowledged, and the row does \
+                 not say that it is done"
+                    .to_owned(),
+            );
+        }
+        self.missing.extend(missing);
+        let waived = self.consumers.iter().filter(|one| one.waived_at.is_some());
+        self.notes.extend(waived.map(ConsumerState::words));
+    }
+
+    fn expects_more(&self) -> bool {
+        self.outbox.as_ref().is_some_and(Row::expects_more)
+    }
+
+    /// Whether the todo service is to do its part, as far as is known.
+    fn expects_todo(&self) -> bool {
+        self.consumers.is_empty() || self.names(&ConsumerName::TODO)
+    }
+
+    /// Whether the row expects the consumer, or did.
+    pub(super) fn names(&self, consumer: &ConsumerName) -> bool {
+        self.consumers.iter().any(|one| one.consumer == *consumer)
+    }
+
+    fn is_unacknowledged(&self) -> bool {
+        self.outbox.as_ref().is_some_and(|row| row.acknowledged_at.is_none())
+    }
+
+    /// Who is awaited, where the workflow waits in no activity.
+    fn awaited(&self) -> String {
+        match &self.outbox {
+            Some(row) if row.expects_more() && !row.awaited.is_empty() => row.awaited_names(),
+            Some(_) | None => "the todo service".to_owned(),
         }
     }
 
@@ -100,6 +164,11 @@ impl Record {
             return;
         };
         match workflow.status {
+            "COMPLETED" if self.expects_more() && self.is_unacknowledged() => self.missing.push(
+                "no run: the workflow has completed, and the row awaits a consumer; the relay \
+                 starts it again"
+                    .to_owned(),
+            ),
             "COMPLETED" => (),
             "RUNNING" => self.missing.push(format!(
                 "no end of the workflow: it is {}",
@@ -109,7 +178,7 @@ impl Record {
                         workflow.attempt.unwrap_or_default()
                     ),
                     (Some(activity), None) => format!("in {activity}"),
-                    (None, _) => "waiting for the todo service".to_owned(),
+                    (None, _) => format!("waiting for {}", self.awaited()),
                 }
             )),
             status => self.missing.push(format!(
@@ -117,12 +186,20 @@ impl Record {
                 workflow.last_failure.as_ref().map(|f| format!(" ({f})")).unwrap_or_default()
             )),
         }
-        if self.confirm.as_ref().is_none_or(|confirm| confirm.publishes == 0) {
+        // A run for consumers of a row that is SENT may get its acknowledgements first.
+        let may_have_none = self.expects_more() && self.outbox.as_ref().is_some_and(|row| row.sent);
+        if !may_have_none && self.confirm.as_ref().is_none_or(|confirm| confirm.publishes == 0) {
             self.missing.push("no confirm: the broker has confirmed no publish".to_owned());
         }
     }
 
     fn judge_inbox(&mut self) {
+        let others = self.inbox.as_ref().map_or(0, |inbox| inbox.conflicts);
+        if others > 0 {
+            self.notes.push(format!(
+                "messages with this event id came for {others} other users, too; each has the todo"
+            ));
+        }
         let missing = match &self.inbox {
             None => Some("no inbox record: the todo service has not committed it"),
             Some(inbox) if inbox.acknowledged_at.is_none() => {
@@ -158,6 +235,8 @@ impl Record {
             format!("mend what the dead letter names, then {redrive}")
         } else if row.is_none() {
             "see what `onboard audit` says; without its row nothing publishes this event".to_owned()
+        } else if status == Some("COMPLETED") && self.expects_more() && self.is_unacknowledged() {
+            format!("is the relay up? It starts the workflow again; or {redrive}")
         } else if status == Some("COMPLETED") {
             "it has completed, so a record was removed since: see what `onboard audit` says"
                 .to_owned()
@@ -168,6 +247,10 @@ impl Record {
                 Some(Stage::Pending) => "is the relay up? It starts the workflow".to_owned(),
                 Some(_) if status != Some("RUNNING") => redrive,
                 Some(Stage::Started) => "is RabbitMQ up? The workflow keeps trying".to_owned(),
+                Some(Stage::Stalled) if self.expects_more() => {
+                    let awaited = self.awaited();
+                    format!("does {awaited} run and acknowledge? If so: {redrive}")
+                }
                 Some(Stage::Stalled) => format!("is the todo service up? If it is: {redrive}"),
                 Some(Stage::Sent | Stage::Acknowledged) | None => {
                     "wait a little, then look again".to_owned()

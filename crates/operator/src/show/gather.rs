@@ -2,16 +2,15 @@
 
 use futures::TryStreamExt;
 use mongodb::bson::{Document, doc};
-use onboard_contract::{EventId, TodoId, UserId};
+use onboard_contract::{ConsumerName, EventId, Queue, TodoId, UserId};
 use onboard_runtime::availability::chain;
+use onboard_store::{InboxRecord, field, outbox};
 use onboard_temporal::{Account, Execution, TemporalError};
-use uuid::Uuid;
 
-use super::{Confirm, InboxRecord, Letter, Record, Redriven, Subject, Todo, User, Workflow};
+use super::{Confirm, Letter, Record, Redriven, Subject, Todo, User, Workflow};
 use crate::error::bounded;
 use crate::operator::id;
 use crate::redrive::REDRIVES;
-use crate::row::uuid;
 use crate::{Operator, OperatorError, letters};
 
 /// Redrives shown, the youngest.
@@ -51,24 +50,24 @@ impl Operator {
         let users = self.mongo.users();
         let find = users.find_one(doc! { "emailCanonical": canonical });
         let Some(found) = bounded("look up the user", find).await? else { return Ok((None, None)) };
-        let Some(user) = found.get("_id").and_then(uuid) else { return Ok((None, None)) };
+        let Some(user) = field::id(&found, "_id").known() else { return Ok((None, None)) };
         record.user = Some(read_user(user.into(), &found));
         let outbox = self.mongo.outbox();
         let find = outbox.find_one(doc! { "aggregateId": id(user) }).projection(doc! { "_id": 1 });
         let row = bounded("look up the user's outbox row", find).await?;
-        let event = match row.and_then(|row| row.get("_id").and_then(uuid)) {
+        let event = match row.and_then(|row| outbox::Row::read(&row).id.known()) {
             Some(event) => Some(event),
             None => self.handled(user.into()).await?,
         };
-        Ok((event.map(EventId::from), Some(user.into())))
+        Ok((event, Some(user.into())))
     }
 
     /// The event of a user whose row is gone.
-    async fn handled(&self, user: UserId) -> Result<Option<Uuid>, OperatorError> {
+    async fn handled(&self, user: UserId) -> Result<Option<EventId>, OperatorError> {
         let inbox = self.mongo.processed_events();
         let find = inbox.find_one(doc! { "todoId": id(TodoId::welcome(user).uuid()) });
         let record = bounded("look up the user's inbox record", find).await?;
-        Ok(record.and_then(|record| record.get("eventId").and_then(uuid)))
+        Ok(record.and_then(|record| InboxRecord::read(&record).event_id.known()))
     }
 
     /// Gathers what bears the event's id, and says whose the inbox says it is.
@@ -79,8 +78,11 @@ impl Operator {
     ) -> Result<Option<UserId>, OperatorError> {
         record.registration_id = Some(event);
         record.outbox = self.find_row(event).await?;
+        record.consumers =
+            record.outbox.as_ref().map(|row| row.consumers.clone()).unwrap_or_default();
         let inbox = self.find_inbox(event).await?;
-        record.inbox = inbox.as_ref().map(read_inbox);
+        let user = record.outbox.as_ref().and_then(|row| row.user_id);
+        record.inbox = inbox.as_ref().map(|found| shown(found, user));
         record.redrives = self.redrives(event).await?;
         match self.ask_temporal(event).await {
             Ok((execution, account, stage)) => {
@@ -89,18 +91,40 @@ impl Operator {
             }
             Err(why) => record.unreachable.push(format!("Temporal: {why}")),
         }
-        let mut found = Vec::new();
-        let looked = letters::look(&self.broker, |letter| {
-            if letter.event_id == Some(event) {
-                let (reason, detail) = (letter.reason.clone(), letter.detail.clone());
-                found.push(Letter { reason, detail });
+        self.gather_letters(event, record).await?;
+        Ok(inbox.and_then(|inbox| inbox.user_id.known()))
+    }
+
+    /// Looks through the dead letters of the todo service, and of every consumer
+    /// that the row names.
+    async fn gather_letters(
+        &self,
+        event: EventId,
+        record: &mut Record,
+    ) -> Result<(), OperatorError> {
+        let mut consumers = vec![ConsumerName::TODO];
+        let extra = self.extra_consumers().await?;
+        consumers.extend(extra.into_iter().filter(|name| record.names(name)));
+        for consumer in consumers {
+            let mut found = Vec::new();
+            let looked = letters::look(&self.broker, Queue::of(&consumer), |letter| {
+                if letter.event_id == Some(event) {
+                    let (reason, detail) = (letter.reason.clone(), letter.detail.clone());
+                    let consumer = Some(consumer.clone()).filter(|it| *it != ConsumerName::TODO);
+                    found.push(Letter { consumer, reason, detail });
+                }
+            });
+            match looked.await {
+                // `consumers list` says that the queue of another program is missing.
+                Err(error) if error.is_missing() && consumer != ConsumerName::TODO => (),
+                Err(error) => {
+                    record.unreachable.push(format!("RabbitMQ: {}", chain(&error)));
+                    break;
+                }
+                Ok(_) => record.dead_letters.extend(found),
             }
-        });
-        if let Err(error) = looked.await {
-            record.unreachable.push(format!("RabbitMQ: {}", chain(&error)));
         }
-        record.dead_letters = found;
-        Ok(inbox.and_then(|inbox| inbox.get("userId").and_then(uuid)).map(UserId::from))
+        Ok(())
     }
 
     async fn gather_user(&self, user: UserId, record: &mut Record) -> Result<(), OperatorError> {
@@ -116,8 +140,8 @@ impl Operator {
         let todo = bounded("load the welcome todo", find).await?;
         record.todo = todo.as_ref().map(|todo| Todo {
             todo_id: expected,
-            title: todo.get_str("title").ok().map(str::to_owned),
-            created_at: time(todo, "createdAt"),
+            title: field::text(todo, "title").map(str::to_owned).known(),
+            created_at: field::time(todo, "createdAt").known(),
         });
         Ok(())
     }
@@ -190,31 +214,33 @@ fn confirm(account: &Account, progress: Option<&onboard_contract::Progress>) -> 
 fn read_user(user: UserId, found: &Document) -> User {
     User {
         user_id: user.to_string(),
-        email: found.get_str("email").ok().map(str::to_owned),
-        created_at: time(found, "createdAt"),
+        email: field::text(found, "email").map(str::to_owned).known(),
+        created_at: field::time(found, "createdAt").known(),
     }
 }
 
-fn read_inbox(found: &Document) -> InboxRecord {
-    InboxRecord {
-        todo_id: found.get("todoId").and_then(uuid).map(TodoId::from),
-        processed_at: time(found, "processedAt"),
-        acknowledged_at: time(found, "acknowledgedAt"),
-        todo_deleted_at: time(found, "todoDeletedAt"),
+/// What the record says about the row's user.
+fn shown(found: &InboxRecord, user: Option<UserId>) -> super::InboxRecord {
+    let conflict = user.and_then(|user| found.conflict_of(user));
+    let (todo_id, todo_deleted_at) = conflict
+        .map_or((found.todo_id, found.todo_deleted_at), |one| (one.todo_id, one.todo_deleted_at));
+    super::InboxRecord {
+        todo_id: todo_id.known(),
+        processed_at: found.processed_at.known(),
+        acknowledged_at: found.acknowledged_at.known(),
+        todo_deleted_at: todo_deleted_at.known(),
+        conflicts: found.conflicts().len(),
     }
 }
 
 fn redriven(found: &Document) -> Redriven {
-    let text = |name: &str| found.get_str(name).unwrap_or_default().to_owned();
+    let text = |name| field::text(found, name).known().unwrap_or_default().to_owned();
+    let time = |name| field::time(found, name).known();
     Redriven {
         act: text("act"),
         actor: text("actor"),
         reason: text("reason"),
-        at: time(found, "at"),
-        done_at: time(found, "doneAt"),
+        at: time("at"),
+        done_at: time("doneAt"),
     }
-}
-
-fn time(found: &Document, name: &str) -> Option<i64> {
-    found.get_datetime(name).ok().map(|time| time.timestamp_millis())
 }

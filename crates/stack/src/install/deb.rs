@@ -27,6 +27,13 @@ pub struct RabbitmqFiles {
     pub(crate) libraries: Option<PathBuf>,
 }
 
+impl RabbitmqFiles {
+    /// The folder of the server's code: `/usr/lib/rabbitmq/lib`.
+    pub(crate) fn lib(&self) -> PathBuf {
+        self.server.parent().unwrap_or(&self.server).with_file_name("lib")
+    }
+}
+
 /// What is installed below `root`, when it is complete.
 pub(super) fn installed(root: &Path) -> Option<RabbitmqFiles> {
     let erlang_bin = root.join("usr/lib/erlang/bin");

@@ -5,7 +5,7 @@
 //! publish the event again, and only the record knows that it was applied.
 //! Should a message be older still than that, the welcome todo's id, which
 //! follows from the user's, keeps it from being made twice. A record that notes
-//! the deletion of the welcome todo stays: it stands in for that todo.
+//! the deletion of a welcome todo stays: it stands in for that todo.
 
 use std::time::Duration;
 
@@ -63,6 +63,7 @@ impl Inbox {
             "processedAt": { "$lt": horizon },
             "acknowledgedAt": { "$type": "date" },
             "todoDeletedAt": { "$exists": false },
+            "conflicts.todoDeletedAt": { "$exists": false },
         };
         let delete = step(Step::PurgeInbox, async { inbox.delete_many(orphans).await });
         let removed = bounded("remove old inbox records", delete).await?.deleted_count;

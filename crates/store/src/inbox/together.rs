@@ -6,27 +6,29 @@
 //! record that was seen stays, and a todo that was seen is missing later only
 //! because its user has deleted it. What fails because of one member is given
 //! back to be done alone (`Inbox::apply`), so that nobody suffers from a
-//! neighbour; which one it was need not be known.
+//! neighbour; which one it was need not be known. So is an event whose id came
+//! for another user (`conflict`), or whose record cannot be read.
 //!
 //! A crash before the commit leaves nothing and all the messages come again; a
 //! crash after it leaves all the records, and the messages are duplicates.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::collections::hash_map::{Entry, HashMap};
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use mongodb::ClientSession;
-use mongodb::bson::{self, Bson, Document, doc};
-use onboard_contract::{EventId, TodoId, UserRegistered};
+use mongodb::bson::{Bson, Document, doc};
+use onboard_contract::{EventId, TodoId, UserId, UserRegistered};
 use onboard_fault::{self as fault, Step};
 use onboard_runtime::{Backoff, clock};
-use serde::Deserialize;
 
-use super::{Applied, Inbox, Record, WHAT, record, welcome};
-use crate::StoreError;
-use crate::bson_time::{date, id, uuid};
+use super::conflict::deletions_of;
+use super::{Applied, Inbox, InboxRecord, WHAT, record, welcome};
+use crate::bson_time::{date, id};
 use crate::error::{is_duplicate_key, is_write_conflict};
 use crate::mongo::{OPERATION_DEADLINE, bounded, transaction};
+use crate::{StoreError, field};
 
 /// How often a group is tried before its members are done alone.
 const TRIES: u32 = 3;
@@ -82,7 +84,7 @@ impl Inbox {
         fresh: &[&UserRegistered],
         present: &Present,
     ) -> mongodb::error::Result<()> {
-        let mut session = self.mongo.client().start_session().await?;
+        let mut session = self.mongo.todo().client().start_session().await?;
         transaction(&mut session).await?;
         if let Err(error) = self.write_together(&mut session, fresh, present).await {
             // The server gives it up by itself, should it not hear this.
@@ -132,16 +134,14 @@ impl Inbox {
         session: &mut ClientSession,
         fresh: &[&UserRegistered],
     ) -> mongodb::error::Result<HashSet<TodoId>> {
-        let records = self.mongo.processed_events().clone_with_type::<OfTodo>();
-        let filter =
-            doc! { "todoId": { "$in": todos_of(fresh) }, "todoDeletedAt": { "$exists": true } };
-        let only = doc! { "_id": 0, "todoId": 1 };
-        let mut found = records.find(filter).projection(only).session(&mut *session).await?;
-        found
-            .stream(session)
-            .map_ok(|record| TodoId::from(uuid(record.todo_id)))
-            .try_collect()
-            .await
+        let inbox = self.mongo.processed_events();
+        let filter = deletions_of(&todos_of(fresh));
+        let only = doc! { "_id": 0, "todoId": 1, "todoDeletedAt": 1, "conflicts": 1 };
+        let mut found = inbox.find(filter).projection(only).session(&mut *session).await?;
+        let records: Vec<Document> = found.stream(session).try_collect().await?;
+        let records: Vec<InboxRecord> = records.iter().map(InboxRecord::read).collect();
+        let todos = records.iter().flat_map(InboxRecord::todos);
+        Ok(todos.filter_map(|(todo, deleted)| deleted.then_some(todo)).collect())
     }
 
     /// What is there already of these events.
@@ -149,17 +149,19 @@ impl Inbox {
         const WHAT: &str = "look for what was applied";
         let all: Vec<&UserRegistered> = events.iter().collect();
         let ids: Vec<Bson> = all.iter().map(|event| id(event.event_id.uuid())).collect();
-        let records = self.mongo.processed_events().clone_with_type::<Record>();
-        let find = records.find(doc! { "eventId": { "$in": ids } });
-        let records: Vec<Record> = bounded(WHAT, async { find.await?.try_collect().await }).await?;
-        let todos = self.mongo.todos().clone_with_type::<OfId>();
+        let inbox = self.mongo.processed_events();
+        let find = inbox.find(doc! { "eventId": { "$in": ids } });
+        let records: Vec<Document> =
+            bounded(WHAT, async { find.await?.try_collect().await }).await?;
+        let todos = self.mongo.todos();
         let find = todos.find(doc! { "_id": { "$in": todos_of(&all) } });
         let find = find.projection(doc! { "_id": 1 });
-        let todos: Vec<OfId> = bounded(WHAT, async { find.await?.try_collect().await }).await?;
-        let records = records.into_iter().map(Record::into_acknowledgement);
+        let todos: Vec<Document> = bounded(WHAT, async { find.await?.try_collect().await }).await?;
+        let records = records.iter().map(InboxRecord::read);
+        let todo = |todo| field::id(todo, "_id").map(TodoId::from).known();
         Ok(Present {
-            events: records.map(|record| (record.event_id, record.todo_id)).collect(),
-            todos: todos.into_iter().map(|todo| uuid(todo.id).into()).collect(),
+            events: records.filter_map(|one| Some((one.event_id.known()?, one))).collect(),
+            todos: todos.iter().filter_map(todo).collect(),
         })
     }
 }
@@ -171,12 +173,12 @@ fn todos_of(events: &[&UserRegistered]) -> Vec<Bson> {
 /// What was found to be there.
 #[derive(Debug, Default)]
 struct Present {
-    events: HashMap<EventId, TodoId>,
+    events: HashMap<EventId, InboxRecord>,
     todos: HashSet<TodoId>,
 }
 
 impl Present {
-    /// The events without a record, each once.
+    /// The events without a record, each once: for the user who comes first.
     fn fresh<'a>(&self, events: &'a [UserRegistered]) -> Vec<&'a UserRegistered> {
         let mut seen = HashSet::new();
         let fresh = |event: &&UserRegistered| {
@@ -187,33 +189,37 @@ impl Present {
 
     /// Without a commit: only what has a record is applied.
     fn answers(&self, events: &[UserRegistered]) -> Vec<Option<Applied>> {
-        let applied = |event: &UserRegistered| self.events.get(&event.event_id).copied();
-        events.iter().map(|event| applied(event).map(Applied::Duplicate)).collect()
+        let answer = |event: &UserRegistered| answer(self.events.get(&event.event_id)?, event);
+        events.iter().map(answer).collect()
     }
 
     /// What had no record has one now; its first delivery made it.
-    fn after_commit(mut self, events: &[UserRegistered]) -> Vec<Option<Applied>> {
+    fn after_commit(&self, events: &[UserRegistered]) -> Vec<Option<Applied>> {
+        let mut made: HashMap<EventId, UserId> = HashMap::new();
         let mut applied = |event: &UserRegistered| {
+            if let Some(record) = self.events.get(&event.event_id) {
+                return answer(record, event);
+            }
             let todo = TodoId::welcome(event.user_id);
-            match self.events.insert(event.event_id, todo) {
-                Some(todo) => Applied::Duplicate(todo),
-                None => Applied::Created(todo),
+            match made.entry(event.event_id) {
+                Entry::Vacant(first) => {
+                    first.insert(event.user_id);
+                    Some(Applied::Created(todo))
+                }
+                Entry::Occupied(first) => {
+                    (*first.get() == event.user_id).then_some(Applied::Duplicate(todo))
+                }
             }
         };
-        events.iter().map(|event| Some(applied(event))).collect()
+        events.iter().map(&mut applied).collect()
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OfTodo {
-    todo_id: bson::Uuid,
-}
-
-#[derive(Debug, Deserialize)]
-struct OfId {
-    #[serde(rename = "_id")]
-    id: bson::Uuid,
+/// What the record says about the event; none when it must be applied alone: the
+/// record knows nothing of this user, or cannot be read.
+fn answer(record: &InboxRecord, event: &UserRegistered) -> Option<Applied> {
+    let known = record.acknowledgement_for(event.user_id).ok().flatten();
+    known.map(|acknowledgement| Applied::Duplicate(acknowledgement.todo_id))
 }
 
 #[cfg(test)]
@@ -235,11 +241,19 @@ mod tests {
         TodoId::welcome(Uuid::from_u128(user).into())
     }
 
+    /// The record of an event, with a conflict for each of the other users.
+    fn present(of: &UserRegistered, others: &[u128]) -> Present {
+        let mut found = record(of, date(0));
+        let conflict = |user: &u128| doc! { "userId": id(Uuid::from_u128(*user)) };
+        found.insert("conflicts", others.iter().map(conflict).collect::<Vec<_>>());
+        let events = [(of.event_id, InboxRecord::read(&found))].into();
+        Present { events, ..Present::default() }
+    }
+
     #[test]
     fn of_a_committed_group_the_first_delivery_of_each_event_made_it() {
         let events = [event(1, 1), event(2, 2), event(1, 1), event(3, 1)];
-        let present =
-            Present { events: [(events[1].event_id, todo(2))].into(), ..Present::default() };
+        let present = present(&events[1], &[]);
         let fresh: Vec<EventId> = present.fresh(&events).iter().map(|e| e.event_id).collect();
         assert_eq!(fresh, [events[0].event_id, events[3].event_id]);
         let expected = [
@@ -254,8 +268,33 @@ mod tests {
     #[test]
     fn without_a_commit_only_what_has_a_record_is_answered() {
         let events = [event(1, 1), event(2, 2)];
-        let present =
-            Present { events: [(events[1].event_id, todo(2))].into(), ..Present::default() };
+        let present = present(&events[1], &[]);
         assert_eq!(present.answers(&events), [None, Some(Applied::Duplicate(todo(2)))]);
+    }
+
+    #[test]
+    fn an_event_id_of_another_user_is_given_back_to_be_done_alone() {
+        // Both users meet in one group, and a record knows two of three users.
+        let events = [event(1, 1), event(1, 2), event(1, 1), event(2, 3), event(2, 4), event(2, 5)];
+        let present = present(&events[3], &[4]);
+        let fresh: Vec<UserId> = present.fresh(&events).iter().map(|e| e.user_id).collect();
+        assert_eq!(fresh, [events[0].user_id]);
+        let duplicate = |user| Some(Applied::Duplicate(todo(user)));
+        let expected =
+            [Some(Applied::Created(todo(1))), None, duplicate(1), duplicate(3), duplicate(4), None];
+        assert_eq!(present.after_commit(&events), expected);
+        let expected = [None, None, None, duplicate(3), duplicate(4), None];
+        assert_eq!(present.answers(&events), expected);
+    }
+
+    #[test]
+    fn a_record_without_a_readable_user_concerns_its_event_alone() {
+        let events = [event(1, 1), event(2, 2)];
+        let mut present = present(&events[1], &[]);
+        for found in present.events.values_mut() {
+            found.user_id = field::Field::Unset;
+        }
+        assert_eq!(present.fresh(&events).len(), 1);
+        assert_eq!(present.after_commit(&events), [Some(Applied::Created(todo(1))), None]);
     }
 }

@@ -8,30 +8,37 @@
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use mongodb::bson::{self, Bson, DateTime, Document, doc};
+use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::{Hint, ReadConcern, WriteConcern};
-use onboard_contract::{EventId, TraceParent, UserId};
+use onboard_contract::{Delivery, EventId, EventType, TraceParent};
 use onboard_fault::{Step, step};
 use onboard_runtime::clock;
-use serde::Deserialize;
+use uuid::Uuid;
 
-use super::{Outbox, PENDING, later};
-use crate::StoreError;
-use crate::bson_time::{date, id, uuid};
+use super::{Outbox, PENDING, Row, later};
+use crate::bson_time::{date, id};
 use crate::mongo::bounded;
+use crate::{Malformed, StoreError};
 
 /// When an unreadable row is looked at again.
 const UNREADABLE_RETRY: Duration = Duration::from_mins(10);
+
+/// So much of an unknown event type is named.
+const TYPE_CHARS_MAX: usize = 100;
 
 /// A row the relay has to start a workflow for.
 #[derive(Debug, Clone)]
 pub struct Due {
     /// The event.
     pub event_id: EventId,
-    /// The user.
-    pub user_id: UserId,
+    /// The type of the event.
+    pub event_type: &'static EventType,
+    /// What the event is about.
+    pub aggregate_id: Uuid,
     /// The trace the registration belongs to; an invalid one is left out.
     pub traceparent: Option<TraceParent>,
+    /// What the run is to deliver; absent in the plan of released builds.
+    pub delivery: Option<Delivery>,
     /// Tries before this one.
     pub attempts: u32,
     /// How often Temporal has refused it while others passed.
@@ -40,6 +47,26 @@ pub struct Due {
     /// that does not say it.
     pub created_at_ms: Option<i64>,
     seen: DateTime,
+}
+
+/// Why no workflow can be started for a row.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotStartable {
+    /// A field is not what belongs there.
+    #[error("the relay cannot read this row, repair it by hand: {0}")]
+    Malformed(#[from] Malformed),
+    /// The row waits for a build that knows its event type.
+    #[error("this build knows no event type {0:?}: upgrade relay and worker, or remove the row")]
+    UnknownType(String),
+}
+
+impl NotStartable {
+    /// The event type of a row.
+    pub(crate) fn known(row: &Row) -> Result<&'static EventType, Self> {
+        let name = row.event_type()?;
+        let unknown = || Self::UnknownType(name.chars().take(TYPE_CHARS_MAX).collect());
+        EventType::find(name).ok_or_else(unknown)
+    }
 }
 
 /// A look at the rows that are due.
@@ -91,21 +118,22 @@ impl Claimed {
 }
 
 impl Due {
-    /// Reads a row.
+    /// Takes from a row what the relay needs.
     ///
     /// # Errors
-    /// A field is missing or of another type.
-    pub(crate) fn parse(row: Document) -> Result<Self, bson::error::Error> {
-        let created_at_ms = row.get_datetime("createdAt").ok().map(|at| at.timestamp_millis());
-        let row: DueDocument = bson::deserialize_from_document(row)?;
+    /// A field is missing or of another type, or no build knows the event type.
+    pub(crate) fn of(row: &Row) -> Result<Self, NotStartable> {
+        let event_type = NotStartable::known(row)?;
         Ok(Self {
-            event_id: uuid(row.id).into(),
-            user_id: uuid(row.aggregate_id).into(),
-            traceparent: row.traceparent.as_deref().and_then(|t| TraceParent::parse(t).ok()),
-            attempts: row.attempts,
-            refusals: row.refusals,
-            created_at_ms,
-            seen: row.next_attempt_at,
+            event_id: row.id()?,
+            event_type,
+            aggregate_id: row.aggregate_id()?.uuid(),
+            traceparent: row.traceparent()?,
+            delivery: row.delivery()?,
+            attempts: row.attempts()?,
+            refusals: row.refusals()?,
+            created_at_ms: row.created_at.known(),
+            seen: date(row.next_attempt_at()?),
         })
     }
 
@@ -138,24 +166,26 @@ impl Outbox {
         let full = u32::try_from(rows.len()).is_ok_and(|rows| rows >= limit);
         let mut due = Vec::with_capacity(rows.len());
         for row in rows {
-            let row_id = row.get("_id").cloned().unwrap_or_default();
-            match Due::parse(row) {
+            match Due::of(&Row::read(&row)) {
                 Ok(row) => due.push(row),
-                Err(error) => self.put_off(row_id, &error).await?,
+                Err(error) => {
+                    let row_id = row.get("_id").cloned().unwrap_or_default();
+                    self.put_off(row_id, error).await?;
+                }
             }
         }
         Ok(DuePage { rows: due, full })
     }
 
-    async fn put_off(&self, row: Bson, error: &bson::error::Error) -> Result<(), StoreError> {
-        tracing::error!(?row, %error, "an outbox row cannot be read; repair it by hand");
+    async fn put_off(&self, row: Bson, error: NotStartable) -> Result<(), StoreError> {
+        tracing::error!(?row, %error, "an outbox row is quarantined");
         let outbox = self.mongo.outbox();
         let update = outbox.update_one(
             doc! { "_id": row, "status": PENDING },
             vec![doc! { "$set": {
                 "nextAttemptAt": later(UNREADABLE_RETRY),
                 "quarantinedAt": { "$ifNull": ["$quarantinedAt", date(clock::now_ms())] },
-                "lastError": "the relay cannot read this row",
+                "lastError": { "$literal": error.to_string() },
             } }],
         );
         let put_off = step(Step::RelayPutOff, async { update.await });
@@ -204,15 +234,15 @@ impl Outbox {
         ids: Vec<Bson>,
         until: DateTime,
     ) -> Result<Vec<EventId>, StoreError> {
-        let outbox = self.mongo.outbox().clone_with_type::<IdDocument>();
+        let outbox = self.mongo.outbox();
         let find = outbox
             .find(doc! { "_id": { "$in": ids }, "status": PENDING, "nextAttemptAt": until })
             .hint(Hint::Keys(by_id()))
             .projection(by_id())
             .read_concern(ReadConcern::local());
-        let rows: Vec<IdDocument> =
+        let rows: Vec<Document> =
             bounded("list the claimed rows", async { find.await?.try_collect().await }).await?;
-        Ok(rows.into_iter().map(|row| uuid(row.id).into()).collect())
+        Ok(rows.iter().filter_map(|row| Row::read(row).id.known()).collect())
     }
 }
 
@@ -242,31 +272,11 @@ pub fn by_id() -> Document {
     doc! { "_id": 1 }
 }
 
-#[derive(Debug, Deserialize)]
-struct IdDocument {
-    #[serde(rename = "_id")]
-    id: bson::Uuid,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct DueDocument {
-    #[serde(rename = "_id")]
-    id: bson::Uuid,
-    aggregate_id: bson::Uuid,
-    #[serde(default)]
-    traceparent: Option<String>,
-    #[serde(default)]
-    attempts: u32,
-    #[serde(default)]
-    refusals: u32,
-    next_attempt_at: DateTime,
-}
-
 /// The fields of a row the relay needs; no personal data among them.
 pub(crate) fn needed() -> Document {
     doc! {
         "aggregateId": 1, "traceparent": 1, "attempts": 1, "refusals": 1, "nextAttemptAt": 1,
-        "createdAt": 1,
+        "createdAt": 1, "eventType": 1, "status": 1, "expects": 1, "acknowledgements": 1,
+        "waived": 1,
     }
 }

@@ -5,16 +5,17 @@
 
 use std::time::Duration;
 
-use mongodb::bson::{self, Document, doc};
+use mongodb::bson::{Document, doc};
 use mongodb::options::Hint;
 use mongodb::{Collection, Cursor};
-use onboard_contract::{EventId, OutboxStatus, TraceParent, UserId};
-use serde::Deserialize;
+use onboard_contract::{Delivery, EventId, EventType, OutboxStatus, TraceParent};
+use uuid::Uuid;
 
+use super::claim::NotStartable;
 use super::stages::{order, overdue};
-use super::{Outbox, earlier};
+use super::{Outbox, Row, earlier};
 use crate::StoreError;
-use crate::bson_time::{id, uuid};
+use crate::bson_time::id;
 use crate::mongo::bounded;
 
 /// Rows that MongoDB sends at once. They are read slowly, and a cursor that is
@@ -26,10 +27,16 @@ const BATCH: u32 = 256;
 pub struct Overdue {
     /// The event.
     pub event_id: EventId,
-    /// The user.
-    pub user_id: UserId,
+    /// The type of the event.
+    pub event_type: &'static EventType,
+    /// What the event is about.
+    pub aggregate_id: Uuid,
     /// The trace the registration belongs to; an invalid one is left out.
     pub traceparent: Option<TraceParent>,
+    /// What the run is to deliver; absent in the plan of released builds.
+    pub delivery: Option<Delivery>,
+    /// Whether the row is SENT.
+    pub sent: bool,
 }
 
 /// Overdue rows of one status, oldest first.
@@ -53,7 +60,10 @@ impl Outbox {
             .hint(Hint::Keys(order()))
             .sort(order())
             .batch_size(BATCH)
-            .projection(doc! { "aggregateId": 1, "traceparent": 1 });
+            .projection(doc! {
+                "aggregateId": 1, "eventType": 1, "traceparent": 1, "status": 1, "expects": 1,
+                "acknowledgements": 1, "waived": 1,
+            });
         let rows = bounded("list the overdue rows", async { find.await }).await?;
         Ok(OverdueRows(rows))
     }
@@ -83,9 +93,10 @@ impl OverdueRows {
         while rows.len() < most
             && bounded("read an overdue row", async { self.0.advance().await }).await?
         {
-            let read = self.0.deserialize_current().and_then(|row| Ok(Overdue::parse(row)?));
+            let read = self.0.deserialize_current().map(|row| Overdue::of(&Row::read(&row)));
             match read {
-                Ok(row) => rows.push(row),
+                Ok(Ok(row)) => rows.push(row),
+                Ok(Err(error)) => tracing::error!(%error, "an overdue row cannot be read"),
                 Err(error) => tracing::error!(%error, "an overdue row cannot be read"),
             }
         }
@@ -94,22 +105,14 @@ impl OverdueRows {
 }
 
 impl Overdue {
-    fn parse(row: Document) -> Result<Self, bson::error::Error> {
-        let row: OverdueDocument = bson::deserialize_from_document(row)?;
+    fn of(row: &Row) -> Result<Self, NotStartable> {
         Ok(Self {
-            event_id: uuid(row.id).into(),
-            user_id: uuid(row.aggregate_id).into(),
-            traceparent: row.traceparent.as_deref().and_then(|t| TraceParent::parse(t).ok()),
+            event_id: row.id()?,
+            event_type: NotStartable::known(row)?,
+            aggregate_id: row.aggregate_id()?.uuid(),
+            traceparent: row.traceparent()?,
+            delivery: row.delivery()?,
+            sent: row.status.known() == Some(OutboxStatus::Sent),
         })
     }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OverdueDocument {
-    #[serde(rename = "_id")]
-    id: bson::Uuid,
-    aggregate_id: bson::Uuid,
-    #[serde(default)]
-    traceparent: Option<String>,
 }

@@ -78,7 +78,7 @@ fn done_before(horizon: DateTime) -> Document {
 }
 
 /// The smallest event id of a time (UUIDv7, RFC 9562 section 5.7).
-fn first_of(time: DateTime) -> EventId {
+pub(super) fn first_of(time: DateTime) -> EventId {
     let ms = u128::try_from(time.timestamp_millis()).unwrap_or_default();
     Uuid::from_u128(ms << 80).into()
 }

@@ -6,32 +6,34 @@
 //! of the rows, or none: each change is a compare-and-set, or keeps the first
 //! time, and whoever asked asks again.
 
+use std::collections::HashSet;
+
 use futures::future::join_all;
-use mongodb::bson::{self, Bson, DateTime, Document, doc};
-use onboard_contract::names::USER_REGISTERED;
-use onboard_contract::{EventId, TraceParent, UserId};
+use mongodb::bson::spec::ElementType;
+use mongodb::bson::{Bson, DateTime, Document, doc};
+use onboard_contract::{ConsumerName, Event, EventId, EventType, UserId};
 use onboard_fault::{Step, step};
 use onboard_runtime::{Group, clock};
-use serde::Deserialize;
 
-use super::{Outbox, PENDING, SENT};
-use crate::StoreError;
-use crate::bson_time::{date, id, uuid};
+use super::json::json;
+use super::{Outbox, PENDING, Row, SENT};
+use crate::bson_time::{date, id};
+use crate::field::{self, COUNT, DOCUMENT};
 use crate::mongo::bounded;
+use crate::{Malformed, StoreError};
+
+/// What belongs into `eventType`, in words.
+const KNOWN: &str = "an event type that this build knows";
+/// What belongs into `payload`, in words.
+const JSON: &str = "a document of values that JSON knows";
 
 /// A whole row, as the publish activity needs it.
 #[derive(Debug, Clone)]
 pub struct OutboxRow {
+    /// The type of the event.
+    pub event_type: &'static EventType,
     /// The event.
-    pub event_id: EventId,
-    /// The user.
-    pub user_id: UserId,
-    /// The address as given.
-    pub email: String,
-    /// The trace the registration belongs to.
-    pub traceparent: Option<TraceParent>,
-    /// When the user registered (RFC 3339).
-    pub occurred_at: Option<String>,
+    pub event: Event,
 }
 
 /// What marking a row SENT found.
@@ -43,6 +45,17 @@ pub enum MarkedSent {
     Already,
     /// There is no such row.
     Missing,
+}
+
+/// An acknowledgement that is to be recorded on its row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The event.
+    pub event: EventId,
+    /// Who has acknowledged.
+    pub consumer: ConsumerName,
+    /// What the consumer made.
+    pub reference: Option<String>,
 }
 
 /// What recording an acknowledgement found.
@@ -60,10 +73,24 @@ impl Outbox {
     /// # Errors
     /// The store failed, or the row is corrupt (permanent).
     pub async fn find(&self, event: EventId) -> Result<Option<OutboxRow>, StoreError> {
-        let rows = self.mongo.outbox().clone_with_type::<WholeRow>();
-        let find = rows.find_one(doc! { "_id": id(event.uuid()), "eventType": USER_REGISTERED });
-        let row = bounded("load the row", async { find.await }).await?;
-        Ok(row.map(WholeRow::into_row))
+        const WHAT: &str = "load the row";
+        let outbox = self.mongo.outbox();
+        let find = outbox.find_one(doc! { "_id": id(event.uuid()) });
+        let Some(row) = bounded(WHAT, async { find.await }).await? else { return Ok(None) };
+        OutboxRow::of(&row).map(Some).map_err(|malformed| StoreError::corrupt(WHAT, malformed))
+    }
+
+    /// The user whom a registration's event is about; absent when the row is
+    /// gone, or does not say.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn user_of(&self, event: EventId) -> Result<Option<UserId>, StoreError> {
+        let outbox = self.mongo.outbox();
+        let find = outbox.find_one(doc! { "_id": id(event.uuid()) });
+        let find = find.projection(doc! { "aggregateId": 1 });
+        let row = bounded("look for the event's user", async { find.await }).await?;
+        Ok(row.and_then(|row| Row::read(&row).aggregate_id.known()))
     }
 
     /// PENDING → SENT, once.
@@ -75,23 +102,17 @@ impl Outbox {
     }
 
     async fn mark_each(&self, events: Vec<EventId>) -> Vec<Result<MarkedSent, StoreError>> {
-        match self.mark_all(&events).await {
-            Ok(true) => events.iter().map(|_| Ok(MarkedSent::Now)).collect(),
-            // Some case differs, or one may have spoilt it for all: each for itself.
-            _ => join_all(events.into_iter().map(|event| self.mark_one(event))).await,
-        }
+        let (all, one) = (self.mark_all(&events), |event| self.mark_one(event));
+        all_or_each(&events, all, MarkedSent::Now, one).await
     }
 
-    /// True when every one of several rows was PENDING and is SENT now.
-    async fn mark_all(&self, events: &[EventId]) -> Result<bool, StoreError> {
-        if events.len() < 2 {
-            return Ok(false);
-        }
+    /// How many of the rows were PENDING and are SENT now.
+    async fn mark_all(&self, events: &[EventId]) -> Result<u64, StoreError> {
         let outbox = self.mongo.outbox();
-        let pending = doc! { "_id": { "$in": ids(events) }, "status": PENDING };
+        let pending = doc! { "_id": { "$in": ids(events.iter().copied()) }, "status": PENDING };
         let update = outbox.update_many(pending, sent_now());
         let done = bounded("mark rows SENT", step(Step::SentMark, async { update.await })).await?;
-        Ok(done.matched_count == events.len() as u64)
+        Ok(done.matched_count)
     }
 
     async fn mark_one(&self, event: EventId) -> Result<MarkedSent, StoreError> {
@@ -106,37 +127,40 @@ impl Outbox {
         Ok(if self.exists(event).await? { MarkedSent::Already } else { MarkedSent::Missing })
     }
 
-    /// Writes the terminal record. The first time stands.
+    /// Records what a consumer has acknowledged; with the last expected one,
+    /// that the event is done. The first time stands.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn record_acknowledged(&self, event: EventId) -> Result<Recorded, StoreError> {
-        self.together.recorded.submit(event, |events| self.record_each(events)).await
+    pub async fn record_acknowledged(&self, record: Record) -> Result<Recorded, StoreError> {
+        self.together.recorded.submit(record, |records| self.record_each(records)).await
     }
 
-    async fn record_each(&self, events: Vec<EventId>) -> Vec<Result<Recorded, StoreError>> {
-        match self.record_all(&events).await {
-            Ok(true) => events.iter().map(|_| Ok(Recorded::Done)).collect(),
-            _ => join_all(events.into_iter().map(|event| self.record_one(event))).await,
-        }
+    async fn record_each(&self, records: Vec<Record>) -> Vec<Result<Recorded, StoreError>> {
+        let (all, one) = (self.record_all(&records), |record| self.record_one(record));
+        all_or_each(&records, all, Recorded::Done, one).await
     }
 
-    /// True when every one of several rows has its record.
-    async fn record_all(&self, events: &[EventId]) -> Result<bool, StoreError> {
-        if events.len() < 2 {
-            return Ok(false);
+    /// How many of the records are on their rows; none when two of them are of
+    /// one row, which is updated once.
+    async fn record_all(&self, records: &[Record]) -> Result<u64, StoreError> {
+        let distinct: HashSet<EventId> = records.iter().map(|record| record.event).collect();
+        if distinct.len() < records.len() {
+            return Ok(0);
         }
+        let rows = doc! { "_id": { "$in": ids(records.iter().map(|record| record.event)) } };
         let outbox = self.mongo.outbox();
-        let update = outbox.update_many(doc! { "_id": { "$in": ids(events) } }, acknowledged_now());
+        let update = outbox.update_many(rows, acknowledged(records, date(clock::now_ms())));
         let done =
             bounded("record acknowledgements", step(Step::TerminalRecord, async { update.await }))
                 .await?;
-        Ok(done.matched_count == events.len() as u64)
+        Ok(done.matched_count)
     }
 
-    async fn record_one(&self, event: EventId) -> Result<Recorded, StoreError> {
+    async fn record_one(&self, record: Record) -> Result<Recorded, StoreError> {
+        let row = doc! { "_id": id(record.event.uuid()) };
         let outbox = self.mongo.outbox();
-        let update = outbox.update_one(doc! { "_id": id(event.uuid()) }, acknowledged_now());
+        let update = outbox.update_one(row, acknowledged(&[record], date(clock::now_ms())));
         let done = bounded(
             "record the acknowledgement",
             step(Step::TerminalRecord, async { update.await }),
@@ -157,7 +181,7 @@ impl Outbox {
 #[derive(Debug)]
 pub(super) struct Together {
     sent: Group<EventId, Result<MarkedSent, StoreError>>,
-    recorded: Group<EventId, Result<Recorded, StoreError>>,
+    recorded: Group<Record, Result<Recorded, StoreError>>,
 }
 
 impl Default for Together {
@@ -167,8 +191,27 @@ impl Default for Together {
     }
 }
 
-fn ids(events: &[EventId]) -> Vec<Bson> {
-    events.iter().map(|event| id(event.uuid())).collect()
+/// The answer for each row: `answer` when the one command for all of several
+/// matched every one, else the answer of a command of its own. The case of some
+/// row differs then, or one row may have spoilt the command for all.
+async fn all_or_each<I: Clone, T: Copy, F>(
+    items: &[I],
+    all: impl Future<Output = Result<u64, StoreError>>,
+    answer: T,
+    one: impl Fn(I) -> F,
+) -> Vec<Result<T, StoreError>>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let several = items.len() as u64;
+    if several > 1 && all.await.is_ok_and(|matched| matched == several) {
+        return items.iter().map(|_| Ok(answer)).collect();
+    }
+    join_all(items.iter().cloned().map(one)).await
+}
+
+fn ids(events: impl Iterator<Item = EventId>) -> Vec<Bson> {
+    events.map(|event| id(event.uuid())).collect()
 }
 
 fn sent_now() -> Vec<Document> {
@@ -181,18 +224,53 @@ fn sent_now() -> Vec<Document> {
     })
 }
 
-/// What is acknowledged was sent, whatever the row says: it may have been
-/// restored to a time before that.
-fn acknowledged_now() -> Vec<Document> {
-    let now = date(clock::now_ms());
-    let first = |field: &str| doc! { "$ifNull": [format!("${field}"), now] };
-    marked(doc! {
-        "status": SENT,
+/// Adds to each row its own acknowledgement, and ends the row with the last one
+/// that it expects. What is acknowledged was sent, whatever the row says: it may
+/// have been restored to a time before that.
+fn acknowledged(records: &[Record], now: DateTime) -> Vec<Document> {
+    let each: Vec<Document> = records
+        .iter()
+        .map(|record| {
+            let mut one = doc! { "at": now };
+            one.extend(record.reference.as_ref().map(|it| ("ref".to_owned(), it.into())));
+            doc! { record.consumer.as_str(): one }
+        })
+        .collect();
+    let rows = ids(records.iter().map(|record| record.event));
+    let own = doc! { "$arrayElemAt": [
+        { "$literal": each },
+        { "$indexOfArray": [{ "$literal": rows }, "$_id"] },
+    ] };
+    // Of two values for one key the last one counts: the first stands.
+    let all = doc! { "$mergeObjects": [own, "$acknowledgements"] };
+    vec![doc! { "$set": { "acknowledgements": all } }, doc! { "$set": ended(now) }]
+}
+
+/// The fields of a row that nobody is awaited for: each expected consumer has
+/// acknowledged or is waived. Other rows stay as they are.
+pub(super) fn ended(now: DateTime) -> Document {
+    let expects = doc! { "$ifNull": ["$expects", [ConsumerName::TODO.as_str()]] };
+    let names = |field: &str| {
+        let all = doc! { "$objectToArray": { "$ifNull": [format!("${field}"), {}] } };
+        doc! { "$map": { "input": all, "in": "$$this.k" } }
+    };
+    let settled = doc! { "$setUnion": [names("acknowledgements"), names("waived")] };
+    let done = doc! { "$setIsSubset": [expects, settled] };
+    let then = |field: &str, value: Bson| {
+        doc! { "$cond": [done.clone(), value, format!("${field}")] }
+    };
+    let first = |field: &str| then(field, doc! { "$ifNull": [format!("${field}"), now] }.into());
+    let removed = |field: &str| then(field, "$$REMOVE".into());
+    doc! {
+        "status": then("status", SENT.into()),
         "sentAt": first("sentAt"),
         "startedAt": first("startedAt"),
-        "lastError": null,
         "acknowledgedAt": first("acknowledgedAt"),
-    })
+        "lastError": then("lastError", Bson::Null),
+        "nextAttemptAt": removed("nextAttemptAt"),
+        "refusals": removed("refusals"),
+        "quarantinedAt": removed("quarantinedAt"),
+    }
 }
 
 /// With these fields the row is no longer the relay's.
@@ -200,32 +278,62 @@ fn marked(fields: Document) -> Vec<Document> {
     vec![doc! { "$set": fields }, doc! { "$unset": ["nextAttemptAt", "refusals", "quarantinedAt"] }]
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WholeRow {
-    #[serde(rename = "_id")]
-    id: bson::Uuid,
-    payload: Payload,
-    #[serde(default)]
-    traceparent: Option<String>,
-    created_at: DateTime,
+impl OutboxRow {
+    fn of(document: &Document) -> Result<Self, Malformed> {
+        let row = Row::read(document);
+        let field = "eventType";
+        let unknown = Malformed { field, expected: KNOWN, found: Some(ElementType::String) };
+        let event_type = EventType::find(row.event_type()?).ok_or(unknown)?;
+        let content = field::document(document, "payload");
+        let payload = content.required("payload", DOCUMENT)?;
+        let field = "payload";
+        let odd = Malformed { field, expected: JSON, found: Some(ElementType::EmbeddedDocument) };
+        let version = row.schema_version.required("schemaVersion", COUNT)?;
+        let event = Event {
+            event_id: row.id()?,
+            schema_version: u32::try_from(version).unwrap_or_default(),
+            aggregate_id: row.aggregate_id()?.uuid(),
+            occurred_at: date(row.created_at()?).try_to_rfc3339_string().ok(),
+            payload: json(payload).ok_or(odd)?,
+            traceparent: row.traceparent()?,
+        };
+        Ok(Self { event_type, event })
+    }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Payload {
-    user_id: bson::Uuid,
-    email: String,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
 
-impl WholeRow {
-    fn into_row(self) -> OutboxRow {
-        OutboxRow {
-            event_id: uuid(self.id).into(),
-            user_id: uuid(self.payload.user_id).into(),
-            email: self.payload.email,
-            traceparent: self.traceparent.as_deref().and_then(|t| TraceParent::parse(t).ok()),
-            occurred_at: self.created_at.try_to_rfc3339_string().ok(),
+    fn failed<T>() -> Result<T, StoreError> {
+        Err(StoreError::TimedOut { what: "mark rows SENT" })
+    }
+
+    /// The answers of so many rows, of which the second cannot be marked.
+    async fn answers(rows: u128, all: Result<u64, StoreError>) -> Vec<Option<&'static str>> {
+        let events: Vec<EventId> = (1..=rows).map(|row| Uuid::from_u128(row).into()).collect();
+        let second = EventId::from(Uuid::from_u128(2));
+        let one = async |event: EventId| if event == second { failed() } else { Ok("alone") };
+        let answers = all_or_each(&events, async { all }, "together", one).await;
+        answers.into_iter().map(Result::ok).collect()
+    }
+
+    #[tokio::test]
+    async fn rows_that_one_command_matches_are_answered_together() {
+        assert_eq!(answers(3, Ok(3)).await, [Some("together"); 3]);
+    }
+
+    #[tokio::test]
+    async fn where_the_one_command_fails_or_misses_a_row_each_is_answered_alone() {
+        let alone = [Some("alone"), None, Some("alone")];
+        for all in [Ok(2), failed()] {
+            assert_eq!(answers(3, all).await, alone);
         }
+    }
+
+    #[tokio::test]
+    async fn a_lone_row_has_its_own_command() {
+        assert_eq!(answers(1, Ok(1)).await, [Some("alone")]);
     }
 }

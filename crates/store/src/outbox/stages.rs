@@ -11,8 +11,8 @@ use onboard_contract::{OutboxStatus, Stage};
 use onboard_runtime::clock;
 
 use super::{Outbox, PENDING, SENT, earlier};
-use crate::StoreError;
 use crate::mongo::bounded;
+use crate::{StoreError, field};
 
 /// Counting stops here: that many is bad enough.
 pub const COUNT_MAX: u64 = 10_000;
@@ -91,9 +91,9 @@ impl Outbox {
         let outbox = self.mongo.outbox();
         let find = outbox.find_one(filter).sort(order()).projection(doc! { entered: 1 });
         let row = bounded("find the oldest row of a stage", async { find.await }).await?;
-        let since = row.and_then(|row| row.get_datetime(entered).ok().copied());
-        Ok(since.map(|since| {
-            let age_ms = clock::now_ms().saturating_sub(since.timestamp_millis());
+        let since_ms = row.and_then(|row| field::time(&row, entered).known());
+        Ok(since_ms.map(|since_ms| {
+            let age_ms = clock::now_ms().saturating_sub(since_ms);
             Duration::from_millis(u64::try_from(age_ms).unwrap_or_default())
         }))
     }

@@ -4,6 +4,7 @@
 //! system cannot read, or makes one of a row that it could.
 
 mod accounts;
+mod todo_database;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::IndexOptions;
 use mongodb::{Database, IndexModel};
+use onboard_contract::acknowledged::REF_CHARS_MAX;
 use onboard_contract::names::{AGGREGATE_USER, SCHEMA_VERSION, USER_REGISTERED};
 
 use super::SetupError;
@@ -19,14 +21,16 @@ use crate::error::code;
 use crate::outbox::claim::due_order;
 use crate::outbox::stages::order;
 
+/// The name of a consumer (`ConsumerName` in the contract).
+const CONSUMER: &str = "^[a-z][a-z0-9_]{0,31}$";
 const NAMESPACE_NOT_FOUND: i32 = 26;
 const NAMESPACE_EXISTS: i32 = 48;
 const STEP_DEADLINE: Duration = Duration::from_mins(1);
 
 /// A collection: where, its name, its schema.
-type Wanted<'a> = (&'a Database, &'static str, Document);
+type Wanted<'a> = (&'a Database, &'a str, Document);
 /// An index: where, the collection, its keys, what is special about it.
-type WantedIndex<'a> = (&'a Database, &'static str, Document, IndexOptions);
+type WantedIndex<'a> = (&'a Database, &'a str, Document, IndexOptions);
 
 /// Creates or updates every collection of both databases.
 ///
@@ -36,8 +40,10 @@ pub async fn prepare_collections(mongo: &Mongo) -> Result<(), SetupError> {
     for (database, name, schema) in collections(mongo) {
         collection(database, name, schema).await?;
     }
-    for (database, name, keys, options) in indexes(mongo) {
-        index(database, name, keys, options).await?;
+    // One command for all indexes of a collection.
+    let of_one = |one: &WantedIndex<'_>, other: &WantedIndex<'_>| one.1 == other.1;
+    for indexes in indexes(mongo).chunk_by(of_one) {
+        create(indexes).await?;
     }
     Ok(())
 }
@@ -101,28 +107,30 @@ async fn has_index(
 fn is_as(found: Option<&IndexOptions>, wanted: &IndexOptions) -> bool {
     found.is_some_and(|found| {
         found.unique.unwrap_or(false) == wanted.unique.unwrap_or(false)
+            && found.sparse.unwrap_or(false) == wanted.sparse.unwrap_or(false)
             && found.expire_after == wanted.expire_after
             && found.partial_filter_expression == wanted.partial_filter_expression
     })
 }
 
-fn collections(mongo: &Mongo) -> [Wanted<'_>; 10] {
+fn collections(mongo: &Mongo) -> [Wanted<'_>; 11] {
     let (auth, todo) = (mongo.auth(), mongo.todo());
     [
         (auth, "users", users()),
-        (auth, "outbox", outbox()),
+        (auth, mongo.outbox_name(), outbox()),
+        (auth, "consumers", consumers()),
         (auth, "redrives", redrives()),
         (auth, "idempotency_keys", accounts::idempotency_keys()),
         (auth, "sessions", accounts::sessions()),
         (auth, "refresh_tokens", accounts::refresh_tokens()),
         (auth, "signing_keys", accounts::signing_keys()),
         (auth, "role_changes", accounts::role_changes()),
-        (todo, "processed_events", processed_events()),
-        (todo, "todos", todos()),
+        (todo, "processed_events", todo_database::processed_events()),
+        (todo, "todos", todo_database::todos()),
     ]
 }
 
-fn indexes(mongo: &Mongo) -> [WantedIndex<'_>; 16] {
+fn indexes(mongo: &Mongo) -> [WantedIndex<'_>; 17] {
     let (auth, todo) = (mongo.auth(), mongo.todo());
     let plain = IndexOptions::default;
     let pending = doc! { "status": "PENDING" };
@@ -131,10 +139,10 @@ fn indexes(mongo: &Mongo) -> [WantedIndex<'_>; 16] {
     let listed = doc! { "userId": 1, "createdAt": -1, "_id": -1 };
     [
         (auth, "users", doc! { "emailCanonical": 1 }, unique()),
-        (auth, "outbox", due_order(), partial(pending)),
-        (auth, "outbox", order(), partial(unnoted.clone())),
-        (auth, "outbox", doc! { "quarantinedAt": 1 }, partial(quarantined)),
-        (auth, "outbox", doc! { "aggregateId": 1 }, plain()),
+        (auth, mongo.outbox_name(), due_order(), partial(pending)),
+        (auth, mongo.outbox_name(), order(), partial(unnoted.clone())),
+        (auth, mongo.outbox_name(), doc! { "quarantinedAt": 1 }, partial(quarantined)),
+        (auth, mongo.outbox_name(), doc! { "aggregateId": 1 }, plain()),
         (auth, "redrives", doc! { "eventId": 1 }, plain()),
         (auth, "idempotency_keys", doc! { "expiresAt": 1 }, expired()),
         (auth, "sessions", doc! { "expiresAt": 1 }, expired()),
@@ -145,15 +153,12 @@ fn indexes(mongo: &Mongo) -> [WantedIndex<'_>; 16] {
         (todo, "processed_events", doc! { "eventId": 1 }, unique()),
         (todo, "processed_events", doc! { "processedAt": 1 }, partial(unnoted)),
         (todo, "processed_events", doc! { "todoId": 1 }, plain()),
+        (todo, "processed_events", doc! { "conflicts.todoId": 1 }, sparse()),
         (todo, "todos", listed, plain()),
     ]
 }
 
-async fn collection(
-    database: &Database,
-    name: &'static str,
-    schema: Document,
-) -> Result<(), SetupError> {
+async fn collection(database: &Database, name: &str, schema: Document) -> Result<(), SetupError> {
     let validator = doc! { "$jsonSchema": schema };
     // Moderate: what was damaged by hand can still be updated, so that the
     // relay can put such a row off without the right to bypass validation.
@@ -169,15 +174,14 @@ async fn collection(
     }
 }
 
-async fn index(
-    database: &Database,
-    collection: &str,
-    keys: Document,
-    options: IndexOptions,
-) -> Result<(), SetupError> {
-    let model = IndexModel::builder().keys(keys).options(options).build();
+/// Creates indexes of one collection.
+async fn create(indexes: &[WantedIndex<'_>]) -> Result<(), SetupError> {
+    let Some((database, collection, ..)) = indexes.first() else { return Ok(()) };
+    let models = indexes.iter().map(|(.., keys, options)| {
+        IndexModel::builder().keys(keys.clone()).options(options.clone()).build()
+    });
     let rows = database.collection::<Document>(collection);
-    step("create the index", rows.create_index(model)).await.map(drop)
+    step("create the indexes", rows.create_indexes(models)).await.map(drop)
 }
 
 pub(super) async fn step<T>(
@@ -193,6 +197,11 @@ pub(super) async fn step<T>(
 
 fn unique() -> IndexOptions {
     IndexOptions::builder().unique(true).build()
+}
+
+/// Without the documents that lack the field.
+fn sparse() -> IndexOptions {
+    IndexOptions::builder().sparse(true).build()
 }
 
 fn partial(filter: Document) -> IndexOptions {
@@ -234,34 +243,94 @@ fn outbox() -> Document {
         ],
         "properties": {
             "_id": uuid(),
-            "aggregateType": { "enum": [AGGREGATE_USER] },
+            "aggregateType": { "bsonType": "string", "minLength": 1, "maxLength": 64 },
             "aggregateId": uuid(),
-            "eventType": { "enum": [USER_REGISTERED] },
-            "schemaVersion": { "enum": [i64::from(SCHEMA_VERSION)] },
-            "payload": {
-                "bsonType": "object",
-                "required": ["userId", "email"],
-                "properties": { "userId": uuid(), "email": { "bsonType": "string" } },
-            },
+            "eventType": { "bsonType": "string", "pattern": "^[A-Z][A-Z0-9_]{0,63}$" },
+            "schemaVersion": { "bsonType": ["int", "long"], "minimum": 1 },
+            "payload": { "bsonType": "object" },
             "traceparent": { "bsonType": ["string", "null"] },
             "status": { "enum": ["PENDING", "SENT"] },
             "createdAt": { "bsonType": "date" },
             "startedAt": { "bsonType": ["date", "null"] },
             "sentAt": { "bsonType": ["date", "null"] },
             "acknowledgedAt": { "bsonType": ["date", "null"] },
+            "expects": {
+                "bsonType": "array",
+                "items": { "bsonType": "string", "pattern": CONSUMER },
+                "uniqueItems": true,
+            },
+            "acknowledgements": named(doc! {
+                "bsonType": "object",
+                "required": ["at"],
+                "properties": {
+                    "at": { "bsonType": "date" },
+                    "ref": { "bsonType": "string", "maxLength": i64::from(REF_CHARS_MAX) },
+                },
+            }),
+            "waived": named(doc! {
+                "bsonType": "object",
+                "required": ["at", "reason"],
+                "properties": {
+                    "at": { "bsonType": "date" },
+                    "reason": { "bsonType": "string", "minLength": 1 },
+                },
+            }),
             "attempts": { "bsonType": ["int", "long"], "minimum": 0 },
             "refusals": { "bsonType": ["int", "long"], "minimum": 0 },
             "nextAttemptAt": { "bsonType": "date" },
             "quarantinedAt": { "bsonType": "date" },
             "lastError": { "bsonType": ["string", "null"], "maxLength": 500 },
         },
-        "oneOf": [
-            { "properties": { "status": { "enum": ["PENDING"] } }, "required": ["nextAttemptAt"] },
-            { "properties": {
-                "status": { "enum": ["SENT"] },
-                "sentAt": { "bsonType": "date" },
-            }, "required": ["sentAt"] },
+        "allOf": [
+            { "oneOf": [
+                { "properties": { "status": { "enum": ["PENDING"] } }, "required": ["nextAttemptAt"] },
+                { "properties": {
+                    "status": { "enum": ["SENT"] },
+                    "sentAt": { "bsonType": "date" },
+                }, "required": ["sentAt"] },
+            ] },
+            { "anyOf": [
+                { "properties": { "eventType": { "not": { "enum": [USER_REGISTERED] } } } },
+                user_registered(),
+            ] },
         ],
+    }
+}
+
+/// What the row of a registration holds.
+fn user_registered() -> Document {
+    doc! {
+        "properties": {
+            "aggregateType": { "enum": [AGGREGATE_USER] },
+            "schemaVersion": { "enum": [i64::from(SCHEMA_VERSION)] },
+            "payload": {
+                "bsonType": "object",
+                "required": ["userId", "email"],
+                "properties": { "userId": uuid(), "email": { "bsonType": "string" } },
+            },
+        },
+    }
+}
+
+/// An object whose keys are names of consumers.
+fn named(each: Document) -> Document {
+    doc! {
+        "bsonType": "object",
+        "patternProperties": { CONSUMER: each },
+        "additionalProperties": false,
+    }
+}
+
+fn consumers() -> Document {
+    doc! {
+        "bsonType": "object",
+        "required": ["_id", "eventType", "declaredAt"],
+        "properties": {
+            "_id": { "bsonType": "string", "pattern": CONSUMER },
+            "eventType": { "enum": [USER_REGISTERED] },
+            "declaredAt": { "bsonType": "date" },
+            "retiredAt": { "bsonType": "date" },
+        },
     }
 }
 
@@ -278,39 +347,6 @@ fn redrives() -> Document {
             "reason": { "bsonType": "string", "minLength": 1 },
             "at": { "bsonType": "date" },
             "doneAt": { "bsonType": ["date", "null"] },
-        },
-    }
-}
-
-fn processed_events() -> Document {
-    doc! {
-        "bsonType": "object",
-        "required": ["eventId", "userId", "todoId", "processedAt"],
-        "properties": {
-            "eventId": uuid(),
-            "userId": uuid(),
-            "todoId": uuid(),
-            "processedAt": { "bsonType": "date" },
-            "acknowledgedAt": { "bsonType": ["date", "null"] },
-            "todoDeletedAt": { "bsonType": "date" },
-            "traceparent": { "bsonType": ["string", "null"] },
-        },
-    }
-}
-
-fn todos() -> Document {
-    doc! {
-        "bsonType": "object",
-        "required": ["_id", "userId", "title", "completed", "createdAt", "updatedAt"],
-        "properties": {
-            "_id": uuid(),
-            "userId": uuid(),
-            "title": { "bsonType": "string", "minLength": 1, "maxLength": 200 },
-            "completed": { "bsonType": "bool" },
-            "createdAt": { "bsonType": "date" },
-            "updatedAt": { "bsonType": "date" },
-            "version": { "bsonType": ["int", "long"], "minimum": 1 },
-            "createdBy": { "enum": ["user"] },
         },
     }
 }

@@ -29,7 +29,13 @@ const NODE_NOT_FOUND: i32 = 74;
 /// # Errors
 /// See [`SetupError`].
 pub async fn prepare_replica_set(config: &MongoConfig) -> Result<(), SetupError> {
-    let parsed = ClientOptions::parse(config.uri.expose_secret())
+    let (auth, todo) = (config.auth_uri.expose_secret(), config.todo_uri.expose_secret());
+    prepare_one(auth).await?;
+    if auth == todo { Ok(()) } else { prepare_one(todo).await }
+}
+
+async fn prepare_one(uri: &str) -> Result<(), SetupError> {
+    let parsed = ClientOptions::parse(uri)
         .await
         .map_err(|source| SetupError::Step { what: "accept the connection string", source })?;
     let name = parsed.repl_set_name.clone();
@@ -48,7 +54,7 @@ pub async fn prepare_replica_set(config: &MongoConfig) -> Result<(), SetupError>
 pub async fn hello(config: &MongoConfig) -> Result<Document, SetupError> {
     const WHAT: &str = "say what it is";
     let step = |source| SetupError::Step { what: WHAT, source };
-    let parsed = ClientOptions::parse(config.uri.expose_secret()).await.map_err(step)?;
+    let parsed = ClientOptions::parse(config.auth_uri.expose_secret()).await.map_err(step)?;
     let admin = direct(parsed)?.database("admin");
     let asked = tokio::time::timeout(HELLO_DEADLINE, admin.run_command(doc! { "hello": 1 })).await;
     asked.map_err(|_| SetupError::TimedOut(WHAT))?.map_err(step)

@@ -1,7 +1,7 @@
 //! The removal of a todo, by its user.
 //!
-//! That of the welcome todo is noted on the inbox record in the same
-//! transaction: without the note its absence is a loss, and an event of the user
+//! That of the welcome todo is noted on the inbox records in the same
+//! transaction, on one that has the user as a conflict, too: without the note its absence is a loss, and an event of the user
 //! that comes later would make it anew. Retention keeps a record that has a
 //! note. A record that retention removed before cannot be noted on; what that
 //! leaves open is said in ADR 0021.
@@ -67,8 +67,12 @@ impl Todos {
     ) -> mongodb::error::Result<bool> {
         let (inbox, todos) = (self.mongo.processed_events(), self.mongo.todos());
         let records = doc! { "todoId": id(todo.uuid()), "userId": id(user.uuid()) };
-        let note = doc! { "$set": { "todoDeletedAt": date(clock::now_ms()) } };
-        let mut session = self.mongo.client().start_session().await?;
+        let now = date(clock::now_ms());
+        let note = doc! { "$set": { "todoDeletedAt": now } };
+        let conflict = doc! { "conflicts": { "$elemMatch": records.clone() } };
+        let note_there = doc! { "$set": { "conflicts.$[one].todoDeletedAt": now } };
+        let one = doc! { "one.todoId": id(todo.uuid()), "one.userId": id(user.uuid()) };
+        let mut session = self.mongo.todo().client().start_session().await?;
         let gone = transaction(&mut session)
             .and_run2(async move |session| {
                 let removed = todos.delete_one(filter.clone()).session(&mut *session).await?;
@@ -76,6 +80,11 @@ impl Todos {
                     return Ok(false);
                 }
                 inbox.update_many(records.clone(), note.clone()).session(&mut *session).await?;
+                inbox
+                    .update_many(conflict.clone(), note_there.clone())
+                    .array_filters([one.clone()])
+                    .session(&mut *session)
+                    .await?;
                 fault::before(Step::TodoRemoveCommit).await;
                 Ok(true)
             })

@@ -49,7 +49,7 @@ async fn keys_are_fetched_and_what_is_no_set_is_not_taken() {
         ("{\"keys\":[]}".to_owned(), false),
     ] {
         let url = serving(body).await;
-        let keys = PublicKeys::remote(&config(&url, None).unwrap()).unwrap();
+        let keys = PublicKeys::remote(&config(&url, None).unwrap(), "test").unwrap();
         let found = keys.find(&key.id()).await;
         assert_eq!(found, if good { Ok(Some(key)) } else { Err(NoKeys) });
     }

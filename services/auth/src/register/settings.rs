@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use onboard_contract::ExtraConsumers;
 use onboard_runtime::Problems;
+use onboard_store::ExtraConsumersArgs;
 
 use super::mode::Mode;
 
@@ -23,13 +25,17 @@ pub struct RegisterArgs {
     /// 1m to 30d. Default: 24h.
     #[arg(long, env = "IDEMPOTENCY_KEY_LIFETIME", hide_env_values = true)]
     pub idempotency_key_lifetime: Option<String>,
+    /// Who a registration waits for.
+    #[command(flatten)]
+    pub consumers: ExtraConsumersArgs,
 }
 
 /// Checked settings of registration.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct RegisterConfig {
     pub(crate) mode: Mode,
     pub(crate) key_lifetime: Duration,
+    pub(crate) extra_consumers: ExtraConsumers,
 }
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -58,7 +64,7 @@ impl RegisterArgs {
                 Mode::Explicit
             }
         };
-        RegisterConfig { mode, key_lifetime }
+        RegisterConfig { mode, key_lifetime, extra_consumers: self.consumers.check(problems) }
     }
 }
 
@@ -71,6 +77,7 @@ mod tests {
             registration_mode: Some(mode.into()),
             registration_quantum: Some(quantum.into()),
             idempotency_key_lifetime: Some(lifetime.into()),
+            consumers: ExtraConsumersArgs::default(),
         };
         let mut problems = Problems::default();
         let config = args.check(&mut problems);

@@ -2,7 +2,7 @@
 
 mod bar;
 mod text;
-mod when;
+pub(super) mod when;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;

@@ -18,6 +18,7 @@ use onboard_stack::display::Display;
 
 use super::place::Place;
 use super::signals::Signals;
+use crate::services;
 
 /// Arguments of `onboard bench`.
 #[derive(Debug, clap::Args)]
@@ -80,6 +81,7 @@ async fn bench(args: &BenchArgs, place: &Place) -> anyhow::Result<Option<Report>
         home: place.dir().to_owned(),
         exe: std::env::current_exe().context("this program's own file is unknown")?,
         cache: args.cache.clone(),
+        services: services::of_the_stack(),
     };
     let mut bed = tokio::select! {
         prepared = display.during(Bed::prepare(config, events)) => prepared?,

@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use onboard_chaos::stage::Process;
-use onboard_chaos::{Live, Report, Settings, Stage, StageConfig};
+use onboard_chaos::{Live, Plan, Report, Settings, Stage, StageConfig, plan};
 use onboard_runtime::exit;
 use onboard_stack::Events;
 use onboard_stack::display::Display;
 
 use super::place::Place;
 use super::signals::Signals;
+use crate::services;
 
 /// Arguments of `onboard chaos`.
 #[derive(Debug, clap::Args)]
@@ -79,6 +80,10 @@ fn between(text: &str, low: f64, high: f64) -> Result<f64, String> {
 }
 
 impl ChaosArgs {
+    fn processes(&self) -> Vec<Process> {
+        Process::pairs(&services::of_the_stack(), self.cheap_hashing)
+    }
+
     fn settings(&self) -> Settings {
         Settings {
             seed: self.seed,
@@ -94,7 +99,7 @@ impl ChaosArgs {
 pub(crate) fn run(args: &ChaosArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings();
     if args.plan {
-        print_plan(&settings, args.json)?;
+        print_plan(&settings.plan(&plan::targets(&args.processes())), args.json)?;
         return Ok(ExitCode::from(exit::DONE));
     }
     let Some(place) = Place::choose("chaos", args.home.clone())? else {
@@ -137,7 +142,7 @@ async fn chaos(args: &ChaosArgs, settings: &Settings, place: &Place) -> anyhow::
         exe: std::env::current_exe().context("this program's own file is unknown")?,
         cache: args.cache.clone(),
         people_first: false,
-        processes: Process::pairs(args.cheap_hashing),
+        processes: args.processes(),
     };
     let stage = tokio::select! {
         prepared = display.during(Stage::prepare(config, events)) => prepared?,
@@ -166,10 +171,9 @@ async fn chaos(args: &ChaosArgs, settings: &Settings, place: &Place) -> anyhow::
     ended
 }
 
-fn print_plan(settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let plan = settings.plan();
+fn print_plan(plan: &Plan, json: bool) -> anyhow::Result<()> {
     let text = if json {
-        serde_json::to_string_pretty(&plan)?
+        serde_json::to_string_pretty(plan)?
     } else {
         let lines: Vec<String> = plan.faults.iter().map(ToString::to_string).collect();
         lines.join("\n")

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::builder::PossibleValuesParser;
 use onboard_runtime::exit;
 use onboard_stack::control::{self, Answer, Request};
-use onboard_stack::{Home, Row, State};
+use onboard_stack::{Home, Row, Server, State};
 
 mod stages;
+
+use crate::services::names;
 
 /// Which stack is meant.
 #[derive(Debug, clap::Args)]
@@ -37,7 +40,9 @@ pub(crate) struct StatusArgs {
 }
 
 /// Every component, as `onboard status` names them.
-const COMPONENTS: [&str; 7] = ["mongo", "rabbitmq", "temporal", "auth", "relay", "worker", "todo"];
+fn components() -> PossibleValuesParser {
+    Server::ALL.map(Server::name).into_iter().chain(names()).into()
+}
 
 /// Arguments of `onboard stop`, `start` and `kill`.
 #[derive(Debug, clap::Args)]
@@ -45,7 +50,7 @@ pub(crate) struct ComponentArgs {
     #[command(flatten)]
     home: HomeArg,
     /// Which one.
-    #[arg(value_parser = COMPONENTS)]
+    #[arg(value_parser = components())]
     component: String,
 }
 

@@ -8,43 +8,37 @@ use onboard_auth::keys::manage::Manager;
 use onboard_doctor::{Area, Finding, Patient, Verdict, examine, nobody_answers};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Environment, EnvironmentArgs, Problems, Secret, SecretArgs, exit};
-use onboard_store::{Mongo, MongoConfig};
+use onboard_store::{ExtraConsumersArgs, Mongo, MongoConfig};
 use secrecy::SecretString;
 use serde_json::json;
 
+use super::management::ManagementArgs;
 use super::operate::print;
 use super::target::TargetArgs;
 
 /// Arguments of `onboard doctor`.
-#[derive(clap::Args)]
+#[derive(Debug, clap::Args)]
 pub(crate) struct DoctorArgs {
     /// Print one JSON document instead of text.
     #[arg(long)]
     json: bool,
-    /// URL of RabbitMQ's management API, `http://user:password@host:15672`:
-    /// AMQP tells neither version nor bindings nor policies. Default: none.
-    #[arg(long, env = "AMQP_MANAGEMENT_URL", hide_env_values = true)]
-    amqp_management_url: Option<String>,
+    #[command(flatten)]
+    management: ManagementArgs,
     #[command(flatten)]
     environment: EnvironmentArgs,
     #[command(flatten)]
     secret: SecretArgs,
+    #[command(flatten)]
+    consumers: ExtraConsumersArgs,
     #[command(flatten)]
     hash: HashArgs,
     #[command(flatten)]
     target: TargetArgs,
 }
 
-/// The management URL holds a password.
-impl std::fmt::Debug for DoctorArgs {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DoctorArgs").finish_non_exhaustive()
-    }
-}
-
 /// Looks at everything and says what it finds.
 pub(crate) fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
-    let DoctorArgs { json, amqp_management_url, environment, mut secret, hash, target } = args;
+    let DoctorArgs { json, management, environment, mut secret, hash, consumers, target } = args;
     let local = target.local_stack();
     if secret.auth_secret.is_none() && secret.auth_secret_file.is_none() {
         secret.auth_secret_file = target.local_secret();
@@ -52,15 +46,15 @@ pub(crate) fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     let mut problems = Problems::default();
     let named = environment.environment.is_some();
     let environment = environment.check(&mut problems);
+    let consumers = consumers.check(&mut problems);
     problems.finish(Some(()))?;
     let target = target.connect()?;
-    let management: Option<SecretString> = local
-        .as_ref()
-        .map(|ports| format!("http://guest:guest@127.0.0.1:{}", ports.management).into());
+    let local_management = local.as_ref().map(|ports| SecretString::from(ports.management_url()));
     let patient = Patient {
         mongo: target.mongo,
         broker: target.broker,
-        management: amqp_management_url.map(SecretString::from).or(management),
+        consumers,
+        management: management.url().or(local_management),
         temporal: target.temporal,
         environment: if local.is_some() && !named { Environment::Local } else { environment },
     };

@@ -12,6 +12,7 @@ use onboard_stack::tools::{self, quoted};
 
 use super::control::HomeArg;
 use super::operate::{complain, print};
+use crate::services::names;
 
 /// Arguments of `onboard env`.
 #[derive(Debug, clap::Args)]
@@ -28,19 +29,21 @@ pub(crate) fn run(args: &EnvArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(exit::NO));
     };
     let home = home.canonicalize().with_context(|| format!("{} cannot be read", home.display()))?;
-    let lines = variables(&home, &ports).map(|(name, value)| format!("export {name}={value}\n"));
+    let lines = variables(&home, &ports).into_iter();
+    let lines: Vec<String> =
+        lines.map(|(name, value)| format!("export {name}={value}\n")).collect();
     print(&lines.concat());
     Ok(ExitCode::from(exit::DONE))
 }
 
-fn variables(home: &Path, ports: &Ports) -> [(&'static str, String); 14] {
+fn variables(home: &Path, ports: &Ports) -> Vec<(String, String)> {
     let url = |port: u16| quoted(&format!("http://127.0.0.1:{port}"));
     let file = |path: &Path| quoted(&path.display().to_string());
-    [
-        ("AUTH_URL", url(ports.auth)),
-        ("TODO_URL", url(ports.todo)),
-        ("RELAY_URL", url(ports.relay)),
-        ("WORKER_URL", url(ports.worker)),
+    let services = names().into_iter().filter_map(|name| {
+        let port = ports.service(name)?;
+        Some((format!("{}_URL", name.to_uppercase()), url(port)))
+    });
+    let others = [
         ("MONGODB_URI", quoted(&ports.mongodb_uri())),
         ("AMQP_URL", quoted(&ports.amqp_url())),
         ("AMQP_MANAGEMENT_URL", quoted(&ports.management_url())),
@@ -51,5 +54,6 @@ fn variables(home: &Path, ports: &Ports) -> [(&'static str, String); 14] {
         ("ONBOARD_ENVIRONMENT", quoted("local")),
         ("AUTH_SECRET_FILE", file(&Home::secret_of(home))),
         ("PATH", format!("{}:\"$PATH\"", file(&tools::dir(home)))),
-    ]
+    ];
+    services.chain(others.map(|(name, value)| (name.to_owned(), value))).collect()
 }

@@ -73,3 +73,20 @@ pub(crate) fn cut(text: &str, chars: usize) -> String {
     let kept: String = text.chars().take(chars.saturating_sub(1)).collect();
     format!("{kept}…")
 }
+
+/// A heading of 13 columns and words that fill the rest of 80.
+pub(crate) fn wrapped(heading: &str, words: &str) -> String {
+    const ROOM: usize = 80 - 14;
+    let mut lines = vec![String::new()];
+    for word in words.split_whitespace() {
+        let long = lines.last().map_or(0, |line| line.chars().count());
+        if long > 0 && long + 1 + word.chars().count() > ROOM {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push_str(if line.is_empty() { "" } else { " " });
+            line.push_str(word);
+        }
+    }
+    format!("{heading:<13} {}", lines.join(&format!("\n{:14}", "")))
+}

@@ -1,16 +1,16 @@
-//! `onboard auth`, `relay`, `worker`, `todo`: one service in this process.
+//! `onboard auth`, `relay` and so on: one service in this process.
 //!
 //! Configuration → logs → signals → run → drain. Bad configuration exits with
 //! 64 and names every problem.
 
 use std::process::ExitCode;
 
-use onboard_auth::AuthArgs;
-use onboard_relay::RelayArgs;
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args as _, Command, FromArgMatches, Subcommand};
 use onboard_runtime::telemetry::{self, LogFormat, TraceArgs};
 use onboard_runtime::{ConfigError, Problems, Shutdown, Tasks, exit, lifecycle};
-use onboard_todo::TodoArgs;
-use onboard_worker::WorkerArgs;
+
+use crate::services::{self, Entry, SERVICES};
 
 /// How a process logs.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -32,68 +32,89 @@ impl LogArgs {
     }
 }
 
-/// A service's settings and what it tells of itself.
+/// How a service logs and exports traces.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct ServiceArgs<A: clap::Args> {
-    #[command(flatten)]
-    settings: A,
+struct LogsAndTraces {
     #[command(flatten)]
     log: LogArgs,
     #[command(flatten)]
     traces: TraceArgs,
 }
 
-pub(crate) fn auth(args: ServiceArgs<AuthArgs>) -> anyhow::Result<ExitCode> {
-    let ServiceArgs { settings, log, traces } = args;
-    run("auth", &log, &traces, |problems| settings.check(problems), onboard_auth::run)
+/// The subcommand of one of the services.
+pub(crate) struct ServiceCommand {
+    service: &'static Entry,
+    settings: ArgMatches,
+    output: LogsAndTraces,
 }
 
-pub(crate) fn relay(args: ServiceArgs<RelayArgs>) -> anyhow::Result<ExitCode> {
-    let ServiceArgs { settings, log, traces } = args;
-    run("relay", &log, &traces, |problems| settings.check(problems), onboard_relay::run)
+/// The settings hold passwords.
+impl std::fmt::Debug for ServiceCommand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServiceCommand").field("service", self.service).finish_non_exhaustive()
+    }
 }
 
-pub(crate) fn worker(args: ServiceArgs<WorkerArgs>) -> anyhow::Result<ExitCode> {
-    let ServiceArgs { settings, log, traces } = args;
-    run("worker", &log, &traces, |problems| settings.check(problems), onboard_worker::run)
+impl FromArgMatches for ServiceCommand {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let (name, settings) =
+            matches.subcommand().ok_or_else(|| clap::Error::new(ErrorKind::MissingSubcommand))?;
+        let service =
+            services::find(name).ok_or_else(|| clap::Error::new(ErrorKind::InvalidSubcommand))?;
+        let output = LogsAndTraces::from_arg_matches(settings)?;
+        Ok(Self { service, settings: settings.clone(), output })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
-pub(crate) fn todo(args: ServiceArgs<TodoArgs>) -> anyhow::Result<ExitCode> {
-    let ServiceArgs { settings, log, traces } = args;
-    run("todo", &log, &traces, |problems| settings.check(problems), onboard_todo::run)
+impl Subcommand for ServiceCommand {
+    fn augment_subcommands(program: Command) -> Command {
+        let with = |program: Command, service: &Entry| {
+            let command = service.augment(Command::new(service.name));
+            let command = LogsAndTraces::augment_args(command);
+            program.subcommand(command.about(service.about).long_about(None))
+        };
+        SERVICES.iter().fold(program, with)
+    }
+
+    fn augment_subcommands_for_update(program: Command) -> Command {
+        Self::augment_subcommands(program)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        services::find(name).is_some()
+    }
 }
 
-fn run<C, E, F>(
-    name: &str,
-    log: &LogArgs,
-    traces: &TraceArgs,
-    check: impl FnOnce(&mut Problems) -> Option<C>,
-    service: impl FnOnce(C, Shutdown) -> F,
-) -> anyhow::Result<ExitCode>
-where
-    E: std::error::Error + Send + Sync + 'static,
-    F: Future<Output = Result<(), E>>,
-{
-    let checked = Checked::of(log, |problems| {
-        let traces = traces.check(name, problems);
-        check(problems).map(|config| (config, traces))
-    })?;
-    let runtime = tokio::runtime::Runtime::new()?;
-    let ran = runtime.block_on(async {
-        let (config, traces) = checked.config;
-        let filter = log.log_filter.as_deref();
-        let spans = telemetry::install_traced(checked.format, filter, &traces)?;
-        say(&checked.warnings);
-        let shutdown = Shutdown::new();
-        lifecycle::listen_for_signals(&Tasks::new(shutdown.clone()))?;
-        service(config, shutdown).await.map_err(anyhow::Error::from)?;
-        anyhow::Ok(spans)
-    });
-    // Sends the last spans while the runtime still carries them.
-    ran.map(drop)?;
-    // What is still running by now has had its time.
-    runtime.shutdown_background();
-    Ok(ExitCode::from(exit::DONE))
+impl ServiceCommand {
+    /// Runs the service until a signal ends it.
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let Self { service, settings, output: LogsAndTraces { log, traces } } = self;
+        let checked = Checked::of(&log, |problems| {
+            let traces = traces.check(service.name, problems);
+            service.check(&settings, problems).map(|start| (start, traces))
+        })?;
+        let runtime = tokio::runtime::Runtime::new()?;
+        let ran = runtime.block_on(async {
+            let (start, traces) = checked.config;
+            let filter = log.log_filter.as_deref();
+            let spans = telemetry::install_traced(checked.format, filter, &traces)?;
+            say(&checked.warnings);
+            let shutdown = Shutdown::new();
+            lifecycle::listen_for_signals(&Tasks::new(shutdown.clone()))?;
+            start(shutdown).await?;
+            anyhow::Ok(spans)
+        });
+        // Sends the last spans while the runtime still carries them.
+        ran.map(drop)?;
+        // What is still running by now has had its time.
+        runtime.shutdown_background();
+        Ok(ExitCode::from(exit::DONE))
+    }
 }
 
 /// Checks everything, names every problem, and installs the logs.

@@ -7,12 +7,16 @@ use std::time::Duration;
 
 use onboard_auth::keys::manage::{ManageError, Manager};
 use onboard_broker::{BrokerArgs, BrokerConfig};
+use onboard_contract::{ConsumerName, ExtraConsumers, Queue, Topology};
+use onboard_doctor::{MESSAGES_MAX, Management, bound_command};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Backoff, Problems, Secret, SecretArgs, exit};
-use onboard_store::{Mongo, MongoArgs, MongoConfig};
+use onboard_store::{Consumers, ExtraConsumersArgs, Mongo, MongoArgs, MongoConfig};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
+use secrecy::SecretString;
 
 use super::keys;
+use super::management::ManagementArgs;
 use super::service::{LogArgs, configure};
 
 /// Where the servers are, and how long to wait for them.
@@ -27,6 +31,10 @@ pub(crate) struct SetupArgs {
     #[command(flatten)]
     broker: BrokerArgs,
     #[command(flatten)]
+    consumers: ExtraConsumersArgs,
+    #[command(flatten)]
+    management: ManagementArgs,
+    #[command(flatten)]
     temporal: TemporalArgs,
     #[command(flatten)]
     secret: SecretArgs,
@@ -36,6 +44,8 @@ pub(crate) struct SetupArgs {
 
 struct SetupConfig {
     wait: Duration,
+    consumers: ExtraConsumers,
+    management: Option<SecretString>,
     secret: Secret,
     mongo: MongoConfig,
     broker: BrokerConfig,
@@ -51,11 +61,14 @@ impl SetupArgs {
             Duration::ZERO..=Duration::from_hours(1),
         );
         let mongo = self.mongo.check(problems);
-        let broker = self.broker.check(problems);
+        let consumers = self.consumers.check(problems);
+        let broker = self.broker.check(Topology::with(&consumers), problems);
         let temporal = self.temporal.check(problems);
         let secret = self.secret.check(problems);
         Some(SetupConfig {
             wait,
+            consumers,
+            management: self.management.url(),
             secret: secret?,
             mongo: mongo?,
             broker: broker?,
@@ -69,7 +82,9 @@ pub(crate) fn run(args: SetupArgs) -> anyhow::Result<ExitCode> {
     let log = args.log.clone();
     let config = configure(&log, |problems| args.check(problems))?;
     let code = tokio::runtime::Runtime::new()?.block_on(async {
-        if Box::pin(prepare(&config)).await && note_namespace(&config).await {
+        let prepared = Box::pin(prepare(&config)).await;
+        let noted = prepared && note_namespace(&config).await && note_consumers(&config).await;
+        if noted && bound_queues(&config).await {
             make_key(&config).await
         } else {
             exit::UNAVAILABLE
@@ -121,6 +136,40 @@ async fn note_namespace(config: &SetupConfig) -> bool {
         noted.map_err(|error| chain(&error))
     })
     .await
+}
+
+/// Notes the consumers of other programs, for the tools that look after them.
+async fn note_consumers(config: &SetupConfig) -> bool {
+    let names: Vec<&str> = config.consumers.names().iter().map(ConsumerName::as_str).collect();
+    if names.is_empty() {
+        return true;
+    }
+    step("consumers", &format!("noted: {}", names.join(", ")), config.wait, async || {
+        let mongo = Mongo::new(&config.mongo).await.map_err(|error| chain(&error))?;
+        let noted = Consumers::new(&mongo).note(&config.consumers).await;
+        noted.map_err(|error| chain(&error))
+    })
+    .await
+}
+
+/// Bounds the queues of those consumers: a queue that nobody reads must not fill
+/// the disk of the broker. Without the management API it says how.
+async fn bound_queues(config: &SetupConfig) -> bool {
+    let vhost = config.broker.vhost();
+    for name in config.consumers.names() {
+        let Some(url) = &config.management else {
+            say(&format!("{:<10}to do: {}", "bound", bound_command(vhost, name)));
+            continue;
+        };
+        let what = format!("{} holds at most {MESSAGES_MAX} messages", Queue::of(name).name);
+        let bound = step("bound", &what, config.wait, async || {
+            Management::at(url)?.bound(vhost, name).await
+        });
+        if !bound.await {
+            return false;
+        }
+    }
+    true
 }
 
 /// Tries until it works or the wait is over, and says how it went on one line.

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use onboard_auth::email::Email;
-use onboard_contract::EventId;
+use onboard_contract::{ConsumerName, EventId};
 use onboard_operator::{Record, Subject};
 use onboard_runtime::exit;
 
-use super::operate::{OperateArgs, complain, print, run as operate};
+use super::operate::{OperateArgs, complain, print, run as operate, wrapped};
 
 /// Arguments of `onboard show`.
 #[derive(Debug, clap::Args)]
@@ -70,6 +70,9 @@ fn text(record: &Record) -> String {
         ("todo", "todo"),
     ] {
         section(&mut text, name, value.get(part));
+        if name == "outbox" {
+            consumers(&mut text, record);
+        }
     }
     for name in ["deadLetters", "redrives"] {
         for entry in value.get(name).and_then(|list| list.as_array()).into_iter().flatten() {
@@ -90,13 +93,23 @@ fn text(record: &Record) -> String {
     text
 }
 
+/// Said where a row expects more than the todo service, or did.
+fn consumers(text: &mut String, record: &Record) {
+    let plain = matches!(&*record.consumers, [one] if one.consumer == ConsumerName::TODO);
+    let mut name = "consumers";
+    for one in record.consumers.iter().filter(|_| !plain) {
+        writeln!(text, "{}", wrapped(name, &one.words())).ok();
+        name = "";
+    }
+}
+
 fn section(text: &mut String, name: &str, part: Option<&serde_json::Value>) {
     let Some(fields) = part.and_then(|part| part.as_object()) else {
         writeln!(text, "{name:<13} -").ok();
         return;
     };
     let mut name = name;
-    for (field, value) in fields {
+    for (field, value) in fields.iter().filter(|(field, _)| *field != "awaited") {
         let value = match value {
             serde_json::Value::Null => continue,
             serde_json::Value::String(text) => text.clone(),
@@ -105,21 +118,4 @@ fn section(text: &mut String, name: &str, part: Option<&serde_json::Value>) {
         writeln!(text, "{}", wrapped(name, &format!("{field} {value}"))).ok();
         name = "";
     }
-}
-
-/// A heading of 13 columns and words that fill the rest of 80.
-fn wrapped(heading: &str, words: &str) -> String {
-    const ROOM: usize = 80 - 14;
-    let mut lines = vec![String::new()];
-    for word in words.split_whitespace() {
-        let long = lines.last().map_or(0, |line| line.chars().count());
-        if long > 0 && long + 1 + word.chars().count() > ROOM {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            line.push_str(if line.is_empty() { "" } else { " " });
-            line.push_str(word);
-        }
-    }
-    format!("{heading:<13} {}", lines.join(&format!("\n{:14}", "")))
 }

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use onboard_broker::{BrokerArgs, BrokerConfig};
+use onboard_contract::Topology;
 use onboard_runtime::telemetry::{self, LogFormat};
 use onboard_runtime::{ConfigError, Problems};
 use onboard_stack::Home;
@@ -62,7 +63,7 @@ impl TargetArgs {
             self.temporal.temporal_address = Some(ports.temporal_address());
         }
         let mongo = self.mongo.check(&mut problems);
-        let broker = self.broker.check(&mut problems);
+        let broker = self.broker.check(Topology::standard(), &mut problems);
         let temporal = self.temporal.check(&mut problems);
         let target = mongo.zip(broker).zip(temporal).map(|((mongo, broker), temporal)| Target {
             mongo,
@@ -89,8 +90,7 @@ impl TargetArgs {
 
     fn names_a_server(&self) -> bool {
         let (mongo, broker) = (&self.mongo, &self.broker);
-        mongo.mongodb_uri.is_some()
-            || mongo.mongodb_uri_file.is_some()
+        mongo.names_a_server()
             || broker.amqp_url.is_some()
             || broker.amqp_url_file.is_some()
             || self.temporal.temporal_address.is_some()

@@ -19,6 +19,7 @@ mod greeting;
 
 use super::control::HomeArg;
 use super::signals::Signals;
+use crate::services;
 
 /// Arguments of `onboard up`.
 #[derive(Debug, clap::Args)]
@@ -53,6 +54,8 @@ impl UpArgs {
             exe: std::env::current_exe().context("this program's own file is unknown")?,
             cache: self.cache,
             fresh: self.fresh,
+            services: services::of_the_stack(),
+            env: services::variables,
             ports: match self.ports {
                 Ports::Default => Choice::Default,
                 Ports::Free => Choice::Free,

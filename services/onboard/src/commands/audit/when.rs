@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Since when registrations are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Since {
+pub(crate) enum Since {
     /// So long ago.
     Ago(Duration),
     /// A time.
@@ -13,7 +13,7 @@ pub(super) enum Since {
 
 impl Since {
     /// In ms since the Unix epoch.
-    pub(super) fn ms(self, now_ms: i64) -> i64 {
+    pub(crate) fn ms(self, now_ms: i64) -> i64 {
         match self {
             Self::Ago(ago) => now_ms.saturating_sub(millis(ago)),
             Self::At(at) => millis(at.duration_since(UNIX_EPOCH).unwrap_or_default()),
@@ -21,11 +21,11 @@ impl Since {
     }
 }
 
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "write for example 90s, 5m or 2h".to_owned())
 }
 
-pub(super) fn since(text: &str) -> Result<Since, String> {
+pub(crate) fn since(text: &str) -> Result<Since, String> {
     let ago = humantime::parse_duration(text).map(Since::Ago);
     let at = || humantime::parse_rfc3339_weak(text).map(Since::At);
     ago.or_else(|_| at()).map_err(|_| "write for example 2h, 7d or 2026-01-31T12:00:00Z".to_owned())

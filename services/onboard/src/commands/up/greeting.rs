@@ -3,7 +3,10 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use onboard_auth::Auth;
+use onboard_runtime::Service as _;
 use onboard_stack::Stack;
+use onboard_todo::Todo;
 
 /// Prints it to standard output.
 pub(super) fn show(stack: &Stack, took: Duration) {
@@ -12,28 +15,32 @@ pub(super) fn show(stack: &Stack, took: Duration) {
 }
 
 fn text(stack: &Stack, took: Duration) -> String {
-    let (ports, servers) = (stack.ports(), stack.servers());
+    let servers = stack.servers();
+    let url = |service| {
+        let port = stack.ports().service(service);
+        port.map(|port| format!("http://127.0.0.1:{port}")).unwrap_or_default()
+    };
     format!(
         "
 Everything is up ({took:.1} s).
 
-  auth API     http://127.0.0.1:{auth}
-  todo API     http://127.0.0.1:{todo}
+  auth API     {auth}
+  todo API     {todo}
   Temporal     {temporal}   (web UI)
   RabbitMQ     {management}   (guest / guest)
   MongoDB      {mongodb}
   logs         {logs}
 
 Try it:
-  curl -i http://127.0.0.1:{auth}/api/v1/auth/register \\
+  curl -i {auth}/api/v1/auth/register \\
     -H 'content-type: application/json' \\
     -d '{{\"email\":\"ada@example.com\",\"password\":\"a long enough secret\"}}'
 
 Ctrl-C stops everything; the data stays for the next run.
 ",
         took = took.as_secs_f32(),
-        auth = ports.auth,
-        todo = ports.todo,
+        auth = url(Auth::NAME),
+        todo = url(Todo::NAME),
         temporal = servers.temporal_ui_url(),
         management = servers.management_url(),
         mongodb = servers.mongodb_uri(),

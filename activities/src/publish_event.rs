@@ -1,0 +1,35 @@
+//! Stop 3 of a delivery to several consumers: publish the event to its exchange,
+//! and say whether the broker took it for every queue.
+//!
+//! A refusal is an answer here and no error: the workflow then brings each
+//! consumer a copy, so that a full queue holds up no other. A crash after the
+//! confirm publishes the same message id again; the inboxes take care of that.
+
+use onboard_broker::{PublishError, Publisher};
+use onboard_contract::EventId;
+use onboard_contract::workflow::Published;
+use onboard_store::Outbox;
+
+use crate::failure::Failure;
+use crate::publish_user_registered::message;
+
+pub(crate) async fn publish_event(
+    outbox: &Outbox,
+    publisher: &Publisher,
+    event: EventId,
+) -> Result<Published, Failure> {
+    let message = message(outbox, event).await?;
+    match publisher.publish(&message).await {
+        Ok(()) => {
+            tracing::info!(event_id = %event, "published and confirmed");
+            Ok(Published::Confirmed)
+        }
+        Err(error @ (PublishError::Nacked { .. } | PublishError::Unroutable { .. })) => {
+            tracing::warn!(event_id = %event, %error, "each consumer gets a copy of its own");
+            Ok(Published::Refused)
+        }
+        Err(source @ (PublishError::Unavailable { .. } | PublishError::TimedOut { .. })) => {
+            Err(Failure::Publish { event, source })
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Event types as data, and an event on its way to the broker: what every
+//! message says, whatever its event.
+//!
+//! Ids, names and times stand outside of the body; the body alone may hold
+//! personal data. Nothing here runs, so nothing is lost when a process dies.
+
+use std::sync::OnceLock;
+
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::event::BODY_BYTES_MAX;
+use crate::names::{WORKFLOW, WORKFLOW_EVENT_DELIVERY, workflow_id};
+use crate::{ConsumerName, EventError, EventId, TraceParent, UserRegistered};
+
+/// What the engine knows of one event type: how its rows become messages, which
+/// workflow delivers it, and to whom.
+#[derive(Debug)]
+pub struct EventType {
+    /// The name, in `eventType` of the row and of the body, and the type of the
+    /// message.
+    pub name: &'static str,
+    /// The version of the body.
+    pub schema_version: u32,
+    /// The exchange that the event is published to.
+    pub exchange: &'static str,
+    /// The routing key that the event is published with.
+    pub routing_key: &'static str,
+    /// `cloudEvents_source`: the service in whose name the event is published.
+    pub source: &'static str,
+    /// `cloudEvents_type`: the event and its version.
+    pub versioned_name: &'static str,
+    /// `cloudEvents_dataschema`: the schema of the body.
+    pub data_schema: &'static str,
+    /// The workflow that delivers the event.
+    pub workflow: Workflow,
+    /// The consumers that a row expects, unless it names others; at least one.
+    pub consumers: &'static [ConsumerName],
+    /// Whether a body is one of this event, as its consumers will read it.
+    pub check: fn(&[u8]) -> Result<(), EventError>,
+}
+
+/// The workflow that delivers an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workflow {
+    /// `UserRegistration`, with the id `registration-<eventId>`.
+    Registration,
+    /// `EventDelivery`, with the event type in kebab case in its id.
+    Delivery,
+}
+
+/// The event types of this system.
+const STANDARD: &[&EventType] = &[UserRegistered::TYPE];
+static MORE: OnceLock<&'static [&'static EventType]> = OnceLock::new();
+
+impl EventType {
+    /// Adds the event types of a program that embeds the engine. To be called
+    /// once, before anything runs; false when it was called before.
+    pub fn install(more: &'static [&'static Self]) -> bool {
+        MORE.set(more).is_ok()
+    }
+
+    /// Every event type that this build knows.
+    pub fn known() -> impl Iterator<Item = &'static Self> {
+        STANDARD.iter().chain(MORE.get().copied().unwrap_or_default()).copied()
+    }
+
+    /// The event type of this name, if this build knows it. A row of another
+    /// type waits in quarantine until a build knows it.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        Self::known().find(|known| known.name == name)
+    }
+
+    /// The type of the workflow.
+    #[must_use]
+    pub const fn workflow_type(&self) -> &'static str {
+        match self.workflow {
+            Workflow::Registration => WORKFLOW,
+            Workflow::Delivery => WORKFLOW_EVENT_DELIVERY,
+        }
+    }
+
+    /// The id of an event's workflow.
+    #[must_use]
+    pub fn workflow_id(&self, event: EventId) -> String {
+        match self.workflow {
+            Workflow::Registration => workflow_id(event),
+            Workflow::Delivery => {
+                format!("{}-{event}", self.name.to_ascii_lowercase().replace('_', "-"))
+            }
+        }
+    }
+
+    /// The message of an event.
+    ///
+    /// # Errors
+    /// The event's consumers could not read the body, or it is too large.
+    pub fn message(&'static self, event: Event) -> Result<Message, EventError> {
+        let wire = Wire {
+            event_id: event.event_id,
+            event_type: self.name,
+            schema_version: event.schema_version,
+            occurred_at: event.occurred_at.as_deref(),
+            payload: &event.payload,
+        };
+        let body = serde_json::to_vec(&wire).map_err(EventError::NotJson)?;
+        if body.len() > BODY_BYTES_MAX {
+            return Err(EventError::TooLarge(body.len()));
+        }
+        (self.check)(&body)?;
+        Ok(Message {
+            event_type: self,
+            event_id: event.event_id,
+            subject: event.aggregate_id.to_string(),
+            occurred_at: event.occurred_at,
+            traceparent: event.traceparent,
+            body,
+        })
+    }
+}
+
+/// An event as its row tells it.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// The event.
+    pub event_id: EventId,
+    /// The version of the body.
+    pub schema_version: u32,
+    /// The aggregate that the event is about.
+    pub aggregate_id: Uuid,
+    /// When the event happened (RFC 3339).
+    pub occurred_at: Option<String>,
+    /// What the event says. Personal data.
+    pub payload: Value,
+    /// The trace that the event belongs to.
+    pub traceparent: Option<TraceParent>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire<'a> {
+    event_id: EventId,
+    event_type: &'a str,
+    schema_version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurred_at: Option<&'a str>,
+    payload: &'a Value,
+}
+
+/// A message of an event.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The type of the event.
+    pub event_type: &'static EventType,
+    /// The event; becomes the message id, by which a repeat is recognised.
+    pub event_id: EventId,
+    /// `cloudEvents_subject`: the id of the aggregate that the event is about.
+    pub subject: String,
+    /// When the event happened (RFC 3339).
+    pub occurred_at: Option<String>,
+    /// The trace that the event belongs to.
+    pub traceparent: Option<TraceParent>,
+    /// The body (JSON).
+    pub body: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    static ORDER_PLACED: EventType = EventType {
+        name: "ORDER_PLACED",
+        schema_version: 1,
+        exchange: "order.events",
+        routing_key: "order.placed",
+        source: "urn:test:orders",
+        versioned_name: "test.order.placed.v1",
+        data_schema: "urn:test:schema:order.placed:1",
+        workflow: Workflow::Delivery,
+        consumers: &[],
+        check: |_| Ok(()),
+    };
+
+    fn event(payload: Value) -> Event {
+        Event {
+            event_id: Uuid::from_u128(1).into(),
+            schema_version: 1,
+            aggregate_id: Uuid::from_u128(2),
+            occurred_at: Some("2026-01-01T00:00:00Z".to_owned()),
+            payload,
+            traceparent: None,
+        }
+    }
+
+    #[test]
+    fn a_message_is_what_the_events_own_decoder_reads() {
+        let user = Uuid::from_u128(2);
+        let payload = json!({ "userId": user, "email": "a@example.com" });
+        let message = UserRegistered::TYPE.message(event(payload)).unwrap();
+        let read = UserRegistered::parse(&message.body).unwrap();
+        assert_eq!((read.user_id, read.email.as_deref()), (user.into(), Some("a@example.com")));
+        assert_eq!(message.subject, user.to_string());
+        for payload in [json!({}), json!({ "userId": user }), json!("text")] {
+            assert!(UserRegistered::TYPE.message(event(payload)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_too_large_is_refused() {
+        let payload = json!({ "text": "x".repeat(BODY_BYTES_MAX) });
+        let error = ORDER_PLACED.message(event(payload)).unwrap_err();
+        assert_eq!(error.reason(), "too_large");
+        assert!(ORDER_PLACED.message(event(json!({ "text": "x" }))).is_ok());
+    }
+
+    #[test]
+    fn a_workflow_is_named_by_its_event_type() {
+        let event: EventId = Uuid::from_u128(1).into();
+        assert_eq!(UserRegistered::TYPE.workflow_id(event), format!("registration-{event}"));
+        assert_eq!(ORDER_PLACED.workflow_id(event), format!("order-placed-{event}"));
+        assert_eq!(ORDER_PLACED.workflow_type(), "EventDelivery");
+        assert!(EventType::find("USER_REGISTERED").is_some());
+        assert!(EventType::find("ORDER_PLACED").is_none(), "it is not installed");
+    }
+}

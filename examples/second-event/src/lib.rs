@@ -1,0 +1,64 @@
+//! A second event with an outbox of its own: `ORDER_PLACED`, written in the
+//! transaction of the order and delivered to the consumer `shipping`.
+//!
+//! The engine delivers it with the guarantee of a registration. A process that
+//! dies before the commit leaves neither order nor row.
+
+use mongodb::bson::{Document, Uuid as BsonUuid, doc};
+use mongodb::{Client, Database};
+use onboard_contract::message::Workflow;
+use onboard_contract::{ConsumerName, EventError, EventId, EventType};
+use onboard_runtime::clock;
+use onboard_store::outbox::NewRow;
+use uuid::Uuid;
+
+/// The event types that this program adds.
+pub static EVENTS: &[&EventType] = &[&ORDER_PLACED];
+
+/// An order was placed.
+pub static ORDER_PLACED: EventType = EventType {
+    name: "ORDER_PLACED",
+    schema_version: 1,
+    exchange: "order.events",
+    routing_key: "order.placed",
+    source: "urn:second-event:orders",
+    versioned_name: "example.order.placed.v1",
+    data_schema: "urn:second-event:schema:order.placed:1",
+    workflow: Workflow::Delivery,
+    consumers: &[ConsumerName::constant("shipping")],
+    check: |body| if body.is_empty() { Err(EventError::NotAnObject) } else { Ok(()) },
+};
+
+/// Places an order: the order and its event, or nothing.
+///
+/// # Errors
+/// MongoDB failed.
+pub async fn place_order(orders: &Database, item: &str) -> mongodb::error::Result<EventId> {
+    let (order_id, event_id) = (Uuid::new_v4(), EventId::from(clock::ordered_id()));
+    let id = BsonUuid::from_bytes(order_id.into_bytes());
+    let row = NewRow {
+        event_type: &ORDER_PLACED,
+        event_id,
+        aggregate_type: "Order",
+        aggregate_id: order_id,
+        payload: doc! { "orderId": id, "item": item },
+        traceparent: None,
+        created_at_ms: clock::now_ms(),
+        expects: &[],
+    };
+    let row = row.checked().map_err(mongodb::error::Error::custom)?;
+    let (orders, client): (_, &Client) = (orders.clone(), orders.client());
+    let mut session = client.start_session().await?;
+    let order = doc! { "_id": id, "item": item };
+    session
+        .start_transaction()
+        .and_run2(async move |session| {
+            for (collection, document) in [("orders", &order), ("outbox", &row)] {
+                let collection = orders.collection::<Document>(collection);
+                collection.insert_one(document).session(&mut *session).await?;
+            }
+            Ok(())
+        })
+        .await?;
+    Ok(event_id)
+}

@@ -1,0 +1,44 @@
+//! The metrics of the relay, as data: a rate may be asked of each counter from
+//! the start on. Nothing survives the process; counters begin at zero again.
+
+use onboard_runtime::Metric;
+use onboard_runtime::metric::Buckets;
+
+/// Every metric of this service: its own, and those that shared crates record in it.
+pub const CATALOGUE: &[&[Metric]] = &[METRICS, onboard_store::METRICS];
+
+/// The metrics that this service records itself.
+#[rustfmt::skip]
+pub const METRICS: &[Metric] = &[
+    Metric::gauge("registrations_in_stage", "registrations", &[("stage", &[])],
+        "Unfinished registrations by stage (PENDING, STARTED, SENT, STALLED); stops at 10,000; NaN while MongoDB does not answer."),
+    Metric::gauge("registrations_oldest_age_seconds", "seconds", &[("stage", &[])],
+        "How long the oldest registration has been in its stage, quarantined PENDING rows apart; 0 when there is none, NaN while MongoDB does not answer."),
+    Metric::gauge("registrations_quarantined", "registrations", &[],
+        "Rows the relay has set aside because they cannot be started; NaN while MongoDB does not answer."),
+    Metric::gauge("consumer_awaited", "rows", &[("consumer", &[])],
+        "Unfinished rows that await the consumer, of the oldest 10,000 in each status; stops at 10,000; NaN for a consumer that is retired, and while MongoDB does not answer."),
+    Metric::gauge("consumer_awaited_oldest_age_seconds", "seconds", &[("consumer", &[])],
+        "Age of the oldest row that awaits the consumer, from its commit on, quarantined rows apart; 0 when there is none, NaN for a consumer that is retired, and while MongoDB does not answer."),
+    Metric::seconds("relay_start_lag_seconds", &[],
+        "From the commit of a registration to the start of its workflow.").in_buckets(Buckets::Long),
+    Metric::counter("relay_starts_total",
+        &[("outcome", &["started", "already", "unavailable", "refused"])],
+        "Tries to start a workflow: started, there already, Temporal away, refused."),
+    Metric::counter("relay_rows_claimed_total", &[("found", &["handed_over", "swept"])],
+        "Rows claimed, by whether the change stream told of them or the sweep found them."),
+    Metric::counter("relay_claims_lost_total", &[],
+        "Rows another relay had claimed first."),
+    Metric::counter("relay_hand_over_full_total", &[],
+        "Rows left to the sweep because too many waited to be claimed."),
+    Metric::gauge("relay_room_full", "0 or 1", &[],
+        "1 while no more workflows are started because RELAY_UNSENT_MAX are under way."),
+    Metric::counter("relay_rebuild_asked_total", &[],
+        "Times Temporal was asked whether it still has an overdue registration's workflow."),
+    Metric::counter("relay_rebuilt_total", &[("cause", &["lost", "forgotten"])],
+        "Workflows started again: `lost` by Temporal, or completed and `forgotten` by a restored row."),
+    Metric::gauge("task_queue_pollers", "pollers", &[("kind", &[])],
+        "Processes that asked the task queue for work in the last 70 s, by workflow and activity; NaN while Temporal does not answer."),
+    Metric::gauge("workflows_failed", "workflows", &[],
+        "Registration workflows closed as failed that Temporal still keeps; NaN while it does not answer."),
+];

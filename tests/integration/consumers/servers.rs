@@ -1,0 +1,75 @@
+//! What the worker needs to hand on an acknowledgement is unavailable, or the
+//! worker itself is: the acknowledgement waits, counts later, and is no dead
+//! letter.
+
+use mongodb::bson::doc;
+use onboard_stack::Server;
+use serde_json::json;
+
+use super::{acknowledgements, awaits, welcome};
+use crate::harness::{App, Options, Proxy, Way, eventually, reference};
+
+const NONE: [&str; 0] = [];
+
+#[tokio::test]
+async fn acknowledgements_wait_while_temporal_does_not_answer() {
+    let proxy = Proxy::before(Server::Temporal).await;
+    let options = Options::default().expecting_crm().temporal_through("worker", &proxy);
+    let app = App::start_with(options.apart(&["worker"])).await;
+    let event = app.register().await;
+    awaits(&app, event, &["crm"]).await;
+    proxy.hold(Some(Way::ToServer));
+    app.acknowledge("crm", event, &reference(event)).await;
+    eventually("the worker misses Temporal", async || match app.readiness("worker").await {
+        (503, body) if body.contains("temporal") => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    app.acknowledgements_are_taken().await;
+    assert_eq!(app.acknowledgement_letters().await, NONE);
+    proxy.hold(None);
+    counts(&app, event).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn acknowledgements_wait_while_mongodb_fails() {
+    let app = App::start_with(Options::default().expecting_crm().failing("worker")).await;
+    let event = app.register().await;
+    awaits(&app, event, &["crm"]).await;
+    let away = doc! { "failCommands": ["find"], "errorCode": 91 };
+    let point = app.fail_commands(doc! { "times": i32::MAX }, away).await;
+    let before = point.hits().await;
+    app.acknowledge("crm", event, &reference(event)).await;
+    eventually("the worker has tried some times", async || match point.hits().await {
+        hits if hits > before + 2 => Ok(()),
+        hits => Err(hits),
+    })
+    .await;
+    assert_eq!(app.acknowledgement_letters().await, NONE);
+    point.off().await;
+    counts(&app, event).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn acknowledgements_wait_for_a_worker_that_goes_on_with_the_run() {
+    let app = App::start_with(Options::default().expecting_crm().apart(&["worker"])).await;
+    let event = app.register().await;
+    awaits(&app, event, &["crm"]).await;
+    app.component("worker").stop().await.unwrap();
+    app.acknowledge("crm", event, &reference(event)).await;
+    assert_eq!(app.depth("acknowledgements").await, 1);
+    app.component("worker").start().await.unwrap();
+    counts(&app, event).await;
+    app.finish().await;
+}
+
+/// The acknowledgement that has waited ends the registration.
+async fn counts(app: &App, event: onboard_contract::EventId) {
+    app.reaches(event, "ACKNOWLEDGED").await;
+    let both = json!({ "todo": welcome(app, event).await, "crm": reference(event) });
+    assert_eq!(acknowledgements(app, event).await, both);
+    assert_eq!(app.acknowledgement_letters().await, NONE);
+    app.purge(super::QUEUE).await;
+}

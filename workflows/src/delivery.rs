@@ -1,0 +1,127 @@
+//! The delivery of one event to its consumers: publish, mark SENT, await each
+//! consumer and record what it acknowledges.
+//!
+//! The first publish goes through the exchange. When the broker refuses that,
+//! and for every repeat, a copy goes straight to the queue of each consumer
+//! that has not acknowledged, so a full queue holds up no other consumer, and a
+//! consumer that is done gets nothing more. The consumers are awaited side by
+//! side (`consumer`); a crash of the worker is replayed from the history.
+//!
+//! Any workflow may use it: it keeps a [`State`] and is [`Delivering`].
+
+pub(crate) mod consumer;
+pub(crate) mod details;
+pub(crate) mod recipient;
+pub(crate) mod state;
+pub(crate) mod steps;
+
+use onboard_contract::Stage;
+use onboard_contract::names::ATTRIBUTE_STAGE;
+use onboard_contract::workflow::Published;
+use temporalio_common::search_attributes::SearchAttributeKey;
+use temporalio_workflow::{WorkflowContext, WorkflowResult, join, join_all};
+
+use self::consumer::deliver_to;
+use self::details::ended;
+use self::recipient::Recipient;
+use self::state::{Delivering, Leave, State};
+use self::steps::{mark_sent, publish_event};
+
+const STAGE: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_STAGE);
+
+/// Far below the server's warning at 10,240 events.
+const HISTORY_EVENTS_MAX: u32 = 2_000;
+
+/// Delivers to all recipients.
+pub(crate) async fn deliver<W: Delivering>(ctx: &WorkflowContext<W>) -> WorkflowResult<()> {
+    let published_before = of(ctx, |s| s.carried || s.direct);
+    if !published_before && publish_event(ctx).await? == Published::Confirmed {
+        edit(ctx, |s| {
+            s.publishes += 1;
+            s.recipients.iter_mut().for_each(|one| one.in_queue = true);
+        });
+        mark_sent(ctx).await?;
+        enter_sent(ctx);
+    }
+    loop {
+        let consumers = of(ctx, State::not_done);
+        let each = join_all(consumers.iter().map(|to| deliver_to(ctx, to)));
+        let (sent, delivered) = join!(mark_sent_when_in_every_queue(ctx), each);
+        delivered.into_iter().try_for_each(|one| one)?;
+        sent?;
+        if of(ctx, |s| s.recipients.iter().all(|one| one.done)) {
+            return Ok(());
+        }
+        if of(ctx, |s| s.leave == Leave::Grown && s.nothing_new()) {
+            return W::carry_on(ctx, of(ctx, State::carry));
+        }
+        // A signal came meanwhile: the next run would not see it.
+        edit(ctx, |s| s.leave = Leave::No);
+    }
+}
+
+/// When the exchange did not take the event, the row is SENT once every queue
+/// has its copy, or its consumer is done.
+async fn mark_sent_when_in_every_queue<W: Delivering>(
+    ctx: &WorkflowContext<W>,
+) -> WorkflowResult<()> {
+    if of(ctx, |s| s.awaited_since.is_some()) {
+        return Ok(());
+    }
+    let in_queue = |one: &Recipient| one.in_queue || one.done;
+    ctx.wait_condition(|w| {
+        let s = w.delivery();
+        s.leave != Leave::No || s.recipients.iter().all(in_queue)
+    })
+    .await?;
+    let needless = |s: &State| s.leave != Leave::No || s.recipients.iter().all(|one| one.done);
+    if !of(ctx, needless) {
+        mark_sent(ctx).await?;
+        enter_sent(ctx);
+    }
+    Ok(())
+}
+
+/// An acknowledgement that is there already is recorded in the same workflow
+/// task: nobody could see SENT in between, so the upsert is left out.
+pub(crate) fn enter_sent<W: Delivering>(ctx: &WorkflowContext<W>) {
+    let now = ctx.workflow_time();
+    edit(ctx, |s| {
+        s.stage = Stage::Sent;
+        s.awaited_since = now;
+    });
+    if ctx.state(W::awaits_anybody) {
+        show(ctx);
+    }
+}
+
+pub(crate) fn enter<W: Delivering>(ctx: &WorkflowContext<W>, stage: Stage) {
+    edit(ctx, |s| s.stage = stage);
+    show(ctx);
+    if stage == Stage::Acknowledged {
+        ended(ctx, "Done", "every expected consumer has acknowledged");
+    }
+}
+
+/// Brings the search attribute up to date: a write of its own on the server.
+pub(crate) fn show<W: Delivering>(ctx: &WorkflowContext<W>) {
+    let (stage, shown) = of(ctx, |s| (s.stage, s.shown));
+    if stage != shown {
+        edit(ctx, |s| s.shown = stage);
+        ctx.upsert_search_attributes([STAGE.value_set(stage.as_str().to_owned())]);
+    }
+}
+
+pub(crate) fn has_grown<W>(ctx: &WorkflowContext<W>) -> bool {
+    ctx.continue_as_new_suggested() || ctx.history_length() > HISTORY_EVENTS_MAX
+}
+
+/// Reads the state of the delivery.
+pub(crate) fn of<W: Delivering, T>(ctx: &WorkflowContext<W>, read: impl FnOnce(&State) -> T) -> T {
+    ctx.state(|workflow| read(workflow.delivery()))
+}
+
+/// Changes the state of the delivery.
+pub(crate) fn edit<W: Delivering>(ctx: &WorkflowContext<W>, edit: impl FnOnce(&mut State)) {
+    ctx.state_mut(|workflow| edit(workflow.delivery_mut()));
+}

@@ -1,0 +1,166 @@
+//! The delivery to one consumer: its copy, the wait for its acknowledgement, and
+//! the record of it. Several run side by side in one workflow; none of them
+//! survives the worker, and all are replayed from the history.
+
+use onboard_contract::workflow::Published;
+use onboard_contract::{ConsumerName, Stage};
+use temporalio_workflow::{TimerOptions, WorkflowContext, WorkflowResult};
+
+use super::details::waiting_for_consumers;
+use super::recipient::{End, Recipient};
+use super::state::{Delivering, Leave, State};
+use super::steps::{ask_inbox, publish_copy, record};
+use super::{enter, has_grown};
+
+/// What ended a wait for one consumer.
+enum Woken {
+    Ended,
+    Republish,
+    Overdue,
+    Left,
+}
+
+/// Delivers to one consumer. A failure for good ends the waits of the others.
+pub(super) async fn deliver_to<W: Delivering>(
+    ctx: &WorkflowContext<W>,
+    to: &ConsumerName,
+) -> WorkflowResult<()> {
+    let delivered = until_done(ctx, to).await;
+    if delivered.is_err() {
+        super::edit(ctx, |s| s.leave = Leave::Failed);
+    }
+    delivered
+}
+
+async fn until_done<W: Delivering>(
+    ctx: &WorkflowContext<W>,
+    to: &ConsumerName,
+) -> WorkflowResult<()> {
+    if !super::of(ctx, |s| of(s, to, |r| r.in_queue)) {
+        copy(ctx, to, false).await?;
+    }
+    loop {
+        match wait(ctx, to).await? {
+            Woken::Ended => break,
+            Woken::Left => return Ok(()),
+            Woken::Republish => copy(ctx, to, false).await?,
+            Woken::Overdue => overdue(ctx, to).await?,
+        }
+        if has_grown(ctx) {
+            super::edit(ctx, |s| s.leave = Leave::Grown);
+        }
+    }
+    if let Some(End::Acknowledged(reference)) = super::of(ctx, |s| of(s, to, |r| r.end.clone())) {
+        record(ctx, to.clone(), reference).await?;
+    }
+    edit(ctx, to, |r| r.done = true);
+    waiting_for_consumers(ctx);
+    Ok(())
+}
+
+async fn wait<W: Delivering>(ctx: &WorkflowContext<W>, to: &ConsumerName) -> WorkflowResult<Woken> {
+    if let Some(woken) = super::of(ctx, |s| woken(s, to)) {
+        return Ok(seen(ctx, to, woken));
+    }
+    waiting_for_consumers(ctx);
+    let patience = super::of(ctx, |s| of(s, to, |r| r.patience(s.overdue())));
+    let token = ctx.cancellation_token().child_token();
+    let overdue = TimerOptions::builder(patience)
+        .summary(format!("until the acknowledgement of {to} counts as overdue"))
+        .cancellation_token(token.clone())
+        .build();
+    let is_overdue = {
+        let mut overdue = Box::pin(futures::FutureExt::fuse(ctx.timer(overdue)));
+        let mut woken = Box::pin(ctx.wait_condition(|w| woken(w.delivery(), to).is_some()));
+        temporalio_workflow::select! {
+            woken = woken => { woken?; false }
+            _ = overdue => true,
+        }
+    };
+    let woken = super::of(ctx, |s| woken(s, to));
+    // The last timer goes with the workflow; to cancel it is one event more.
+    if !is_overdue && !super::of(ctx, |s| s.recipients.iter().all(|one| one.end.is_some())) {
+        token.cancel();
+    }
+    Ok(woken.map_or(Woken::Overdue, |woken| seen(ctx, to, woken)))
+}
+
+/// Notes that the consumer's wait has seen the request to publish again.
+fn seen<W: Delivering>(ctx: &WorkflowContext<W>, to: &ConsumerName, woken: Woken) -> Woken {
+    if matches!(woken, Woken::Republish) {
+        let republishes = super::of(ctx, |s| s.republishes);
+        edit(ctx, to, |r| r.republishes = republishes);
+    }
+    woken
+}
+
+/// Publishes a copy for one consumer, unless its acknowledgement comes first:
+/// while its queue is full that may take for ever. What the end of this run cuts
+/// off, the next run does.
+async fn copy<W: Delivering>(
+    ctx: &WorkflowContext<W>,
+    to: &ConsumerName,
+    only_if_empty: bool,
+) -> WorkflowResult<()> {
+    let over = |s: &State| s.leave != Leave::No || of(s, to, |r| r.end.is_some());
+    let published = if super::of(ctx, over) {
+        None
+    } else {
+        waiting_for_consumers(ctx);
+        publish_copy(ctx, to, only_if_empty, over).await?
+    };
+    super::edit(ctx, |s| s.publishes += u32::from(published == Some(Published::Confirmed)));
+    edit(ctx, to, |r| r.in_queue = published.is_some() || only_if_empty);
+    Ok(())
+}
+
+/// Shows that the acknowledgement is overdue, looks whether the consumer has
+/// processed the event, and publishes a copy when it has not. A consumer that
+/// cannot be asked gets a copy only when nothing waits in its queue.
+async fn overdue<W: Delivering>(ctx: &WorkflowContext<W>, to: &ConsumerName) -> WorkflowResult<()> {
+    super::edit(ctx, |s| s.overdue_checks += 1);
+    edit(ctx, to, |r| r.overdue_checks += 1);
+    enter(ctx, Stage::Stalled);
+    waiting_for_consumers(ctx);
+    if !super::of(ctx, |s| of(s, to, |r| r.asked)) {
+        return copy(ctx, to, true).await;
+    }
+    match ask_inbox(ctx, |s| woken(s, to).is_some()).await? {
+        Some(found) => {
+            let reference = Some(found.todo_id.to_string());
+            super::edit(ctx, |s| s.end(&ConsumerName::TODO, End::Acknowledged(reference)));
+            Ok(())
+        }
+        None if super::of(ctx, |s| woken(s, to).is_some()) => Ok(()),
+        None => copy(ctx, to, false).await,
+    }
+}
+
+/// What the consumer's wait has to react to.
+fn woken(s: &State, to: &ConsumerName) -> Option<Woken> {
+    let (ended, republishes) = of(s, to, |r| (r.end.is_some(), r.republishes));
+    if ended {
+        Some(Woken::Ended)
+    } else if s.leave != Leave::No {
+        Some(Woken::Left)
+    } else {
+        (republishes < s.republishes).then_some(Woken::Republish)
+    }
+}
+
+/// Reads what is known of a consumer.
+fn of<T: Default>(s: &State, to: &ConsumerName, read: impl FnOnce(&Recipient) -> T) -> T {
+    s.recipients.iter().find(|one| one.consumer == *to).map(read).unwrap_or_default()
+}
+
+fn edit<W: Delivering>(
+    ctx: &WorkflowContext<W>,
+    to: &ConsumerName,
+    edit: impl FnOnce(&mut Recipient),
+) {
+    super::edit(ctx, |s| {
+        if let Some(one) = s.recipients.iter_mut().find(|one| one.consumer == *to) {
+            edit(one);
+        }
+    });
+}

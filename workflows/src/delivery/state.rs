@@ -1,0 +1,166 @@
+//! What a delivery knows of itself. Rebuilt from the history when the worker
+//! dies; continue-as-new hands over what the next run needs.
+
+use std::time::{Duration, SystemTime};
+
+use onboard_contract::workflow::{Carried, Delivery};
+use onboard_contract::{ConsumerName, EventId, Progress, Stage, TraceParent};
+use temporalio_workflow::{WorkflowContext, WorkflowResult};
+
+use super::recipient::{End, Recipient};
+
+/// A workflow that delivers an event.
+pub(crate) trait Delivering: Sized + 'static {
+    /// The state of its delivery.
+    fn delivery(&self) -> &State;
+    /// The state of its delivery, to change it.
+    fn delivery_mut(&mut self) -> &mut State;
+
+    /// Ends this run; another goes on with what it hands over.
+    fn carry_on(ctx: &WorkflowContext<Self>, carried: Carried) -> WorkflowResult<()>;
+
+    /// Whether an acknowledgement is still to come.
+    fn awaits_anybody(&self) -> bool {
+        self.delivery().awaited().next().is_some()
+    }
+}
+
+/// What a run is started with.
+#[derive(Debug)]
+pub(crate) struct Begin<'a> {
+    pub(crate) event_id: EventId,
+    pub(crate) event_type: &'a str,
+    pub(crate) traceparent: Option<TraceParent>,
+    pub(crate) overdue_ms: u64,
+    /// Absent in the plan of released builds.
+    pub(crate) delivery: Option<&'a Delivery>,
+    pub(crate) carried: Option<&'a Carried>,
+}
+
+/// The state of a delivery.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) event_id: EventId,
+    pub(crate) event_type: String,
+    pub(crate) traceparent: Option<TraceParent>,
+    overdue_ms: u64,
+    /// Whether an earlier run has published through the exchange.
+    pub(crate) direct: bool,
+    /// Whether an earlier run of the same workflow handed over.
+    pub(crate) carried: bool,
+    pub(crate) stage: Stage,
+    /// What the search attribute says.
+    pub(crate) shown: Stage,
+    pub(crate) publishes: u32,
+    pub(crate) overdue_checks: u32,
+    /// How often an operator has asked for another publish.
+    pub(crate) republishes: u32,
+    /// The consumers; none in the plan of released builds.
+    pub(crate) recipients: Vec<Recipient>,
+    pub(crate) leave: Leave,
+    /// Since when the acknowledgements are waited for, for the reader.
+    pub(crate) awaited_since: Option<SystemTime>,
+}
+
+/// Why the consumers are not awaited any longer although some are not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// They are.
+    No,
+    /// The history has grown: another run goes on.
+    Grown,
+    /// The delivery to one of them has failed for good.
+    Failed,
+}
+
+impl State {
+    /// Goes on from an earlier run, or begins.
+    pub(crate) fn new(begin: Begin<'_>) -> Self {
+        let Begin { event_id, event_type, traceparent, overdue_ms, delivery, carried } = begin;
+        let stage = carried.map_or(Stage::Started, |c| c.stage);
+        let recipients = match (carried, delivery) {
+            (Some(carried), _) => carried.awaited.iter().cloned().map(Recipient::carried).collect(),
+            (None, Some(all)) => all.consumers.iter().cloned().map(Recipient::new).collect(),
+            (None, None) => Vec::new(),
+        };
+        Self {
+            event_id,
+            event_type: event_type.to_owned(),
+            traceparent,
+            overdue_ms,
+            direct: delivery.is_some_and(|delivery| delivery.direct),
+            carried: carried.is_some(),
+            stage,
+            shown: stage,
+            publishes: carried.map_or(0, |c| c.publishes),
+            overdue_checks: carried.map_or(0, |c| c.overdue_checks),
+            republishes: 0,
+            recipients,
+            leave: Leave::No,
+            awaited_since: carried.and_then(|c| c.awaited_since_ms).and_then(time_of),
+        }
+    }
+
+    /// What the next run goes on from.
+    pub(crate) fn carry(&self) -> Carried {
+        Carried {
+            stage: self.stage,
+            publishes: self.publishes,
+            overdue_checks: self.overdue_checks,
+            awaited_since_ms: self.awaited_since.and_then(ms_of),
+            awaited: self.recipients.iter().filter_map(Recipient::carry).collect(),
+        }
+    }
+
+    /// When an acknowledgement counts as overdue for the first time.
+    pub(crate) fn overdue(&self) -> Duration {
+        Duration::from_millis(self.overdue_ms.max(1))
+    }
+
+    /// How far the delivery is.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress {
+            stage: self.stage,
+            publishes: self.publishes,
+            overdue_checks: self.overdue_checks,
+            todo_id: None,
+            awaited: self.awaited().cloned().collect(),
+        }
+    }
+
+    /// The consumers that have not acknowledged.
+    pub(crate) fn awaited(&self) -> impl Iterator<Item = &ConsumerName> {
+        self.recipients.iter().filter(|one| one.end.is_none()).map(|one| &one.consumer)
+    }
+
+    /// The consumers that something is left to be done for.
+    pub(crate) fn not_done(&self) -> Vec<ConsumerName> {
+        let awaited = self.recipients.iter().filter(|one| !one.done);
+        awaited.map(|one| one.consumer.clone()).collect()
+    }
+
+    /// Notes why a consumer is not awaited any more. The first reason counts.
+    pub(crate) fn end(&mut self, consumer: &ConsumerName, end: End) {
+        let mut awaited = self.recipients.iter_mut().filter(|one| one.consumer == *consumer);
+        if let Some(one) = awaited.find(|one| one.end.is_none()) {
+            one.end = Some(end);
+        }
+    }
+
+    /// Whether no signal waits to be reacted to.
+    pub(crate) fn nothing_new(&self) -> bool {
+        let unseen = |one: &Recipient| {
+            !one.done && (one.end.is_some() || one.republishes < self.republishes)
+        };
+        !self.recipients.iter().any(unseen)
+    }
+}
+
+fn ms_of(time: SystemTime) -> Option<u64> {
+    let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    u64::try_from(since_epoch.as_millis()).ok()
+}
+
+fn time_of(ms: u64) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms))
+}

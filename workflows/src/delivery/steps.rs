@@ -1,0 +1,210 @@
+//! The activities of a delivery as the workflow asks for them: what an
+//! operator reads meanwhile, how often they are retried, how they fail.
+//!
+//! The two updates of the outbox row are quick: they run as local activities,
+//! inside the workflow task that decides on them, and leave a marker. When one
+//! does not succeed there within two seconds it is asked for again as an
+//! activity of its own, which shows its attempts and their cause.
+
+use std::time::Duration;
+
+use onboard_contract::workflow::{CopyRef, EventRef, Published, RecordRef};
+use onboard_contract::{Acknowledgement, ConsumerName};
+use temporalio_common::ActivityDefinition;
+use temporalio_common::error::{ActivityExecutionError, ApplicationFailure};
+use temporalio_common::protos::temporal::api::failure::v1::Failure;
+use temporalio_workflow::{
+    ActivityOptions, LocalActivityOptions, RetryPolicy, WorkflowCancellationToken, WorkflowContext,
+    WorkflowResult, WorkflowTermination,
+};
+
+use super::details::{ended, waiting_for};
+use super::show;
+use super::state::{Delivering, State};
+use crate::activities::RegistrationActivities;
+
+/// Publishes the event to its exchange, and says whether the broker took it for
+/// every queue.
+pub(crate) async fn publish_event<W: Delivering>(
+    ctx: &WorkflowContext<W>,
+) -> WorkflowResult<Published> {
+    let event_type = super::of(ctx, |s| s.event_type.clone());
+    waiting_for(ctx, format!("RabbitMQ to confirm the event {event_type}"));
+    let options = retried(&format!("publish {event_type} and await the broker's confirm"));
+    ctx.execute_activity(RegistrationActivities::publish_event, event(ctx), options)
+        .await
+        .map_err(|error| failed(ctx, error))
+}
+
+/// Publishes a copy straight to the queue of one consumer, unless `over` comes
+/// first; then nothing is known of the copy.
+pub(crate) async fn publish_copy<W: Delivering>(
+    ctx: &WorkflowContext<W>,
+    consumer: &ConsumerName,
+    only_if_empty: bool,
+    over: impl Fn(&State) -> bool,
+) -> WorkflowResult<Option<Published>> {
+    let EventRef { event_id, traceparent } = event(ctx);
+    let consumer = consumer.clone();
+    let token = ctx.cancellation_token().child_token();
+    let mut options = retried(&format!("publish a copy to the queue of {consumer}"));
+    options.cancellation_token = Some(token.clone());
+    let copy = CopyRef { event_id, traceparent, consumer, only_if_empty };
+    let activity = ctx.execute_activity(RegistrationActivities::publish_copy, copy, options);
+    let published = unless(ctx, |w: &W| over(w.delivery()), activity, &token).await?;
+    published.transpose().map_err(|error| failed(ctx, error))
+}
+
+/// Asks whether the todo service has processed the event, unless `over` comes
+/// first.
+pub(crate) async fn ask_inbox<W: Delivering>(
+    ctx: &WorkflowContext<W>,
+    over: impl Fn(&State) -> bool,
+) -> WorkflowResult<Option<Acknowledgement>> {
+    let token = ctx.cancellation_token().child_token();
+    let mut options = retried("look into the todo inbox for the overdue acknowledgement");
+    options.cancellation_token = Some(token.clone());
+    let activity = RegistrationActivities::check_todo_acknowledgement;
+    let asked = ctx.execute_activity(activity, event(ctx), options);
+    let found = unless(ctx, |w: &W| over(w.delivery()), asked, &token).await?;
+    found.transpose().map(Option::flatten).map_err(|error| failed(ctx, error))
+}
+
+/// Awaits an activity, or cancels it when the condition holds first.
+pub(crate) async fn unless<W, T>(
+    ctx: &WorkflowContext<W>,
+    over: impl FnMut(&W) -> bool,
+    activity: impl Future<Output = T>,
+    token: &WorkflowCancellationToken,
+) -> WorkflowResult<Option<T>> {
+    let done = {
+        let mut over = Box::pin(ctx.wait_condition(over));
+        let mut activity = Box::pin(futures::FutureExt::fuse(activity));
+        temporalio_workflow::select! {
+            over = over => { over?; None }
+            done = activity => Some(done),
+        }
+    };
+    if done.is_none() {
+        token.cancel();
+    }
+    Ok(done)
+}
+
+pub(crate) async fn mark_sent<W: Delivering>(ctx: &WorkflowContext<W>) -> WorkflowResult<()> {
+    waiting_for(ctx, "MongoDB to mark the outbox row SENT");
+    let (activity, event) = (|| RegistrationActivities::mark_outbox_sent, event(ctx));
+    quick(ctx, activity, event, "mark the outbox row SENT").await
+}
+
+/// Records on the row that the consumer has acknowledged.
+pub(crate) async fn record<W: Delivering>(
+    ctx: &WorkflowContext<W>,
+    consumer: ConsumerName,
+    reference: Option<String>,
+) -> WorkflowResult<()> {
+    waiting_for(ctx, "MongoDB to record the acknowledgement on the outbox row");
+    let activity = || RegistrationActivities::record_acknowledgement;
+    let EventRef { event_id, traceparent } = event(ctx);
+    let record = RecordRef { event_id, traceparent, consumer: Some(consumer), reference };
+    quick(ctx, activity, record, "record the acknowledgement on the outbox row").await
+}
+
+/// Runs an update of the row inside the workflow task; when MongoDB does not
+/// take it there, as an activity of its own.
+async fn quick<W: Delivering, A, I>(
+    ctx: &WorkflowContext<W>,
+    activity: impl Fn() -> A,
+    input: I,
+    summary: &str,
+) -> WorkflowResult<()>
+where
+    A: ActivityDefinition<Input = I, Output = ()>,
+    I: Clone,
+{
+    match ctx.execute_local_activity(activity(), input.clone(), local(summary)).await {
+        Ok(()) => Ok(()),
+        Err(error) if is_permanent(&error) => Err(failed(ctx, error)),
+        Err(_) => {
+            waiting_for(ctx, format!("MongoDB, which did not take it at once: {summary}"));
+            show(ctx);
+            ctx.execute_activity(activity(), input, retried(summary))
+                .await
+                .map_err(|error| failed(ctx, error))
+        }
+    }
+}
+
+pub(crate) fn event<W: Delivering>(ctx: &WorkflowContext<W>) -> EventRef {
+    super::of(ctx, |s| EventRef { event_id: s.event_id, traceparent: s.traceparent.clone() })
+}
+
+/// Retried without end: only a permanent failure, which says so itself, stops
+/// a registration. The start-to-close time-out lies above the time-outs of
+/// MongoDB (5 s a call) and of the broker's confirm (5 s).
+pub(crate) fn retried(summary: &str) -> ActivityOptions {
+    let retry = RetryPolicy::builder()
+        .initial_interval(Duration::from_secs(1))
+        .backoff_coefficient(2.0)
+        .maximum_interval(Duration::from_secs(20))
+        .maximum_attempts(0)
+        .build();
+    ActivityOptions::with_start_to_close_timeout(Duration::from_secs(15))
+        .retry_policy(retry)
+        .summary(summary)
+        .build()
+}
+
+/// Two short tries. The number of tries is what bounds it: the SDK does not see
+/// a schedule-to-close time-out that falls between two tries. All of it lies
+/// far below a workflow task's 10 s, so that the task is never prolonged.
+fn local(summary: &str) -> LocalActivityOptions {
+    let retry = RetryPolicy::builder()
+        .initial_interval(Duration::from_millis(50))
+        .maximum_attempts(2)
+        .build();
+    LocalActivityOptions::builder()
+        .retry_policy(retry)
+        .start_to_close_timeout(Duration::from_secs(1))
+        .schedule_to_close_timeout(Duration::from_secs(4))
+        // Names the event in the marker: the audit reads it.
+        .include_arguments_in_marker(true)
+        .summary(summary.to_owned())
+        .build()
+}
+
+/// Whether trying again cannot help.
+fn is_permanent(error: &ActivityExecutionError) -> bool {
+    typed(error).is_some_and(|failure| {
+        failure.maybe_application_failure().is_some_and(|info| info.non_retryable)
+    })
+}
+
+/// What the activity itself reported. That of a remote one is wrapped, that of
+/// a local one is not.
+fn typed(error: &ActivityExecutionError) -> Option<&Failure> {
+    let reported = match error.reason() {
+        Some(reason) => reason.failure(),
+        None => error.failure()?,
+    };
+    reported.maybe_application_failure().map(|_| reported)
+}
+
+/// Ends the workflow with the activity's own failure type, so that an operator
+/// finds it in the list of failed workflows without opening the history.
+pub(crate) fn failed<W>(
+    ctx: &WorkflowContext<W>,
+    error: ActivityExecutionError,
+) -> WorkflowTermination {
+    let named = typed(&error).and_then(|failure| {
+        let name = failure.maybe_application_failure()?.r#type.clone();
+        (!name.is_empty()).then(|| (name, failure.message.clone()))
+    });
+    match named {
+        Some((name, message)) => {
+            ended(ctx, "Failed", format!("{name}, {message}; it needs a person"));
+            ApplicationFailure::builder(message).type_name(name).non_retryable(true).build().into()
+        }
+        None => error.into(),
+    }
+}
