@@ -115,7 +115,7 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "two_consumers_one_stalled",
         sketched: false,
-        steps: &["publish event", "mark", "record", "fired", "stage", "copy", "record", "done"],
+        steps: &["publish event", "mark", "fired", "stage", "copy", "record", "done"],
     },
     Shape {
         name: "two_consumers_copied",
