@@ -7,7 +7,7 @@
 //! hash that has begun keeps its place until it ends.
 //!
 //! The memory of a hash is used again by the next one (`memory`): at most
-//! `HASH_THREADS` buffers exist, and each is wiped before it is put back.
+//! `HASH_THREADS` buffers exist, and all are wiped as soon as no hash waits.
 //! Nothing survives the process.
 
 pub mod calibrate;
@@ -57,10 +57,13 @@ impl Hasher {
     /// # Errors
     /// The system gives no threads.
     pub fn new(config: &HashConfig) -> std::io::Result<Self> {
+        let memory = Arc::new(Memory::new(config.params.block_count()));
+        let unused = Arc::clone(&memory);
+        let pool = Pool::new(config.threads, config.queue, move || unused.wipe())?;
         Ok(Self {
             params: config.params.clone(),
-            pool: Arc::new(Pool::new(config.threads, config.queue)?),
-            memory: Arc::new(Memory::new(config.params.block_count())),
+            pool: Arc::new(pool),
+            memory,
             decoy: phc::decoy(&config.params).into(),
         })
     }

@@ -3,17 +3,18 @@
 //! Fresh memory costs a page fault per 4 KiB, and freed memory still holds what
 //! was computed in it. What argon2 leaves behind can be run backwards to its
 //! first block, and that block tells a guessed password from another without
-//! argon2's cost. So a buffer is wiped before it is put back, and dropped only
-//! when it is clean.
+//! argon2's cost. So a buffer is wiped as soon as no hash waits for it: the next
+//! hash would overwrite it, and a buffer is freed only when it is clean.
 //!
 //! The pool is bounded by its users: who takes a buffer has a permit to hash.
 
 use std::hint::black_box;
+use std::mem::take;
 use std::sync::{Mutex, PoisonError};
 
 use argon2::Block;
 
-/// Clean buffers that nobody uses.
+/// Buffers that nobody uses.
 #[derive(Debug)]
 pub(super) struct Memory {
     /// The blocks of a hash with today's parameters; no more are kept.
@@ -21,52 +22,74 @@ pub(super) struct Memory {
     idle: Mutex<Vec<Buffer>>,
 }
 
-/// Blocks that are wiped when they are dropped.
+/// Blocks that are wiped before they are freed.
 #[derive(Debug, Default)]
-struct Buffer(Vec<Block>);
+struct Buffer {
+    blocks: Vec<Block>,
+    /// Whether they hold what a hash has left.
+    used: bool,
+}
 
 impl Memory {
     pub(super) const fn new(kept: usize) -> Self {
         Self { kept, idle: Mutex::new(Vec::new()) }
     }
 
-    /// Lends at least that many blocks to the work. Their content is zero or
-    /// arbitrary; argon2 writes each before it reads it.
+    /// Lends at least that many blocks to the work. Their content is arbitrary;
+    /// argon2 writes each before it reads it.
     pub(super) fn lend<T>(&self, blocks: usize, work: impl FnOnce(&mut [Block]) -> T) -> T {
-        let mut buffer = self.take();
-        buffer.0.resize(blocks.max(buffer.0.len()), Block::new());
-        let done = work(&mut buffer.0);
-        buffer.wipe();
-        self.put_back(buffer);
+        let mut buffer = self.lock().pop().unwrap_or_default();
+        buffer.used = true;
+        buffer.blocks.resize(blocks.max(buffer.blocks.len()), Block::new());
+        let done = work(&mut buffer.blocks);
+        buffer.cut(self.kept);
+        self.lock().push(buffer);
         done
     }
 
-    fn take(&self) -> Buffer {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.pop().unwrap_or_default()
+    /// Wipes what nobody uses: no hash is there to overwrite it. One at a time, so
+    /// that no hash has to make a buffer because all are being wiped.
+    pub(super) fn wipe(&self) {
+        while let Some(mut buffer) = self.used() {
+            buffer.wipe();
+            self.lock().push(buffer);
+        }
     }
 
-    fn put_back(&self, mut buffer: Buffer) {
-        buffer.0.truncate(self.kept);
-        buffer.0.shrink_to_fit();
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+    fn used(&self) -> Option<Buffer> {
+        let mut idle = self.lock();
+        let at = idle.iter().position(|buffer| buffer.used)?;
+        Some(idle.swap_remove(at))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Buffer>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Buffer {
+    /// Keeps so many blocks and frees the others.
+    fn cut(&mut self, kept: usize) {
+        if self.blocks.len() > kept {
+            self.wipe();
+            self.blocks.truncate(kept);
+            self.blocks.shrink_to_fit();
+        }
+    }
+
     fn wipe(&mut self) {
-        self.0.fill(Block::new());
-        // The memory is looked at, as far as the compiler knows.
-        black_box(&mut self.0);
+        if take(&mut self.used) {
+            self.blocks.fill(Block::new());
+            // The memory is looked at, as far as the compiler knows.
+            black_box(&mut self.blocks);
+        }
     }
 }
 
 /// A panic in the middle of a hash leaves nothing behind either.
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if !self.0.is_empty() {
-            self.wipe();
-        }
+        self.wipe();
     }
 }
 
@@ -75,7 +98,7 @@ mod tests {
     use super::*;
 
     fn idle(memory: &Memory) -> Vec<usize> {
-        memory.idle.lock().unwrap().iter().map(|buffer| buffer.0.len()).collect()
+        memory.lock().iter().map(|buffer| buffer.blocks.len()).collect()
     }
 
     fn is_zero(blocks: &[Block]) -> bool {
@@ -83,17 +106,25 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_is_used_again_and_never_seen_unwiped() {
+    fn a_buffer_is_used_again_and_wiped_when_nobody_wants_it() {
         let memory = Memory::new(4);
-        let address = |blocks: &mut [Block]| {
-            assert!(is_zero(blocks), "a lent buffer is clean");
+        let first = memory.lend(4, |blocks| {
             blocks[3].as_mut()[7] = 1;
             blocks.as_ptr().addr()
-        };
-        let first = memory.lend(4, address);
-        assert_eq!(memory.lend(4, address), first, "the same memory");
+        });
+        assert_eq!(memory.lend(4, |blocks| blocks.as_ptr().addr()), first, "the same memory");
+        assert!(!is_zero(&memory.lock()[0].blocks), "the next hash would overwrite it");
+        memory.wipe();
         assert_eq!(idle(&memory), [4]);
-        assert!(is_zero(&memory.idle.lock().unwrap()[0].0), "wiped when it is put back");
+        assert!(is_zero(&memory.lock()[0].blocks));
+    }
+
+    #[test]
+    fn a_larger_buffer_is_wiped_before_a_part_of_it_is_freed() {
+        let mut buffer = Buffer { blocks: vec![Block::new(); 8], used: true };
+        buffer.blocks[1].as_mut()[0] = 1;
+        buffer.cut(4);
+        assert!(buffer.blocks.len() == 4 && is_zero(&buffer.blocks) && !buffer.used);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -69,17 +69,22 @@ fn level(count: usize) -> f64 {
 }
 
 impl Pool {
-    /// At most `threads` jobs run at once and at most `queue` wait.
+    /// At most `threads` jobs run at once and at most `queue` wait. A thread that
+    /// finds no next job calls `idle` before it sleeps.
     ///
     /// # Errors
     /// The system gives no threads.
-    pub(super) fn new(threads: usize, queue: usize) -> std::io::Result<Self> {
+    pub(super) fn new(
+        threads: usize,
+        queue: usize,
+        idle: impl Fn() + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
         let (jobs, next) = channel();
-        let next = Arc::new(Mutex::new(next));
+        let (next, idle) = (Arc::new(Mutex::new(next)), Arc::new(idle));
         for number in 1..=threads {
-            let next = Arc::clone(&next);
+            let (next, idle) = (Arc::clone(&next), Arc::clone(&idle));
             let thread = std::thread::Builder::new().name(format!("hash {number}"));
-            thread.spawn(move || take_turns(&next))?;
+            thread.spawn(move || take_turns(&next, &*idle))?;
         }
         metrics::gauge!("hash_threads").set(level(threads));
         metrics::gauge!("hash_queue_limit").set(level(queue));
@@ -110,15 +115,31 @@ impl Pool {
     }
 }
 
-fn take_turns(next: &Mutex<Receiver<Job>>) {
+fn take_turns(next: &Mutex<Receiver<Job>>, idle: &impl Fn()) {
     loop {
-        let job = next.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let job = waiting_job(next).map_or_else(
+            || {
+                idle();
+                next.lock().unwrap_or_else(PoisonError::into_inner).recv()
+            },
+            Ok,
+        );
         let Ok(Job { place, work }) = job else { return };
         // Gone with who waited for it.
         let Some(place) = place.upgrade() else { continue };
         place.run();
         // The answer of a job that panics is missed; the thread goes on.
         catch_unwind(AssertUnwindSafe(work)).ok();
+    }
+}
+
+/// A job that waits already. A thread that holds the lock waits for one, or takes
+/// the only one.
+fn waiting_job(next: &Mutex<Receiver<Job>>) -> Option<Job> {
+    match next.try_lock() {
+        Ok(next) => next.try_recv().ok(),
+        Err(TryLockError::Poisoned(next)) => next.into_inner().try_recv().ok(),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 
@@ -138,7 +159,7 @@ mod tests {
 
     #[tokio::test]
     async fn beyond_the_queue_the_answer_is_overloaded_and_who_leaves_makes_room() {
-        let pool = Pool::new(1, 1).unwrap();
+        let pool = Pool::new(1, 1, || ()).unwrap();
         let (go, wait) = channel::<()>();
         let mut running = Box::pin(pool.run(move || wait.recv().is_err()));
         waits(&mut running).await;
@@ -161,11 +182,31 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_that_panics_takes_no_thread_and_no_place_with_it() {
-        let pool = Pool::new(1, 3).unwrap();
+        let pool = Pool::new(1, 3, || ()).unwrap();
         for _ in 0..3 {
             let died = pool.run(|| panic!("on purpose")).await;
             assert!(matches!(died, Err(HashError::Died)), "{died:?}");
         }
         assert_eq!(pool.run(|| 7).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_thread_without_a_next_job_says_so_and_one_with_a_next_job_does_not() {
+        let (idle, was_idle) = channel();
+        let pool = Pool::new(1, 8, move || idle.send(()).unwrap()).unwrap();
+        was_idle.recv().unwrap();
+        let (go, wait) = channel::<()>();
+        let mut first = Box::pin(pool.run(move || wait.recv().is_err()));
+        waits(&mut first).await;
+        let mut next: Vec<_> = (0..4).map(|_| Box::pin(pool.run(|| ()))).collect();
+        for next in &mut next {
+            waits(next).await;
+        }
+        drop(go);
+        for next in next {
+            next.await.unwrap();
+        }
+        was_idle.recv().unwrap();
+        assert!(was_idle.try_recv().is_err(), "once, after the last");
     }
 }
