@@ -24,7 +24,7 @@ mod options;
 mod processes;
 mod prometheus;
 mod proxy;
-mod python;
+pub(crate) mod python;
 mod registering;
 mod runbook;
 mod servers;

@@ -57,7 +57,7 @@ impl Bed {
             std::iter::once(process(service.name, service, false)).chain(cheap)
         });
         let processes = processes.collect();
-        let stage = StageConfig { home, exe, cache, people_first: true, processes };
+        let stage = StageConfig { home, exe, cache, people_first: true, processes, consumer: None };
         let stage = Stage::prepare(stage, events).await?;
         Ok(Self { stage, services, ready_after: Duration::ZERO })
     }

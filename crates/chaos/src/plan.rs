@@ -12,7 +12,7 @@ use fastrand::Rng;
 use onboard_stack::Server;
 use serde::Serialize;
 
-use crate::stage::Process;
+use crate::stage::{CONSUMER, Process};
 
 /// The only server that can suffer every kind.
 const RABBITMQ: &str = Server::Rabbitmq.name();
@@ -175,11 +175,14 @@ impl<'a> Dealer<'a> {
     }
 }
 
-/// Everything that can be broken: the servers and these processes.
+/// Everything that can be broken: the servers, these processes and, when there
+/// is one, the consumer of another program.
 #[must_use]
-pub fn targets(processes: &[Process]) -> Vec<String> {
+pub fn targets(processes: &[Process], consumer: bool) -> Vec<String> {
     let servers = Server::ALL.map(|server| server.name().to_owned());
-    servers.into_iter().chain(processes.iter().map(|process| process.name.clone())).collect()
+    let processes = processes.iter().map(|process| process.name.clone());
+    let consumer = consumer.then(|| CONSUMER.to_owned());
+    servers.into_iter().chain(processes).chain(consumer).collect()
 }
 
 #[cfg(test)]
@@ -196,7 +199,7 @@ mod tests {
     fn targets() -> Vec<String> {
         let service = |name| Service { name, port: 0, priority: Priority::Foreground };
         let services = ["auth", "relay", "worker", "todo"].map(service);
-        super::targets(&Process::pairs(&services, false))
+        super::targets(&Process::pairs(&services, false), false)
     }
 
     fn draw(seed: u64, length: Duration, count: usize) -> Plan {

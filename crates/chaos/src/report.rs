@@ -30,6 +30,8 @@ pub struct Report {
     pub faults_per_minute: f64,
     /// Whether passwords were hashed weakly.
     pub cheap_hashing: bool,
+    /// The command of the consumer `crm`, when there was one.
+    pub consumer: Option<String>,
     /// Attempts to register.
     pub attempted: usize,
     /// Those answered 201.
@@ -82,6 +84,7 @@ impl Report {
             rate: settings.rate,
             faults_per_minute: settings.faults_per_minute,
             cheap_hashing: settings.cheap_hashing,
+            consumer: settings.consumer.clone(),
             attempted: verdict.attempted,
             acknowledged: verdict.acknowledged,
             unknown: verdict.unknown,
@@ -119,13 +122,15 @@ impl Report {
 /// The command that repeats a run.
 #[must_use]
 pub fn repeat(settings: &Settings) -> String {
+    let consumer = settings.consumer.as_ref();
     format!(
-        "onboard chaos --minutes {} --seed {} --rate {} --faults-per-minute {}{}",
+        "onboard chaos --minutes {} --seed {} --rate {} --faults-per-minute {}{}{}",
         settings.length.as_secs_f64() / 60.0,
         settings.seed,
         settings.rate,
         settings.faults_per_minute,
-        if settings.cheap_hashing { " --cheap-hashing" } else { "" }
+        if settings.cheap_hashing { " --cheap-hashing" } else { "" },
+        consumer.map(|command| format!(" --consumer '{command}'")).unwrap_or_default()
     )
 }
 

@@ -27,7 +27,7 @@ use crate::versions::versions;
 const QUEUES_ARE_ON_DISK: Duration = Duration::from_secs(15);
 
 /// What a run is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// What the faults are drawn from.
     pub seed: u64,
@@ -39,6 +39,8 @@ pub struct Settings {
     pub faults_per_minute: f64,
     /// Whether passwords are hashed weakly, to spare the CPU.
     pub cheap_hashing: bool,
+    /// The command of a program that is the consumer `crm`.
+    pub consumer: Option<String>,
 }
 
 impl Settings {

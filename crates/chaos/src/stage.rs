@@ -2,12 +2,16 @@
 //! state directory and on ports of its own.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_contract::Topology;
 use onboard_runtime::Problems;
+use onboard_stack::component::Spec;
 use onboard_stack::ports::{Choice, Lease};
+use onboard_stack::probe::Probe;
+use onboard_stack::process::{Inherited, Launch};
 use onboard_stack::{Component, Events, Server, Servers, ServersConfig, Service, Stack, services};
 use onboard_store::{MongoArgs, MongoConfig};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
@@ -27,6 +31,11 @@ const NAMES: [(&str, &str); 3] = [
     ("TEMPORAL_TASK_QUEUE", "registration"),
 ];
 
+/// The name of the consumer that a run may add.
+pub(crate) const CONSUMER: &str = "crm";
+/// The setting that makes registrations expect it.
+const EXPECTED: (&str, &str) = ("EXTRA_CONSUMERS", "crm:USER_REGISTERED");
+
 /// What to run, and where.
 #[derive(Debug, Clone)]
 pub struct StageConfig {
@@ -40,6 +49,8 @@ pub struct StageConfig {
     pub people_first: bool,
     /// The services, in the order in which they are started.
     pub processes: Vec<Process>,
+    /// The command of a program that is the consumer `crm` of the registrations.
+    pub consumer: Option<String>,
 }
 
 /// One process of a service.
@@ -68,6 +79,37 @@ impl Process {
     }
 }
 
+/// Another program that consumes the registrations: what it is told is the
+/// broker, its name and a file for its database.
+fn consumer(servers: &Servers, command: &str, events: &Events) -> anyhow::Result<Component> {
+    let home = servers.home();
+    let database = home.dir().join(format!("{CONSUMER}.sqlite3"));
+    let env = [
+        ("CONSUMER", CONSUMER.into()),
+        ("AMQP_URL", servers.amqp_url().into()),
+        ("DATABASE", database.into_os_string()),
+    ];
+    let launch = Launch {
+        program: "/bin/sh".into(),
+        // The program takes the place of the shell, so that signals reach it.
+        args: vec!["-c".into(), format!("exec {command}").into()],
+        env: env.map(|(name, value)| (name.to_owned(), value)).into(),
+        inherited: Inherited::AllBut(&[]),
+        dir: None,
+        log: home.log(CONSUMER),
+        priority: servers.background(),
+    };
+    let spec = Spec {
+        name: CONSUMER.to_owned(),
+        launch,
+        probe: Probe::Running,
+        port: 0,
+        ready_within: Duration::from_mins(1),
+        stop_within: Duration::from_secs(30),
+    };
+    Component::supervise(spec, servers.exe().to_owned(), events.clone())
+}
+
 /// The stack of a chaos run, or of a bench run.
 #[derive(Debug)]
 pub struct Stage {
@@ -94,9 +136,10 @@ impl Stage {
             test_commands: false,
             cache: config.cache,
             people_first: config.people_first,
+            env: config.consumer.iter().map(|_| (EXPECTED.0, EXPECTED.1.to_owned())).collect(),
         };
         let servers = Servers::prepare(servers, &events).await?;
-        let targets = plan::targets(&config.processes);
+        let targets = plan::targets(&config.processes, config.consumer.is_some());
         let leases = config.processes.iter().map(|_| Lease::any());
         let leases = leases.collect::<anyhow::Result<Vec<_>>>()?;
         let auths = config.processes.iter().zip(&leases);
@@ -115,6 +158,9 @@ impl Stage {
             }
             let service = Service { port: lease.port(), ..*service };
             services.push(services::supervise(&servers, name, service, &env, &events)?);
+        }
+        if let Some(command) = &config.consumer {
+            services.push(consumer(&servers, command, &events)?);
         }
         let stack = Stack::of(servers, services, events);
         Ok(Self { stack, targets, auth_urls, _leases: leases })

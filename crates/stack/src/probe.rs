@@ -36,6 +36,8 @@ pub enum Probe {
         /// The service's HTTP port.
         port: u16,
     },
+    /// Nothing: it is ready while it runs.
+    Running,
     /// The port is open.
     Open {
         /// That port.
@@ -77,6 +79,7 @@ impl Probe {
             }
             Self::Temporal { ui } => http_status(ui, "/api/v1/namespaces/default", &[200]).await,
             Self::Service { port } => http_status(port, "/readyz", &[200]).await,
+            Self::Running => Ok(()),
             Self::Open { port } => connect(port).await.map(drop),
         }
     }

@@ -66,6 +66,8 @@ pub struct ServersConfig {
     /// Whether Temporal and the services of [`Priority::Background`] let the
     /// others have the CPUs first (ADR 0031).
     pub people_first: bool,
+    /// More variables for every service, and for `setup`.
+    pub env: Vec<(&'static str, String)>,
 }
 
 impl ServersConfig {
@@ -83,6 +85,7 @@ impl ServersConfig {
             test_commands: true,
             cache: None,
             people_first: false,
+            env: Vec::new(),
         }
     }
 }
@@ -101,6 +104,7 @@ pub struct Servers {
     home: Home,
     exe: PathBuf,
     background: Priority,
+    more_env: Vec<(&'static str, String)>,
     _leases: Vec<Lease>,
 }
 
@@ -153,6 +157,7 @@ impl Servers {
             home,
             exe: config.exe,
             background,
+            more_env: config.env,
             _leases: leases,
         })
     }
@@ -206,7 +211,8 @@ impl Servers {
     }
 
     /// The priority of what nobody waits for.
-    pub(crate) fn background(&self) -> Priority {
+    #[must_use]
+    pub fn background(&self) -> Priority {
         self.background
     }
 
@@ -249,7 +255,7 @@ impl Servers {
     /// The variables that point a service, or `setup`, at these servers.
     #[must_use]
     pub fn env(&self) -> Vec<(String, String)> {
-        [
+        let own = [
             ("MONGODB_URI", self.mongodb_uri()),
             ("AMQP_URL", self.amqp_url()),
             ("TEMPORAL_ADDRESS", self.temporal_address()),
@@ -259,9 +265,9 @@ impl Servers {
             ("AUTH_SECRET_FILE", self.home.secret_file().display().to_string()),
             ("RATE_LIMIT_EXEMPT", "127.0.0.0/8,::1/128".to_owned()),
             ("ONBOARD_LOG_FORMAT", "json".to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        ];
+        let all = own.into_iter().chain(self.more_env.iter().cloned());
+        all.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// A launch of `onboard <args>` against these servers; what `env` names

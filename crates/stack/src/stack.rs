@@ -57,6 +57,7 @@ impl Stack {
             test_commands: false,
             cache: config.cache,
             people_first: true,
+            env: Vec::new(),
         };
         let servers = Servers::prepare(of_servers, &events).await?;
         let env = (config.env)(servers.ports());

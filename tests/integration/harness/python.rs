@@ -43,7 +43,7 @@ impl Python {
         // The guard ends it with the tests, however they end.
         let child = Command::new(ONBOARD)
             .args(["guard", &std::process::id().to_string(), "--", "python3"])
-            .arg(Path::new(EXAMPLE).join("consumer.py"))
+            .arg(program())
             .env("PYTHONPATH", &self.packages)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("CONSUMER", "crm")
@@ -73,14 +73,7 @@ impl Python {
 
     /// How many customers its database has.
     pub(crate) async fn customers(&self) -> usize {
-        const COUNT: &str = "import sqlite3, sys\n\
-            database = sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True, timeout=30)\n\
-            print(database.execute('SELECT count(*) FROM customers').fetchone()[0])";
-        let mut count = Command::new("python3");
-        let counted = count.args(["-c", COUNT]).arg(self.file("database")).output().await.unwrap();
-        let text = String::from_utf8_lossy(&counted.stdout);
-        // There is no table before its first start has come so far.
-        text.trim().parse().unwrap_or_default()
+        customers(&self.file("database")).await
     }
 
     /// Waits until its database has so many customers.
@@ -102,8 +95,25 @@ impl Python {
     }
 }
 
+/// How many customers a database of the program has.
+pub(crate) async fn customers(database: &Path) -> usize {
+    const COUNT: &str = "import sqlite3, sys\n\
+        database = sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True, timeout=30)\n\
+        print(database.execute('SELECT count(*) FROM customers').fetchone()[0])";
+    let mut count = Command::new("python3");
+    let counted = count.args(["-c", COUNT]).arg(database).output().await.unwrap();
+    let text = String::from_utf8_lossy(&counted.stdout);
+    // There is no table before its first start has come so far.
+    text.trim().parse().unwrap_or_default()
+}
+
+/// The program's file.
+pub(crate) fn program() -> PathBuf {
+    Path::new(EXAMPLE).join("consumer.py")
+}
+
 /// What the program needs, installed once for this user: beside the servers.
-async fn packages() -> PathBuf {
+pub(crate) async fn packages() -> PathBuf {
     static INSTALLED: OnceCell<PathBuf> = OnceCell::const_new();
     INSTALLED.get_or_init(install).await.clone()
 }

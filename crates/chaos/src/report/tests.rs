@@ -15,6 +15,7 @@ fn settings() -> Settings {
         rate: 10.0,
         faults_per_minute: 20.0,
         cheap_hashing: true,
+        consumer: None,
     }
 }
 
@@ -49,7 +50,7 @@ fn report(verdict: Verdict, left: Option<Left>) -> Report {
     let pairs = Process::pairs(&services, true);
     let done = Kind::ALL.into_iter().take(3).map(fault).collect();
     Report {
-        faults: FaultCounts::new(4, (done, 1), targets(&pairs)),
+        faults: FaultCounts::new(4, (done, 1), targets(&pairs, false)),
         versions: BTreeMap::from([("mongodb", "6.0.5".to_owned())]),
         ..Report::new(&settings(), verdict, audit(), left)
     }

@@ -32,7 +32,8 @@ impl Report {
             self.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
         writeln!(f, "{}", versions.join(", "))?;
         let hashing = if self.cheap_hashing { "cheap (insecure)" } else { "as in production" };
-        writeln!(f, "two of each service; password hashing {hashing}\n")
+        let consumer = self.consumer.as_ref().map_or("", |_| ", and the consumer crm");
+        writeln!(f, "two of each service{consumer}; password hashing {hashing}\n")
     }
 
     fn counts(&self, f: &mut Formatter<'_>) -> fmt::Result {

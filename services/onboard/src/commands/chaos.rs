@@ -41,6 +41,10 @@ pub(crate) struct ChaosArgs {
     /// Hash passwords weakly, to leave the CPU to the rest.
     #[arg(long)]
     cheap_hashing: bool,
+    /// Run this command as the consumer `crm` of every registration, and break
+    /// it too. It is told `AMQP_URL`, `CONSUMER` and `DATABASE`, a file.
+    #[arg(long, value_name = "COMMAND")]
+    consumer: Option<String>,
     /// Print the plan of faults and do nothing.
     #[arg(long)]
     plan: bool,
@@ -91,6 +95,7 @@ impl ChaosArgs {
             rate: self.rate,
             faults_per_minute: self.faults_per_minute,
             cheap_hashing: self.cheap_hashing,
+            consumer: self.consumer.clone(),
         }
     }
 }
@@ -99,7 +104,10 @@ impl ChaosArgs {
 pub(crate) fn run(args: &ChaosArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings();
     if args.plan {
-        print_plan(&settings.plan(&plan::targets(&args.processes())), args.json)?;
+        print_plan(
+            &settings.plan(&plan::targets(&args.processes(), args.consumer.is_some())),
+            args.json,
+        )?;
         return Ok(ExitCode::from(exit::DONE));
     }
     let Some(place) = Place::choose("chaos", args.home.clone())? else {
@@ -143,6 +151,7 @@ async fn chaos(args: &ChaosArgs, settings: &Settings, place: &Place) -> anyhow::
         cache: args.cache.clone(),
         people_first: false,
         processes: args.processes(),
+        consumer: args.consumer.clone(),
     };
     let stage = tokio::select! {
         prepared = display.during(Stage::prepare(config, events)) => prepared?,
