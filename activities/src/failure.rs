@@ -35,6 +35,9 @@ pub(crate) enum Failure {
         #[source]
         source: StoreError,
     },
+    /// The broker is away or slow, and this was no time to wait for it.
+    #[error("RabbitMQ is away or slow: event {0} is left to an activity of its own")]
+    NotPrompt(EventId),
     /// The event is not known to be in the queue.
     #[error("event {event} is not confirmed")]
     Publish {
@@ -72,7 +75,7 @@ impl Failure {
     pub(crate) const fn is_permanent(&self) -> bool {
         match self {
             Self::RowMissing(_) | Self::RowCorrupt { .. } => true,
-            Self::Store { .. } | Self::Publish { .. } => false,
+            Self::Store { .. } | Self::NotPrompt(_) | Self::Publish { .. } => false,
         }
     }
 
@@ -85,7 +88,7 @@ impl Failure {
             // personal data goes into a history.
             Self::RowCorrupt { .. } => (FAILURE_ROW_CORRUPT, self.to_string()),
             Self::Store { .. } => ("MongoDb", chain(&self)),
-            Self::Publish { .. } => ("RabbitMq", chain(&self)),
+            Self::NotPrompt(_) | Self::Publish { .. } => ("RabbitMq", chain(&self)),
         };
         trace::failed(&tracing::Span::current(), type_name);
         let failure = ApplicationFailure::builder(message)

@@ -1,6 +1,9 @@
 //! Stop 3 of a delivery to several consumers: publish the event to its exchange,
 //! and say whether the broker took it for every queue.
 //!
+//! The first try runs inside the workflow task, and only when the broker is likely
+//! to answer at once; what it does not do there, a task of its own does.
+//!
 //! A refusal is an answer here and no error: the workflow then brings each
 //! consumer a copy, so that a full queue holds up no other. A crash after the
 //! confirm publishes the same message id again; the inboxes take care of that.
@@ -13,11 +16,16 @@ use onboard_store::Outbox;
 use crate::failure::Failure;
 use crate::publish_user_registered::message;
 
+/// `inside` a workflow task there is no time to wait for the broker.
 pub(crate) async fn publish_event(
     outbox: &Outbox,
     publisher: &Publisher,
     event: EventId,
+    inside: bool,
 ) -> Result<Published, Failure> {
+    if inside && !publisher.is_prompt() {
+        return Err(Failure::NotPrompt(event));
+    }
     let message = message(outbox, event).await?;
     match publisher.publish(&message).await {
         Ok(()) => {

@@ -68,9 +68,10 @@ impl RegistrationActivities {
         ctx: ActivityContext,
         event: EventRef,
     ) -> Result<Published, ActivityError> {
-        let work = publish_event(&self.outbox, &self.publisher, event.event_id);
-        let work = measured("publish_event", work);
-        traced(&ctx, &event, async { work.await.map_err(Failure::into_activity_error) }).await
+        let inside = ctx.info().is_local;
+        let work = publish_event(&self.outbox, &self.publisher, event.event_id, inside);
+        let work = while_wanted(&ctx, measured("publish_event", work));
+        traced(&ctx, &event, work).await
     }
 
     #[activity(definition = PublishCopy)]
@@ -147,10 +148,10 @@ where
 /// Stops the work of a local activity whose time is over: its slot is given
 /// away already, and what nobody waits for must not pile up. A remote one goes
 /// on to its own end, under the worker's deadline.
-async fn while_wanted(
+async fn while_wanted<T>(
     ctx: &ActivityContext,
-    work: impl Future<Output = Result<(), Failure>>,
-) -> Result<(), ActivityError> {
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, ActivityError> {
     let over = async {
         if ctx.info().is_local {
             ctx.cancelled().await;

@@ -19,7 +19,7 @@ use onboard_contract::Stage;
 use onboard_contract::names::ATTRIBUTE_STAGE;
 use onboard_contract::workflow::Published;
 use temporalio_common::search_attributes::SearchAttributeKey;
-use temporalio_workflow::{WorkflowContext, WorkflowResult, join, join_all};
+use temporalio_workflow::{TimerOptions, WorkflowContext, WorkflowResult, join, join_all};
 
 use self::consumer::deliver_to;
 use self::details::ended;
@@ -42,13 +42,15 @@ pub(crate) async fn deliver<W: Delivering>(ctx: &WorkflowContext<W>) -> Workflow
         });
         mark_sent(ctx).await?;
         enter_sent(ctx);
+        edit(ctx, |s| s.first_moment = true);
     }
     loop {
         let consumers = of(ctx, State::not_done);
         let each = join_all(consumers.iter().map(|to| deliver_to(ctx, to)));
-        let (sent, delivered) = join!(mark_sent_when_in_every_queue(ctx), each);
+        let sent = mark_sent_when_in_every_queue(ctx);
+        let (sent, shown, delivered) = join!(sent, show_sent_when_it_lasts(ctx), each);
         delivered.into_iter().try_for_each(|one| one)?;
-        sent?;
+        sent.and(shown)?;
         if of(ctx, |s| s.recipients.iter().all(|one| one.done)) {
             return Ok(());
         }
@@ -78,21 +80,43 @@ async fn mark_sent_when_in_every_queue<W: Delivering>(
     if !of(ctx, needless) {
         mark_sent(ctx).await?;
         enter_sent(ctx);
+        show(ctx);
     }
     Ok(())
 }
 
-/// An acknowledgement that is there already is recorded in the same workflow
-/// task: nobody could see SENT in between, so the upsert is left out.
+/// The first moment of the wait, with one timer for all consumers: most acknowledge
+/// at once, and then nobody could have seen SENT. It is shown when one has not.
+async fn show_sent_when_it_lasts<W: Delivering>(ctx: &WorkflowContext<W>) -> WorkflowResult<()> {
+    let over = |s: &State| s.leave != Leave::No || s.awaited().next().is_none();
+    if !of(ctx, |s| s.first_moment) || of(ctx, over) {
+        return Ok(());
+    }
+    let moment = of(ctx, State::moment);
+    let timer = TimerOptions::builder(moment).summary("until SENT is shown".to_owned()).build();
+    {
+        let mut timer = Box::pin(futures::FutureExt::fuse(ctx.timer(timer)));
+        let mut over = Box::pin(ctx.wait_condition(|w| over(w.delivery())));
+        temporalio_workflow::select! {
+            // The timer goes with the workflow.
+            over = over => over?,
+            _ = timer => (),
+        }
+    }
+    edit(ctx, |s| s.first_moment = false);
+    if of(ctx, |s| s.awaited().next().is_some()) {
+        show(ctx);
+    }
+    Ok(())
+}
+
+/// The row is SENT, and the acknowledgements are waited for from now on.
 pub(crate) fn enter_sent<W: Delivering>(ctx: &WorkflowContext<W>) {
     let now = ctx.workflow_time();
     edit(ctx, |s| {
         s.stage = Stage::Sent;
         s.awaited_since = now;
     });
-    if ctx.state(W::awaits_anybody) {
-        show(ctx);
-    }
 }
 
 pub(crate) fn enter<W: Delivering>(ctx: &WorkflowContext<W>, stage: Stage) {

@@ -154,11 +154,4 @@ impl Delivering for UserRegistration {
         input.carried = Some(carried);
         ctx.continue_as_new(input, ContinueAsNewOptions::default()).map(drop)
     }
-
-    fn awaits_anybody(&self) -> bool {
-        match self.input.delivery {
-            Some(_) => self.delivery.awaited().next().is_some(),
-            None => self.acknowledgement.is_none(),
-        }
-    }
 }

@@ -3,8 +3,8 @@
 //! `delivery`, one without by the plan of released builds.
 
 use onboard_contract::names::{
-    ACTIVITY_CHECK, ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH, ACTIVITY_RECORD, SIGNAL_ACKNOWLEDGED,
-    WORKFLOW,
+    ACTIVITY_CHECK, ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH, ACTIVITY_PUBLISH_EVENT, ACTIVITY_RECORD,
+    SIGNAL_ACKNOWLEDGED, WORKFLOW,
 };
 use onboard_contract::workflow::EventRef;
 use onboard_contract::{Acknowledgement, Progress, RegistrationInput, TodoId};
@@ -87,17 +87,22 @@ fn completed<'a>(
             .contains(&done.scheduled_event_id)
             .then_some((event.event_id, done.result.as_ref())),
         Some(Attributes::MarkerRecordedEventAttributes(marker)) => {
-            let succeeded = is_quick(activity) && local::succeeded(marker, activity, &about);
-            succeeded.then_some((event.event_id, None))
+            let result = local::result(marker, activity, &about)?;
+            is_quick(activity, result).then_some((event.event_id, Some(result)))
         }
         _ => None,
     });
     done.collect()
 }
 
-/// A publish needs its own task: a marker proves no confirm.
-fn is_quick(activity: &str) -> bool {
-    [ACTIVITY_MARK_SENT, ACTIVITY_RECORD].contains(&activity)
+/// Whether a marker with such a result proves the step. A publish that says
+/// nothing of what the broker answered needs its own task.
+fn is_quick(activity: &str, result: &Payloads) -> bool {
+    match activity {
+        ACTIVITY_MARK_SENT | ACTIVITY_RECORD => local::is_nothing(result),
+        ACTIVITY_PUBLISH_EVENT => true,
+        _ => false,
+    }
 }
 
 fn is_about(input: Option<&Payloads>, one: Finished) -> bool {

@@ -55,6 +55,11 @@ impl Link {
         }
     }
 
+    /// Whether there is a connection that takes messages now.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open().is_ok()
+    }
+
     fn open(&self) -> Result<Arc<Connection>, String> {
         match &*self.0.borrow() {
             LinkState::Up(connection) if connection.status().blocked() => {

@@ -6,6 +6,7 @@
 //! publish again under the same message id.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lapin::options::BasicPublishOptions;
@@ -21,6 +22,8 @@ use crate::lanes::Lanes;
 use crate::link::{Link, supervise};
 use crate::{BrokerConfig, depths, message};
 
+/// An answer within this time came soon.
+const SOON: Duration = Duration::from_millis(500);
 /// How long a publish waits for a connection that is not there.
 const LINK_PATIENCE: Duration = Duration::from_secs(2);
 /// The exchange of AMQP that brings a message to the queue of its routing key.
@@ -39,6 +42,14 @@ struct Inner {
     link: Link,
     lanes: Lanes,
     confirm_timeout: Duration,
+    /// Whether the last publish had no answer soon.
+    late: AtomicBool,
+}
+
+impl Inner {
+    const fn new(link: Link, confirm_timeout: Duration) -> Self {
+        Self { link, lanes: Lanes::new(), confirm_timeout, late: AtomicBool::new(false) }
+    }
 }
 
 /// The event is not known to be in the queue.
@@ -100,8 +111,14 @@ impl Publisher {
         let (state, link) = Link::new();
         let dialer = Dialer::new(config, name);
         tasks.spawn("broker publisher", supervise(dialer, state, shutdown));
-        let inner = Inner { link, lanes: Lanes::new(), confirm_timeout: config.confirm_timeout };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(Inner::new(link, config.confirm_timeout)) }
+    }
+
+    /// Whether RabbitMQ is likely to answer a publish within half a second: there
+    /// is a connection, and the last publish was answered so soon.
+    #[must_use]
+    pub fn is_prompt(&self) -> bool {
+        self.inner.link.is_open() && !self.inner.late.load(Ordering::Relaxed)
     }
 
     /// Publishes the event to its exchange and waits for the confirm. Many callers may do so
@@ -136,6 +153,8 @@ impl Publisher {
         let sent = self.send(exchange, routing_key, &message.body, properties);
         let sent = sent.instrument(span.clone()).await;
         let outcome = sent.as_ref().map_or_else(SendError::word, |()| "confirmed");
+        let answered = sent.as_ref().map_or_else(SendError::is_an_answer, |()| true);
+        self.inner.late.store(!answered || began.elapsed() > SOON, Ordering::Relaxed);
         metrics::histogram!("broker_publish_seconds").record(began.elapsed());
         metrics::counter!("broker_publishes_total", "outcome" => outcome).increment(1);
         sent.map_err(|error| {
@@ -267,6 +286,11 @@ pub(crate) enum SendError {
 }
 
 impl SendError {
+    /// Whether RabbitMQ has answered, if not as hoped.
+    const fn is_an_answer(&self) -> bool {
+        matches!(self, Self::Unroutable { .. } | Self::Nacked)
+    }
+
     /// A constant word for the trace.
     const fn word(&self) -> &'static str {
         match self {
@@ -317,8 +341,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn without_a_connection_a_publish_ends_as_unavailable() {
         let (_state, link) = Link::new();
-        let inner = Inner { link, lanes: Lanes::new(), confirm_timeout: Duration::from_secs(5) };
-        let publisher = Publisher { inner: Arc::new(inner) };
+        let publisher = Publisher { inner: Arc::new(Inner::new(link, Duration::from_secs(5))) };
+        assert!(!publisher.is_prompt());
         let sent = publisher.send("x", "y", b"{}", BasicProperties::default()).await;
         assert!(matches!(sent, Err(SendError::Unavailable(_))), "{sent:?}");
     }

@@ -63,7 +63,15 @@ async fn wait<W: Delivering>(ctx: &WorkflowContext<W>, to: &ConsumerName) -> Wor
         return Ok(seen(ctx, to, woken));
     }
     waiting_for_consumers(ctx);
-    let patience = super::of(ctx, |s| of(s, to, |r| r.patience(s.overdue())));
+    let mut patience = super::of(ctx, |s| of(s, to, |r| r.patience(s.overdue())));
+    if super::of(ctx, |s| s.first_moment) {
+        let or_over = |s: &State| !s.first_moment || woken(s, to).is_some();
+        ctx.wait_condition(|w| or_over(w.delivery())).await?;
+        if let Some(woken) = super::of(ctx, |s| woken(s, to)) {
+            return Ok(seen(ctx, to, woken));
+        }
+        patience -= super::of(ctx, State::moment);
+    }
     let token = ctx.cancellation_token().child_token();
     let overdue = TimerOptions::builder(patience)
         .summary(format!("until the acknowledgement of {to} counts as overdue"))

@@ -9,6 +9,9 @@ use temporalio_workflow::{WorkflowContext, WorkflowResult};
 
 use super::recipient::{End, Recipient};
 
+/// See [`State::moment`].
+const MOMENT: Duration = Duration::from_secs(2);
+
 /// A workflow that delivers an event.
 pub(crate) trait Delivering: Sized + 'static {
     /// The state of its delivery.
@@ -18,11 +21,6 @@ pub(crate) trait Delivering: Sized + 'static {
 
     /// Ends this run; another goes on with what it hands over.
     fn carry_on(ctx: &WorkflowContext<Self>, carried: Carried) -> WorkflowResult<()>;
-
-    /// Whether an acknowledgement is still to come.
-    fn awaits_anybody(&self) -> bool {
-        self.delivery().awaited().next().is_some()
-    }
 }
 
 /// What a run is started with.
@@ -60,6 +58,8 @@ pub(crate) struct State {
     pub(crate) leave: Leave,
     /// Since when the acknowledgements are waited for, for the reader.
     pub(crate) awaited_since: Option<SystemTime>,
+    /// Whether the wait has just begun, and has one timer for all consumers.
+    pub(crate) first_moment: bool,
 }
 
 /// Why the consumers are not awaited any longer although some are not done.
@@ -98,6 +98,7 @@ impl State {
             recipients,
             leave: Leave::No,
             awaited_since: carried.and_then(|c| c.awaited_since_ms).and_then(time_of),
+            first_moment: false,
         }
     }
 
@@ -115,6 +116,11 @@ impl State {
     /// When an acknowledgement counts as overdue for the first time.
     pub(crate) fn overdue(&self) -> Duration {
         Duration::from_millis(self.overdue_ms.max(1))
+    }
+
+    /// How long the wait has one timer for all consumers, and SENT is not shown.
+    pub(crate) fn moment(&self) -> Duration {
+        MOMENT.min(self.overdue() / 2)
     }
 
     /// How far the delivery is.

@@ -1,15 +1,16 @@
 //! The activities of a delivery as the workflow asks for them: what an
 //! operator reads meanwhile, how often they are retried, how they fail.
 //!
-//! The two updates of the outbox row are quick: they run as local activities,
-//! inside the workflow task that decides on them, and leave a marker. When one
-//! does not succeed there within two seconds it is asked for again as an
-//! activity of its own, which shows its attempts and their cause.
+//! The first publish and the two updates of the outbox row are quick: they run
+//! as local activities, inside the workflow task that decides on them, and leave
+//! a marker. When one does not succeed there within a second or two it is asked
+//! for again as an activity of its own, which shows its attempts and their cause.
 
 use std::time::Duration;
 
 use onboard_contract::workflow::{CopyRef, EventRef, Published, RecordRef};
 use onboard_contract::{Acknowledgement, ConsumerName};
+use serde::de::DeserializeOwned;
 use temporalio_common::ActivityDefinition;
 use temporalio_common::error::{ActivityExecutionError, ApplicationFailure};
 use temporalio_common::protos::temporal::api::failure::v1::Failure;
@@ -30,10 +31,9 @@ pub(crate) async fn publish_event<W: Delivering>(
 ) -> WorkflowResult<Published> {
     let event_type = super::of(ctx, |s| s.event_type.clone());
     waiting_for(ctx, format!("RabbitMQ to confirm the event {event_type}"));
-    let options = retried(&format!("publish {event_type} and await the broker's confirm"));
-    ctx.execute_activity(RegistrationActivities::publish_event, event(ctx), options)
-        .await
-        .map_err(|error| failed(ctx, error))
+    let summary = format!("publish {event_type} and await the broker's confirm");
+    let quick = Quick { server: "RabbitMQ", summary: &summary, tries: 1 };
+    quick.run(ctx, || RegistrationActivities::publish_event, event(ctx)).await
 }
 
 /// Publishes a copy straight to the queue of one consumer, unless `over` comes
@@ -93,8 +93,8 @@ pub(crate) async fn unless<W, T>(
 
 pub(crate) async fn mark_sent<W: Delivering>(ctx: &WorkflowContext<W>) -> WorkflowResult<()> {
     waiting_for(ctx, "MongoDB to mark the outbox row SENT");
-    let (activity, event) = (|| RegistrationActivities::mark_outbox_sent, event(ctx));
-    quick(ctx, activity, event, "mark the outbox row SENT").await
+    let quick = Quick { server: "MongoDB", summary: "mark the outbox row SENT", tries: 2 };
+    quick.run(ctx, || RegistrationActivities::mark_outbox_sent, event(ctx)).await
 }
 
 /// Records on the row that the consumer has acknowledged.
@@ -104,33 +104,44 @@ pub(crate) async fn record<W: Delivering>(
     reference: Option<String>,
 ) -> WorkflowResult<()> {
     waiting_for(ctx, "MongoDB to record the acknowledgement on the outbox row");
-    let activity = || RegistrationActivities::record_acknowledgement;
     let EventRef { event_id, traceparent } = event(ctx);
     let record = RecordRef { event_id, traceparent, consumer: Some(consumer), reference };
-    quick(ctx, activity, record, "record the acknowledgement on the outbox row").await
+    let summary = "record the acknowledgement on the outbox row";
+    let quick = Quick { server: "MongoDB", summary, tries: 2 };
+    quick.run(ctx, || RegistrationActivities::record_acknowledgement, record).await
 }
 
-/// Runs an update of the row inside the workflow task; when MongoDB does not
-/// take it there, as an activity of its own.
-async fn quick<W: Delivering, A, I>(
-    ctx: &WorkflowContext<W>,
-    activity: impl Fn() -> A,
-    input: I,
-    summary: &str,
-) -> WorkflowResult<()>
-where
-    A: ActivityDefinition<Input = I, Output = ()>,
-    I: Clone,
-{
-    match ctx.execute_local_activity(activity(), input.clone(), local(summary)).await {
-        Ok(()) => Ok(()),
-        Err(error) if is_permanent(&error) => Err(failed(ctx, error)),
-        Err(_) => {
-            waiting_for(ctx, format!("MongoDB, which did not take it at once: {summary}"));
-            show(ctx);
-            ctx.execute_activity(activity(), input, retried(summary))
-                .await
-                .map_err(|error| failed(ctx, error))
+/// An activity that runs inside the workflow task and, when the server does not
+/// do it there at once, as an activity of its own.
+struct Quick<'a> {
+    server: &'a str,
+    summary: &'a str,
+    tries: u32,
+}
+
+impl Quick<'_> {
+    async fn run<W: Delivering, A, I, O>(
+        &self,
+        ctx: &WorkflowContext<W>,
+        activity: impl Fn() -> A,
+        input: I,
+    ) -> WorkflowResult<O>
+    where
+        A: ActivityDefinition<Input = I, Output = O>,
+        I: Clone,
+        O: DeserializeOwned + 'static,
+    {
+        let Self { server, summary, tries } = self;
+        match ctx.execute_local_activity(activity(), input.clone(), local(summary, *tries)).await {
+            Ok(done) => Ok(done),
+            Err(error) if is_permanent(&error) => Err(failed(ctx, error)),
+            Err(_) => {
+                waiting_for(ctx, format!("{server}, which did not take it at once: {summary}"));
+                show(ctx);
+                ctx.execute_activity(activity(), input, retried(summary))
+                    .await
+                    .map_err(|error| failed(ctx, error))
+            }
         }
     }
 }
@@ -155,13 +166,13 @@ pub(crate) fn retried(summary: &str) -> ActivityOptions {
         .build()
 }
 
-/// Two short tries. The number of tries is what bounds it: the SDK does not see
-/// a schedule-to-close time-out that falls between two tries. All of it lies
-/// far below a workflow task's 10 s, so that the task is never prolonged.
-fn local(summary: &str) -> LocalActivityOptions {
+/// Short tries. Their number is what bounds it: the SDK does not see a
+/// schedule-to-close time-out that falls between two tries. All of it lies far
+/// below a workflow task's 10 s, so that the task is never prolonged.
+fn local(summary: &str, tries: u32) -> LocalActivityOptions {
     let retry = RetryPolicy::builder()
         .initial_interval(Duration::from_millis(50))
-        .maximum_attempts(2)
+        .maximum_attempts(tries)
         .build();
     LocalActivityOptions::builder()
         .retry_policy(retry)

@@ -14,7 +14,7 @@ use crate::activities::RegistrationActivities;
 use crate::delivery::details::waiting_for;
 use crate::delivery::state::{Delivering as _, State};
 use crate::delivery::steps::{event, failed, mark_sent, record, retried, unless};
-use crate::delivery::{edit, enter, enter_sent, has_grown, of};
+use crate::delivery::{edit, enter, enter_sent, has_grown, of, show};
 use onboard_contract::Acknowledgement;
 
 pub(super) async fn deliver_to_todo(ctx: &WorkflowContext<UserRegistration>) -> WorkflowResult<()> {
@@ -22,6 +22,11 @@ pub(super) async fn deliver_to_todo(ctx: &WorkflowContext<UserRegistration>) -> 
         publish(ctx).await?;
         mark_sent(ctx).await?;
         enter_sent(ctx);
+        // An acknowledgement that is there already is recorded in the same
+        // workflow task: nobody could see SENT in between.
+        if ctx.state(|s| s.acknowledgement.is_none()) {
+            show(ctx);
+        }
     }
     await_acknowledgement(ctx).await?;
     let todo_id = ctx.state(|s| s.acknowledgement.as_ref().map(|found| found.todo_id.to_string()));

@@ -18,22 +18,22 @@ struct Data {
     backoff: Option<serde_json::Value>,
 }
 
-/// Whether it says that this activity with such an input succeeded.
-pub(super) fn succeeded(
-    marker: &MarkerRecordedEventAttributes,
+/// The result, when it says that this activity with such an input succeeded.
+pub(super) fn result<'a>(
+    marker: &'a MarkerRecordedEventAttributes,
     activity: &str,
     about: impl Fn(Option<&Payloads>) -> bool,
-) -> bool {
+) -> Option<&'a Payloads> {
     let is_done = |data: &Data| data.activity_type == activity && data.backoff.is_none();
-    marker.marker_name == MARKER
+    let succeeded = marker.marker_name == MARKER
         && marker.failure.is_none()
         && json::<Data>(marker.details.get("data")).as_ref().is_some_and(is_done)
-        && about(marker.details.get("input"))
-        && marker.details.get("result").is_some_and(|result| {
-            // Nothing, in whichever way it is written.
-            result
-                .payloads
-                .iter()
-                .all(|payload| ["", "null"].map(str::as_bytes).contains(&&*payload.data))
-        })
+        && about(marker.details.get("input"));
+    marker.details.get("result").filter(|_| succeeded)
+}
+
+/// Whether a result is nothing, in whichever way it is written.
+pub(super) fn is_nothing(result: &Payloads) -> bool {
+    let nothing = ["", "null"].map(str::as_bytes);
+    result.payloads.iter().all(|payload| nothing.contains(&&*payload.data))
 }

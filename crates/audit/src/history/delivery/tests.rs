@@ -117,6 +117,26 @@ fn a_refused_publish_is_made_up_for_by_copies() {
     assert!(flaw_of(events).is_some_and(|flaw| flaw.contains("does not say")));
 }
 
+/// The publish as a marker that says what the broker did.
+fn published_inside(how: &Value) -> Attributes {
+    let mut marker = local_with(ACTIVITY_PUBLISH_EVENT, json!({ "eventId": finished().event }));
+    marker.details.insert("result".to_owned(), payloads(how.clone()));
+    Attributes::MarkerRecordedEventAttributes(marker)
+}
+
+#[test]
+fn the_publish_may_run_inside_a_workflow_task_when_it_says_what_the_broker_did() {
+    let with = |how: &Value, until| {
+        let mut events = whole();
+        events.splice(1..until, [published_inside(how)]);
+        flaw_of(events)
+    };
+    assert_eq!(with(&json!("confirmed"), 3), None);
+    assert_eq!(with(&json!("refused"), 4), None, "nothing to mark");
+    assert!(with(&json!("confirmed"), 4).is_some_and(|flaw| flaw.contains(ACTIVITY_MARK_SENT)));
+    assert!(with(&Value::Null, 3).is_some_and(|flaw| flaw.contains("does not say")));
+}
+
 #[test]
 fn a_record_comes_after_its_acknowledgement() {
     let mut events = whole();
