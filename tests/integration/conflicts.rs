@@ -75,6 +75,8 @@ async fn each_user_of_one_event_id_has_one_todo_in_either_order() {
     assert!(conflict.get_datetime("at").is_ok(), "{conflict}");
     assert_eq!(conflicts(&app).await, 2);
     assert_eq!(app.counter("todo", "todo_duplicates_total", "").await, 4);
+    a_record_notes_a_bounded_number_and_everybody_has_a_todo(&app, published).await;
+    a_record_without_a_readable_user_refuses_its_own_event_alone(&app, published + 3).await;
     app.remove().await;
 }
 
@@ -131,13 +133,12 @@ async fn a_deleted_todo_of_a_conflict_does_not_come_back() {
     assert_eq!(bob.read(bob.welcome()).await.status, StatusCode::NOT_FOUND);
     assert_eq!(bob.all(10).await.len(), 0);
     assert_eq!(ada.all(10).await.len(), 1);
+    a_deletion_and_a_conflict_at_the_same_time_leave_no_todo(&desk).await;
     desk.app.remove().await;
 }
 
 /// Deleting races with a conflict of the same user: the todo stays deleted.
-#[tokio::test]
-async fn a_deletion_and_a_conflict_at_the_same_time_leave_no_todo() {
-    let desk = Desk::start().await;
+async fn a_deletion_and_a_conflict_at_the_same_time_leave_no_todo(desk: &Desk) {
     for _ in 0..8 {
         let ((_, event), (bob, _)) = (desk.welcomed().await, desk.welcomed().await);
         let ((), deleted) =
@@ -150,15 +151,13 @@ async fn a_deletion_and_a_conflict_at_the_same_time_leave_no_todo() {
         .await;
         assert_eq!(bob.all(10).await.len(), 0);
     }
-    desk.app.remove().await;
 }
 
-#[tokio::test]
-async fn a_record_notes_a_bounded_number_and_everybody_has_a_todo() {
-    let app = App::start_with(Options::only(&["todo"])).await;
+async fn a_record_notes_a_bounded_number_and_everybody_has_a_todo(app: &App, acked: u64) {
     let (event, ada, bob) = (event(), user(), user());
+    let counted = conflicts(app).await;
     app.publish_registered(event, ada).await;
-    app.acked(1).await;
+    app.acked(acked + 1).await;
     let conflict = |number| {
         doc! {
             "userId": binary(Uuid::from_u128(number)), "todoId": binary(Uuid::from_u128(number)),
@@ -169,28 +168,24 @@ async fn a_record_notes_a_bounded_number_and_everybody_has_a_todo() {
     app.set(&app.inbox().await, of(event), doc! { "conflicts": many }).await;
     app.publish_registered(event, bob).await;
     app.publish_registered(event, bob).await;
-    app.acked(3).await;
+    app.acked(acked + 3).await;
     assert_eq!(app.todos_of(bob).await, 1);
-    assert_eq!(others(&app, event).await.len() as u128, NOTED_MAX);
-    assert_eq!(conflicts(&app).await, 2, "each message counts, since none is noted");
-    app.remove().await;
+    assert_eq!(others(app, event).await.len() as u128, NOTED_MAX);
+    assert_eq!(conflicts(app).await, counted + 2, "each message counts, since none is noted");
 }
 
-#[tokio::test]
-async fn a_record_without_a_readable_user_refuses_its_own_event_alone() {
-    let app = App::start_with(Options::only(&["todo"])).await;
+async fn a_record_without_a_readable_user_refuses_its_own_event_alone(app: &App, acked: u64) {
     let (event, ada) = (event(), user());
     app.publish_registered(event, ada).await;
-    app.acked(1).await;
+    app.acked(acked + 1).await;
     app.set(&app.inbox().await, of(event), doc! { "userId": "ada" }).await;
     let neighbours: Vec<UserId> = (0..10).map(|_| user()).collect();
     let all = neighbours.iter().map(|user| (self::event(), *user)).chain([(event, ada)]);
     let all: Vec<(EventId, UserId)> = all.collect();
     join_all(all.iter().map(|(event, user)| app.publish_registered(*event, *user))).await;
-    app.acked(11).await;
+    app.acked(acked + 11).await;
     app.dead_letters_are(1).await;
     for user in &neighbours {
         assert_eq!(app.todos_of(*user).await, 1, "{user}");
     }
-    app.remove().await;
 }

@@ -30,6 +30,17 @@ async fn acknowledgements(app: &App, event: EventId) -> Value {
     json!(all.collect::<std::collections::BTreeMap<_, _>>())
 }
 
+/// Waits until the row has these.
+async fn recorded(app: &App, event: EventId, expected: Value) {
+    eventually(&format!("the row has {expected}"), async || {
+        match acknowledgements(app, event).await {
+            found if found == expected => Ok(()),
+            found => Err(found),
+        }
+    })
+    .await;
+}
+
 /// The id of the welcome todo of a registration.
 async fn welcome(app: &App, event: EventId) -> String {
     TodoId::welcome(app.registered_user(event).await).to_string()

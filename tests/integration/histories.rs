@@ -55,6 +55,9 @@ async fn replay_with(
 /// Waits until the latest run of a registration has come to this step.
 async fn comes_to(app: &App, id: EventId, step: &str) {
     eventually(&format!("the run comes to {step:?}"), async || {
+        if app.workflow(id).await.is_none() {
+            return Err(vec!["it is not started".to_owned()]);
+        }
         let steps = steps(&app.history(id).await);
         if steps.iter().any(|name| name == step) { Ok(()) } else { Err(steps) }
     })

@@ -40,7 +40,7 @@ fn three(rows: f64, oldest: f64) -> bool {
 }
 
 #[tokio::test]
-async fn a_silent_consumer_is_behind_and_no_other_is() {
+async fn a_silent_consumer_is_behind_until_it_is_retired_and_no_other_is() {
     let app = App::start_with(Options::default().expecting_crm()).await;
     let events = join_all((0..3).map(|_| app.register())).await;
     for event in &events {
@@ -51,26 +51,11 @@ async fn a_silent_consumer_is_behind_and_no_other_is() {
     let before = figure(&app, OLDEST, "crm").await.unwrap();
     shows(&app, "crm", |_, oldest| oldest > before).await;
 
-    let crm = Crm::start(&app).await;
-    for event in &events {
-        app.reaches(*event, "ACKNOWLEDGED").await;
-    }
-    shows(&app, "crm", none).await;
-    shows(&app, "todo", none).await;
-    crm.stop().await;
-    app.finish().await;
-}
-
-#[tokio::test]
-async fn a_consumer_that_is_retired_keeps_no_figure() {
-    let app = App::start_with(Options::default().expecting_crm()).await;
-    let events = join_all((0..3).map(|_| app.register())).await;
-    shows(&app, "crm", three).await;
+    // One that is retired has no figure.
     let consumers = Consumers::new(&app.mongo().await);
     let name: ConsumerName = "crm".parse().unwrap();
     consumers.note_retired(&name).await.unwrap();
     shows(&app, "crm", |rows, oldest| rows.is_nan() && oldest.is_nan()).await;
-    shows(&app, "todo", none).await;
 
     // It is back with the next `onboard setup`.
     let setting: ExtraConsumers = "crm:USER_REGISTERED".parse().unwrap();
@@ -80,6 +65,8 @@ async fn a_consumer_that_is_retired_keeps_no_figure() {
     for event in &events {
         app.reaches(*event, "ACKNOWLEDGED").await;
     }
+    shows(&app, "crm", none).await;
+    shows(&app, "todo", none).await;
     crm.stop().await;
     app.finish().await;
 }

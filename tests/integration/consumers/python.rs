@@ -27,6 +27,7 @@ const ACK: &[u8] = &[0, 60, 0, 80];
 async fn the_python_consumer_does_its_part_with_exactly_the_rights_of_its_page() {
     let app = App::start_with(Options::default().expecting_crm()).await;
     let url = user_with_rights_of_the_page(&app).await;
+    nothing_else_is_allowed(&url).await;
     let mut python = Python::with(url).await;
     python.start();
     let events = join_all((0..5).map(|_| app.register())).await;
@@ -63,41 +64,9 @@ async fn the_python_consumer_does_its_part_with_exactly_the_rights_of_its_page()
     app.finish().await;
 }
 
-/// Each on a channel of its own, which the broker closes.
-#[tokio::test]
-async fn the_rights_of_the_page_allow_nothing_else() {
-    let app = App::start_with(Options::only(&[]).expecting_crm()).await;
-    let url = user_with_rights_of_the_page(&app).await;
-    let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
-    let channel = async || connection.create_channel().await.unwrap();
-    for (exchange, key) in [
-        ("acknowledgements", "todo"),
-        ("acknowledgements", "crm2"),
-        ("user.events", "user.registered"),
-        ("", "user_registered_queue"),
-        ("crm.user_registered.dlx", "crm"),
-    ] {
-        let refused = publish(&channel().await, exchange, key).await;
-        assert!(is_refused(refused), "{exchange} {key}");
-    }
-    assert!(publish(&channel().await, "acknowledgements", "crm").await.is_ok());
-    for queue in ["user_registered_queue", "acknowledgements", "crm.user_registered.dlq"] {
-        assert!(is_refused(consume(&channel().await, queue).await), "{queue}");
-    }
-    assert!(consume(&channel().await, QUEUE).await.is_ok());
-    let declare = QueueDeclareOptions::default();
-    let channel = channel().await;
-    let declared = channel.queue_declare("crm.more".into(), declare, FieldTable::default()).await;
-    assert!(is_refused(declared.map(drop)), "it declares nothing");
-    connection.close(200, "done".into()).await.unwrap();
-    app.purge("acknowledgements").await;
-    app.delete_user().await;
-    app.remove().await;
-}
-
 /// The connection ends there; the process is killed and comes again.
 #[tokio::test]
-async fn the_python_consumer_may_die_at_each_step() {
+async fn the_python_consumer_may_die_at_each_step_and_at_any_time() {
     let app = App::start_with(Options::default().expecting_crm()).await;
     let proxy = Proxy::before(Server::Rabbitmq).await;
     let url = format!("amqp://guest:guest@{}/{}", proxy.address(), app.names);
@@ -125,6 +94,7 @@ async fn the_python_consumer_may_die_at_each_step() {
         proxy.pass();
         proxy.cut_all();
     }
+    events.extend(killed_at_any_time(&app, &mut python).await);
     python.start();
     all_acknowledged(&app, &events).await;
     python.has_customers(events.len()).await;
@@ -132,24 +102,16 @@ async fn the_python_consumer_may_die_at_each_step() {
     app.finish().await;
 }
 
-#[tokio::test]
-async fn the_python_consumer_may_be_killed_at_any_time() {
-    let app = App::start_with(Options::default().expecting_crm()).await;
-    let mut python = Python::of(&app).await;
+async fn killed_at_any_time(app: &App, python: &mut Python) -> Vec<EventId> {
     let mut events = Vec::new();
-    for round in 0..5_u32 {
-        let some = join_all((0..4).map(|_| app.register())).await;
-        events.extend(some);
+    for round in 0..4_u32 {
+        events.extend(join_all((0..4).map(|_| app.register())).await);
         python.start();
         // Where it is by then is anybody's guess: that is the fault.
-        tokio::time::sleep(Duration::from_millis(150 + u64::from(round) * 17)).await;
+        tokio::time::sleep(Duration::from_millis(150 + u64::from(round) * 25)).await;
         python.kill().await;
     }
-    python.start();
-    all_acknowledged(&app, &events).await;
-    python.has_customers(events.len()).await;
-    python.stop().await;
-    app.finish().await;
+    events
 }
 
 #[tokio::test]
@@ -198,6 +160,31 @@ async fn the_python_consumer_waits_for_its_broker() {
     python.has_customers(6).await;
     python.stop().await;
     app.finish().await;
+}
+
+/// Each on a channel of its own, which the broker closes.
+async fn nothing_else_is_allowed(url: &str) {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
+    let channel = async || connection.create_channel().await.unwrap();
+    for (exchange, key) in [
+        ("acknowledgements", "todo"),
+        ("acknowledgements", "crm2"),
+        ("user.events", "user.registered"),
+        ("", "user_registered_queue"),
+        ("crm.user_registered.dlx", "crm"),
+    ] {
+        let refused = publish(&channel().await, exchange, key).await;
+        assert!(is_refused(refused), "{exchange} {key}");
+    }
+    for queue in ["user_registered_queue", "acknowledgements", "crm.user_registered.dlq"] {
+        assert!(is_refused(consume(&channel().await, queue).await), "{queue}");
+    }
+    assert!(consume(&channel().await, QUEUE).await.is_ok());
+    let declare = QueueDeclareOptions::default();
+    let channel = channel().await;
+    let declared = channel.queue_declare("crm.more".into(), declare, FieldTable::default()).await;
+    assert!(is_refused(declared.map(drop)), "it declares nothing");
+    connection.close(200, "done".into()).await.unwrap();
 }
 
 async fn all_acknowledged(app: &App, events: &[EventId]) {

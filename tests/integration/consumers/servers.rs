@@ -3,6 +3,7 @@
 //! letter.
 
 use mongodb::bson::doc;
+use onboard_contract::EventId;
 use onboard_stack::Server;
 use serde_json::json;
 
@@ -12,12 +13,18 @@ use crate::harness::{App, Options, Proxy, Way, eventually, reference};
 const NONE: [&str; 0] = [];
 
 #[tokio::test]
-async fn acknowledgements_wait_while_temporal_does_not_answer() {
+async fn acknowledgements_wait_for_all_that_the_worker_needs_and_for_the_worker() {
     let proxy = Proxy::before(Server::Temporal).await;
     let options = Options::default().expecting_crm().temporal_through("worker", &proxy);
-    let app = App::start_with(options.apart(&["worker"])).await;
-    let event = app.register().await;
-    awaits(&app, event, &["crm"]).await;
+    let app = App::start_with(options.failing("worker").apart(&["worker"])).await;
+    temporal_does_not_answer(&app, &proxy).await;
+    mongodb_fails(&app).await;
+    the_worker_is_away(&app).await;
+    app.finish().await;
+}
+
+async fn temporal_does_not_answer(app: &App, proxy: &Proxy) {
+    let event = registered(app).await;
     proxy.hold(Some(Way::ToServer));
     app.acknowledge("crm", event, &reference(event)).await;
     eventually("the worker misses Temporal", async || match app.readiness("worker").await {
@@ -28,15 +35,11 @@ async fn acknowledgements_wait_while_temporal_does_not_answer() {
     app.acknowledgements_are_taken().await;
     assert_eq!(app.acknowledgement_letters().await, NONE);
     proxy.hold(None);
-    counts(&app, event).await;
-    app.finish().await;
+    counts(app, event).await;
 }
 
-#[tokio::test]
-async fn acknowledgements_wait_while_mongodb_fails() {
-    let app = App::start_with(Options::default().expecting_crm().failing("worker")).await;
-    let event = app.register().await;
-    awaits(&app, event, &["crm"]).await;
+async fn mongodb_fails(app: &App) {
+    let event = registered(app).await;
     let away = doc! { "failCommands": ["find"], "errorCode": 91 };
     let point = app.fail_commands(doc! { "times": i32::MAX }, away).await;
     let before = point.hits().await;
@@ -48,25 +51,28 @@ async fn acknowledgements_wait_while_mongodb_fails() {
     .await;
     assert_eq!(app.acknowledgement_letters().await, NONE);
     point.off().await;
-    counts(&app, event).await;
-    app.finish().await;
+    counts(app, event).await;
 }
 
-#[tokio::test]
-async fn acknowledgements_wait_for_a_worker_that_goes_on_with_the_run() {
-    let app = App::start_with(Options::default().expecting_crm().apart(&["worker"])).await;
-    let event = app.register().await;
-    awaits(&app, event, &["crm"]).await;
+/// It goes on with the run when it is back.
+async fn the_worker_is_away(app: &App) {
+    let event = registered(app).await;
     app.component("worker").stop().await.unwrap();
     app.acknowledge("crm", event, &reference(event)).await;
     assert_eq!(app.depth("acknowledgements").await, 1);
     app.component("worker").start().await.unwrap();
-    counts(&app, event).await;
-    app.finish().await;
+    counts(app, event).await;
+}
+
+/// A registration that waits for `crm` alone.
+async fn registered(app: &App) -> EventId {
+    let event = app.register().await;
+    awaits(app, event, &["crm"]).await;
+    event
 }
 
 /// The acknowledgement that has waited ends the registration.
-async fn counts(app: &App, event: onboard_contract::EventId) {
+async fn counts(app: &App, event: EventId) {
     app.reaches(event, "ACKNOWLEDGED").await;
     let both = json!({ "todo": welcome(app, event).await, "crm": reference(event) });
     assert_eq!(acknowledgements(app, event).await, both);

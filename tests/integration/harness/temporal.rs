@@ -13,7 +13,7 @@ use temporalio_common::protos::temporal::api::failure::v1::failure::FailureInfo;
 use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 
-use super::App;
+use super::{App, eventually};
 
 /// An activity that is being tried.
 #[derive(Debug)]
@@ -53,10 +53,17 @@ impl App {
 
     /// The answer of the `progress` query.
     pub(crate) async fn progress(&self, event: EventId) -> Value {
-        let nothing = RawValue::new(Vec::new());
-        let query = UntypedQuery::new("progress");
-        let options = WorkflowQueryOptions::default();
-        let answer = self.handle(event).await.query(query, nothing, options).await.unwrap();
+        self.query(event, "progress").await
+    }
+
+    /// The answer of a query, as soon as the run is started and its worker answers.
+    async fn query(&self, event: EventId, name: &'static str) -> Value {
+        let handle = self.handle(event).await;
+        let answer = eventually(&format!("the run answers {name:?}"), async || {
+            let (query, nothing) = (UntypedQuery::new(name), RawValue::new(Vec::new()));
+            handle.query(query, nothing, WorkflowQueryOptions::default()).await
+        })
+        .await;
         serde_json::from_slice(&answer.payloads[0].data).unwrap()
     }
 
@@ -111,11 +118,7 @@ impl App {
 
     /// What the web UI shows under Current Details.
     pub(crate) async fn current_details(&self, event: EventId) -> String {
-        let nothing = RawValue::new(Vec::new());
-        let query = UntypedQuery::new("__temporal_workflow_metadata");
-        let options = WorkflowQueryOptions::default();
-        let answer = self.handle(event).await.query(query, nothing, options).await.unwrap();
-        let metadata: Value = serde_json::from_slice(&answer.payloads[0].data).unwrap();
+        let metadata = self.query(event, "__temporal_workflow_metadata").await;
         metadata["currentDetails"].as_str().unwrap_or_default().to_owned()
     }
 

@@ -5,6 +5,7 @@ use mongodb::bson::{DateTime, doc};
 use onboard_fault::Step;
 use onboard_stack::Server;
 use temporalio_client::WorkflowExecutionStatus;
+use uuid::Uuid;
 
 use super::tokens::Tokens;
 use super::{ACTS, Act};
@@ -110,26 +111,32 @@ async fn the_todo_service_gives_a_delivery_back() {
 /// than the process dies. The steps are those of every publish.
 #[tokio::test]
 async fn a_dead_letter_survives_the_death_of_the_todo_service() {
-    for step in [Step::PublishSend, Step::PublishConfirm, Step::DeliveryAck] {
-        join_all(ACTS.map(async |act| {
-            let (tokens, options) = armed("todo", step, act);
-            let app = App::start_with(options).await;
-            assert!(app.publish_by_hand("not an event").await, "it is routed");
-            all_used(&tokens).await;
-            eventually("the message is among the dead letters", async || {
-                match app.queue_depths().await {
-                    (0, 1 | 2) => Ok(()),
-                    depths => Err(format!("{step:?} {act:?}: {depths:?}")),
-                }
-            })
-            .await;
-            let id = app.register().await;
-            app.reaches(id, "ACKNOWLEDGED").await;
-            app.purge_dead_letters().await;
-            app.finish().await;
-        }))
+    let steps = [Step::PublishSend, Step::PublishConfirm, Step::DeliveryAck];
+    join_all(ACTS.map(async |act| {
+        let tokens = Tokens::new(steps.iter().map(|step| step.point(act.side)));
+        let armed = tokens.armed(act.word);
+        let app =
+            App::start_with(Options::only(&["todo"]).with_for("todo", "FAILPOINTS", &armed)).await;
+        assert!(app.publish_by_hand("not an event").await, "it is routed");
+        all_used(&tokens).await;
+        eventually("the message is among the dead letters", async || {
+            match app.queue_depths().await {
+                (0, 1..=4) => Ok(()),
+                depths => Err(format!("{act:?}: {depths:?}")),
+            }
+        })
         .await;
-    }
+        let user = Uuid::new_v4().into();
+        app.publish_registered(Uuid::now_v7().into(), user).await;
+        eventually("the next one has its todo", async || match app.todos_of(user).await {
+            1 => Ok(()),
+            todos => Err(todos),
+        })
+        .await;
+        app.purge_dead_letters().await;
+        app.remove().await;
+    }))
+    .await;
 }
 
 /// The compare-and-set: what was marked SENT keeps its first time, however
