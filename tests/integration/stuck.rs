@@ -103,7 +103,7 @@ async fn a_row_that_is_refused_while_others_pass_is_quarantined_and_holds_up_nob
         let claim = async || outbox.claim(&[row], Duration::from_secs(15), Written::Primary).await;
         assert_eq!(claim().await.unwrap(), Claimed::All);
         assert!(!claim().await.unwrap().has(poison), "claimed once");
-        outbox.refuse(row, alone, "Temporal refused: too large").await.unwrap()
+        outbox.refuse(row, alone, "Temporal refused: too large").await.unwrap().quarantined
     };
     for _ in 0..=REFUSALS_MAX {
         assert!(!refuse(false).await, "what is refused to all is no row's fault");

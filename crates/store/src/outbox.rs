@@ -31,7 +31,7 @@ pub use claim::{Claimed, Due, DuePage, Written};
 pub use consumers::{AwaitedBy, Awaiting, ChangedRow, NotExpecting, Reach};
 pub use expectation::Expectation;
 pub use new::NewRow;
-pub use outcome::REFUSALS_MAX;
+pub use outcome::{REFUSALS_MAX, Refusal};
 pub use overdue::{Overdue, OverdueRows};
 pub use row::{ConsumerAcknowledgement, ConsumerWaiver, Payload, Row};
 pub use sent::{MarkedSent, OutboxRow, Record, Recorded};

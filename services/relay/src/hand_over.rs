@@ -18,15 +18,15 @@ pub(crate) const WAITING_MAX: usize = 256;
 /// Takes what the change stream says.
 pub(crate) fn accept(relay: &Relay, handed: &Sender<Row>, inserted: Inserted) {
     match inserted {
-        Inserted::Something => relay.wake.notify_one(),
+        Inserted::Something => relay.wake.now(),
         // It waits with the others until there is room.
-        Inserted::Row(_) if relay.room.is_full() => relay.wake.notify_one(),
+        Inserted::Row(_) if relay.room.is_full() => relay.wake.now(),
         Inserted::Row(due) => {
             // In hand from now on, unless the sweep was quicker.
             let Some(row) = relay.held.take(due) else { return };
             if handed.try_send(row).is_err() {
                 metrics::counter!("relay_hand_over_full_total").increment(1);
-                relay.wake.notify_one();
+                relay.wake.now();
             }
         }
     }

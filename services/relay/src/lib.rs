@@ -19,6 +19,7 @@ mod room;
 mod stages;
 mod start;
 mod sweep;
+mod wake;
 
 use std::time::Duration;
 

@@ -14,14 +14,16 @@ use std::time::Duration;
 use onboard_contract::{ConsumerName, Delivery};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Shutdown, Tasks, clock};
+use onboard_store::outbox::claim::LEASE_JITTER;
 use onboard_store::{Claimed, Due, Mongo, Outbox, StoreError, Written, watch_outbox};
 use onboard_temporal::Temporal;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 use crate::config::Settings;
 use crate::held::{Held, Row};
 use crate::pause::Pause;
 use crate::room::Room;
+use crate::wake::Wake;
 use crate::{hand_over, note, rebuild, room, start, sweep};
 
 /// How long rows in work may take once the process is asked to stop.
@@ -44,8 +46,7 @@ pub(crate) struct Relay {
     pub(crate) held: Held,
     pub(crate) pause: Pause,
     pub(crate) room: Room,
-    /// Tells the sweep to look.
-    pub(crate) wake: Notify,
+    pub(crate) wake: Wake,
     /// Apart from reading: MongoDB may allow the one and refuse the other.
     pub(crate) writing: Availability,
     /// When a start last succeeded, in ms since the Unix epoch.
@@ -61,7 +62,7 @@ impl Relay {
             held: Held::default(),
             pause: Pause::new(),
             room: Room::default(),
-            wake: Notify::new(),
+            wake: Wake::new(),
             writing: Availability::new("mongo (writing)"),
             passed_at_ms: AtomicI64::new(0),
         }
@@ -151,12 +152,13 @@ impl Relay {
         }
     }
 
-    /// MongoDB does not write. A claim's lease runs out by itself. A refusal
-    /// is no different: a row that breaks the validator may still be updated,
-    /// so it concerns all rows alike.
+    /// MongoDB does not write. A claim's lease runs out by itself, and the sweep looks
+    /// then. A refusal is no different: a row that breaks the validator may still be
+    /// updated, so it concerns all rows alike.
     pub(crate) fn away(&self, error: &StoreError) {
         self.writing.down(&chain(error));
         self.pause();
+        self.wake.after(self.settings.claim_lease + LEASE_JITTER);
     }
 
     /// How long after a publish its acknowledgement is overdue, in ms.
@@ -177,7 +179,7 @@ impl Relay {
     /// A server is away: holds everything back for a while, then looks.
     pub(crate) fn pause(&self) {
         self.pause.begin();
-        self.wake.notify_one();
+        self.wake.now();
     }
 
     /// Notes that a row passed.

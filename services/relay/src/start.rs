@@ -114,7 +114,9 @@ async fn unanswered(relay: &Relay, due: &Due, error: &TemporalError) -> Result<(
     trace::failed(&Span::current(), "unavailable");
     counted("unavailable");
     relay.pause();
-    relay.outbox.release(due.event_id, UNANSWERED, &chain(error)).await
+    relay.outbox.release(due.event_id, UNANSWERED, &chain(error)).await?;
+    relay.wake.after(UNANSWERED);
+    Ok(())
 }
 
 /// Temporal refuses this row; others may pass.
@@ -123,9 +125,11 @@ async fn refused(relay: &Relay, due: &Due, error: &TemporalError) -> Result<(), 
     counted("refused");
     let reason = chain(error);
     tracing::error!(error = reason, "Temporal refuses to start the workflow");
-    if relay.outbox.refuse(due, relay.others_pass(), &reason).await? {
+    let refusal = relay.outbox.refuse(due, relay.others_pass(), &reason).await?;
+    if refusal.quarantined {
         tracing::error!("the row is quarantined: mend the cause, then `onboard redrive` it");
     }
+    relay.wake.after(refusal.retry_in);
     relay.pause.succeeded();
     Ok(())
 }

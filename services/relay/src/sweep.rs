@@ -1,7 +1,7 @@
 //! Rows as the sweep finds them: the complete way.
 //!
-//! At every wake-up and at least every `RELAY_SWEEP_INTERVAL` it looks for rows
-//! that are due, a page at a time, claims the page and passes it on to be
+//! At every wake-up (`wake`) and at least every `RELAY_SWEEP_INTERVAL` it looks for
+//! rows that are due, a page at a time, claims the page and passes it on to be
 //! started. The next page is claimed while the last rows of this one are being
 //! started; what is claimed ahead is bounded by the page and the channel, so
 //! relays share a backlog and a crash leaves few rows to wait for their lease.
@@ -57,9 +57,7 @@ async fn rest(relay: &Relay, look: &Look, shutdown: &Shutdown) -> bool {
         Look::More => !shutdown.has_begun(),
         Look::Contended => shutdown.sleep(CONTENDED.mul_f64(clock::jitter())).await,
         // A wake-up during the look is kept, so nothing is slept over.
-        Look::Drained => {
-            shutdown.sleep_or(relay.settings.sweep_interval, relay.wake.notified()).await
-        }
+        Look::Drained => relay.wake.wait(relay.settings.sweep_interval, shutdown).await,
     }
 }
 

@@ -20,6 +20,9 @@ use crate::bson_time::{date, id};
 use crate::mongo::bounded;
 use crate::{Malformed, StoreError};
 
+/// Added to the lease of a claim at random, at most: see [`Outbox::claim`].
+pub const LEASE_JITTER: Duration = Duration::from_secs(1);
+
 /// When an unreadable row is looked at again.
 const UNREADABLE_RETRY: Duration = Duration::from_mins(10);
 
@@ -195,8 +198,8 @@ impl Outbox {
     /// Claims rows until `lease` from now, with one update. A row that another
     /// relay has claimed since it was seen, or that is SENT by now, is left out.
     ///
-    /// The time until which a row is claimed tells whose it is: it has up to a
-    /// second of jitter, and two relays that draw the same one both start the
+    /// The time until which a row is claimed tells whose it is: it has
+    /// jitter ([`LEASE_JITTER`]), and two relays that draw the same one both start the
     /// workflow, of which there is one all the same.
     ///
     /// # Errors
@@ -209,7 +212,7 @@ impl Outbox {
     ) -> Result<Claimed, StoreError> {
         let Some(seen) = rows.iter().map(|row| row.seen).max() else { return Ok(Claimed::All) };
         let ids: Vec<Bson> = rows.iter().map(|row| id(row.event_id.uuid())).collect();
-        let until = later(lease + Duration::from_secs(1).mul_f64(clock::jitter()));
+        let until = later(lease + LEASE_JITTER.mul_f64(clock::jitter()));
         let outbox = self.mongo.outbox();
         let update = outbox
             .update_many(

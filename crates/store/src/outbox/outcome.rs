@@ -26,6 +26,15 @@ pub const REFUSALS_MAX: u32 = 10;
 /// When a quarantined row is tried again, should nobody have acted.
 const QUARANTINED_RETRY: Duration = Duration::from_hours(1);
 
+/// What becomes of a row that was refused.
+#[derive(Debug, Clone, Copy)]
+pub struct Refusal {
+    /// Whether it is quarantined.
+    pub quarantined: bool,
+    /// When it is due again.
+    pub retry_in: Duration,
+}
+
 impl Outbox {
     /// Notes that the rows' workflows exist, which ends a quarantine. A row
     /// is looked at again after `recheck`, should it still be PENDING then: its
@@ -75,20 +84,25 @@ impl Outbox {
 
     /// Gives a claimed row back, since it was refused. `alone` says that other
     /// rows pass meanwhile: then it is this row, and after [`REFUSALS_MAX`] of
-    /// these it is quarantined. True when it is.
+    /// these it is quarantined.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn refuse(&self, due: &Due, alone: bool, reason: &str) -> Result<bool, StoreError> {
+    pub async fn refuse(
+        &self,
+        due: &Due,
+        alone: bool,
+        reason: &str,
+    ) -> Result<Refusal, StoreError> {
         let refusals = due.refusals.saturating_add(u32::from(alone));
         let quarantined = refusals >= REFUSALS_MAX;
-        let wait = if quarantined {
+        let retry_in = if quarantined {
             QUARANTINED_RETRY
         } else {
             Backoff::after(REFUSED_FIRST, REFUSED_CAP, due.attempts)
         };
         let mut refused = doc! {
-            "nextAttemptAt": later(wait),
+            "nextAttemptAt": later(retry_in),
             "refusals": refusals,
             "lastError": literal(reason),
         };
@@ -98,7 +112,7 @@ impl Outbox {
         }
         let update = vec![doc! { "$set": refused }];
         self.update(Step::RelayRelease, "give the row back", due.event_id, update).await?;
-        Ok(quarantined)
+        Ok(Refusal { quarantined, retry_in })
     }
 
     async fn update(
