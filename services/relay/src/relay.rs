@@ -16,7 +16,7 @@ use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Shutdown, Tasks, clock};
 use onboard_store::outbox::claim::LEASE_JITTER;
 use onboard_store::{Claimed, Due, Mongo, Outbox, StoreError, Written, watch_outbox};
-use onboard_temporal::Temporal;
+use onboard_temporal::{DeliveryPlan, Temporal};
 use tokio::sync::mpsc;
 
 use crate::config::Settings;
@@ -171,8 +171,12 @@ impl Relay {
     pub(crate) fn delivery(&self, of_row: Option<&Delivery>, sent: bool) -> Option<Delivery> {
         match of_row {
             Some(delivery) => Some(delivery.clone()),
-            None if self.settings.plan == 1 => None,
-            None => Some(Delivery { consumers: vec![ConsumerName::TODO], direct: sent }),
+            None => match self.settings.plan {
+                DeliveryPlan::Released => None,
+                DeliveryPlan::Several => {
+                    Some(Delivery { consumers: vec![ConsumerName::TODO], direct: sent })
+                }
+            },
         }
     }
 
