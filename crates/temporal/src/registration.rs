@@ -99,7 +99,7 @@ impl Temporal {
         self.signal(workflow_id(event), SIGNAL_ACKNOWLEDGED, acknowledgement, request_id).await
     }
 
-    /// Tells the workflow of an event that a consumer has done its part.
+    /// Tells the workflow of an event that a consumer has processed the event.
     /// Repeating it is harmless, as above.
     ///
     /// # Errors
