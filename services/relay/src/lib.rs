@@ -71,7 +71,6 @@ pub enum RunError {
 /// # Errors
 /// See [`RunError`].
 async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
-    onboard_http::metrics::begin("relay", metrics::CATALOGUE);
     let tasks = Tasks::new(shutdown.clone());
     let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
     let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());

@@ -77,7 +77,6 @@ pub enum RunError {
 /// # Errors
 /// See [`RunError`].
 async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunError> {
-    onboard_http::metrics::begin("worker", metrics::CATALOGUE);
     let tasks = Tasks::new(shutdown.clone());
     let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
     // The activities publish while the worker drains, so the publisher stops
