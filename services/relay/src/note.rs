@@ -7,7 +7,6 @@
 
 use std::time::Duration;
 
-use onboard_store::StoreError;
 use tokio::sync::mpsc::Receiver;
 
 use crate::held::Row;
@@ -34,7 +33,8 @@ pub(crate) async fn run(relay: &Relay, mut started: Receiver<Row>) {
         {
             rows.push(row);
         }
-        match note(relay, &rows).await {
+        let events: Vec<_> = rows.iter().map(|row| row.due.event_id).collect();
+        match relay.outbox.mark_started(&events, RECHECK).await {
             Ok(()) => {
                 relay.writing.up();
                 relay.pause.succeeded();
@@ -43,21 +43,5 @@ pub(crate) async fn run(relay: &Relay, mut started: Receiver<Row>) {
         }
         // In hand until here: a look must not find what is about to be noted.
         rows.clear();
-    }
-}
-
-async fn note(relay: &Relay, rows: &[Row]) -> Result<(), StoreError> {
-    let events: Vec<_> = rows.iter().map(|row| row.due.event_id).collect();
-    match relay.outbox.mark_started(&events, RECHECK).await {
-        // One row may spoil it for all.
-        Err(StoreError::Refused { .. }) if events.len() > 1 => {
-            let mut all = Ok(());
-            for event in events {
-                let one = relay.outbox.mark_started(&[event], RECHECK).await;
-                all = all.and(one);
-            }
-            all
-        }
-        noted => noted,
     }
 }

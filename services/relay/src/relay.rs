@@ -15,7 +15,7 @@ use onboard_contract::{ConsumerName, Delivery};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Shutdown, Tasks, clock};
 use onboard_store::outbox::claim::LEASE_JITTER;
-use onboard_store::{Claimed, Due, Mongo, Outbox, StoreError, Written, watch_outbox};
+use onboard_store::{Due, Mongo, Outbox, StoreError, Written, watch_outbox};
 use onboard_temporal::{DeliveryPlan, Temporal};
 use tokio::sync::mpsc;
 
@@ -116,40 +116,15 @@ impl Relay {
         }
         let lease = self.settings.claim_lease;
         let due: Vec<&Due> = rows.iter().map(|row| &row.due).collect();
-        let claimed = match self.outbox.claim(&due, lease, written).await {
-            // One row may spoil it for all.
-            Err(StoreError::Refused { .. }) if due.len() > 1 => {
-                self.claim_one_by_one(&due, written).await
-            }
-            claimed => claimed,
-        };
+        let claimed = self.outbox.claim(&due, lease, written).await;
         let claimed = claimed.inspect_err(|error| self.away(error))?;
         self.writing.up();
         let seen = rows.len();
-        let ours: Vec<Row> = rows.into_iter().filter(|row| claimed.has(row.due.event_id)).collect();
+        let ours: Vec<Row> =
+            rows.into_iter().filter(|row| claimed.contains(&row.due.event_id)).collect();
         let lost = seen.saturating_sub(ours.len()) as u64;
         metrics::counter!("relay_claims_lost_total").increment(lost);
         Ok(ours)
-    }
-
-    async fn claim_one_by_one(
-        &self,
-        due: &[&Due],
-        written: Written,
-    ) -> Result<Claimed, StoreError> {
-        let (mut ours, mut refused) = (Vec::new(), None);
-        for row in due {
-            match self.outbox.claim(&[row], self.settings.claim_lease, written).await {
-                Ok(Claimed::All) => ours.push(row.event_id),
-                Ok(Claimed::These(events)) => ours.extend(events),
-                Err(error) => refused = Some(error),
-            }
-        }
-        match refused {
-            // Refused to all alike: it is not about a row.
-            Some(error) if ours.is_empty() => Err(error),
-            _ => Ok(Claimed::These(ours)),
-        }
     }
 
     /// MongoDB does not write. A claim's lease runs out by itself, and the sweep looks

@@ -12,6 +12,7 @@ use onboard_contract::EventId;
 use onboard_fault::{Step, step};
 use onboard_runtime::{Backoff, clock};
 
+use super::alone::together_else_alone;
 use super::claim::{Due, by_id};
 use super::{Outbox, PENDING, later};
 use crate::StoreError;
@@ -41,13 +42,23 @@ impl Outbox {
     /// workflow may have been lost together with Temporal's database.
     ///
     /// The majority has it when this returns, so a look at what is due does
-    /// not find the rows any more.
+    /// not find the rows any more. A row that cannot be noted spoils the update for
+    /// all of them: then each is noted alone.
     ///
     /// # Errors
     /// The store failed; some or all may be noted.
     pub async fn mark_started(
         &self,
         events: &[EventId],
+        recheck: Duration,
+    ) -> Result<(), StoreError> {
+        let mark = |events| self.mark_together(events, recheck);
+        together_else_alone(events.to_vec(), mark).await.into_iter().collect()
+    }
+
+    async fn mark_together(
+        &self,
+        events: Vec<EventId>,
         recheck: Duration,
     ) -> Result<(), StoreError> {
         let ids: Vec<Bson> = events.iter().map(|event| id(event.uuid())).collect();
