@@ -5,9 +5,11 @@
 //! is "already started", which is success. Several relays may run.
 
 mod census;
+mod claim;
 mod config;
 mod hand_over;
 mod held;
+mod input;
 mod lag;
 pub mod metrics;
 mod note;
@@ -16,6 +18,7 @@ mod rebuild;
 mod relay;
 mod retention;
 mod room;
+mod servers;
 mod stages;
 mod start;
 mod sweep;
@@ -85,8 +88,7 @@ async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
     tasks.spawn("lag", lag);
     tasks.spawn("retention", retention::run(outbox, config.retention, shutdown.clone()));
     tasks.spawn("census", census::run(temporal.clone(), shutdown.clone()));
-    let relay = relay::Relay::new(&mongo, temporal, config.settings);
-    relay.spawn(mongo, &tasks, &shutdown);
+    relay::spawn(mongo, &temporal, config.settings, &tasks, &shutdown);
     let serve = async {
         let served = http.serve(shutdown.clone()).await;
         shutdown.begin();
