@@ -18,6 +18,7 @@ ci:
 # Lints, as CI runs them
 lint:
     cargo clippy --workspace --all-targets --locked -- -D warnings
+    cargo clippy --workspace --test endurance --locked -- -D warnings
 
 # Format all Rust code
 fmt:

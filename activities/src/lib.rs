@@ -8,6 +8,7 @@ mod check_todo_acknowledgement;
 mod failure;
 mod mark_outbox_sent;
 mod measured;
+mod message;
 mod publish_copy;
 mod publish_event;
 mod publish_user_registered;

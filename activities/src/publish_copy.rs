@@ -10,7 +10,7 @@ use onboard_contract::workflow::{CopyRef, Published};
 use onboard_store::Outbox;
 
 use crate::failure::Failure;
-use crate::publish_user_registered::message;
+use crate::message::message;
 
 pub(crate) async fn publish_copy(
     outbox: &Outbox,

@@ -14,7 +14,7 @@ use onboard_contract::workflow::Published;
 use onboard_store::Outbox;
 
 use crate::failure::Failure;
-use crate::publish_user_registered::message;
+use crate::message::message;
 
 /// `inside` a workflow task there is no time to wait for the broker.
 pub(crate) async fn publish_event(

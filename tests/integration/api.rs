@@ -18,7 +18,7 @@ async fn the_services_describe_themselves_and_show_it_without_help_from_elsewher
         let description: Value = serde_json::from_str(&text).unwrap();
         assert!(description["openapi"].as_str().unwrap().starts_with("3.1"), "{service}");
         assert!(!description["paths"].as_object().unwrap().is_empty(), "{service}");
-        gate::hold(&format!("openapi-{service}"), &description);
+        gate::hold_api(&format!("openapi-{service}"), &description);
         for name in references(&description) {
             assert!(description.pointer(&name[1..]).is_some(), "{service}: {name} leads nowhere");
         }

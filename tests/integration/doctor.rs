@@ -13,7 +13,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::IntoRequest;
-use temporalio_common::protos::temporal::api::workflowservice::v1::RegisterNamespaceRequest;
+use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
+use temporalio_common::protos::temporal::api::workflowservice::v1::{
+    PollWorkflowTaskQueueRequest, RegisterNamespaceRequest,
+};
 
 use crate::harness::{App, Options, eventually, with_own};
 
@@ -81,6 +84,7 @@ async fn a_sound_environment_passes_and_what_cannot_be_asked_is_said() {
         ("temporal", "retention"),
         ("temporal", "search attributes"),
         ("temporal", "workers"),
+        ("temporal", "delivery plan"),
         ("keys", "signing keys"),
     ] {
         assert_eq!(
@@ -93,7 +97,10 @@ async fn a_sound_environment_passes_and_what_cannot_be_asked_is_said() {
     let hashing = finding(&findings, "process", "password hashing");
     assert_eq!(hashing["verdict"], "warn", "{hashing}");
     assert_eq!(finding(&findings, "process", "disk space")["verdict"], "not_checked");
-    let (_, production) = examine(&app, &[("ONBOARD_ENVIRONMENT", "production")]).await;
+    let several = [("ONBOARD_ENVIRONMENT", "production"), ("DELIVERY_PLAN", "2")];
+    let (_, production) = examine(&app, &several).await;
+    let plan = finding(&production, "temporal", "delivery plan");
+    assert_eq!(plan["verdict"], "ok", "the worker of this build knows it: {plan}");
     let alone = finding(&production, "mongo", "replica set");
     assert_eq!(alone["verdict"], "warn");
     assert!(alone["advice"].as_str().unwrap().contains("three voting members"), "{alone}");
@@ -161,6 +168,48 @@ async fn a_namespace_that_is_missing_is_found() {
     assert_eq!(workers["verdict"], "warn", "{workers}");
     assert!(workers["advice"].as_str().unwrap().contains("start a worker"));
     app.remove().await;
+}
+
+/// A worker of a released build polls with an identity that says no more than its
+/// process and host.
+#[tokio::test]
+async fn a_worker_that_does_not_know_the_plan_is_named_where_the_plan_is_used() {
+    let app = patient().await;
+    let place = ("temporal", "delivery plan");
+    let named = eventually("the poller is named", async || {
+        let polled = poll(&app, "7@released");
+        let looked = examine(&app, &[("DELIVERY_PLAN", "2")]);
+        let (code, findings) = tokio::select! {
+            looked = looked => looked,
+            () = polled => unreachable!("it polls without end"),
+        };
+        let plan = finding(&findings, place.0, place.1).clone();
+        if plan["verdict"] == "fail" { Ok((code, plan)) } else { Err(plan) }
+    })
+    .await;
+    assert_eq!(named.0, Some(1));
+    assert!(named.1["found"].as_str().unwrap().contains("7@released"), "{named:?}");
+    assert!(named.1["advice"].as_str().unwrap().contains("DELIVERY_PLAN"), "{named:?}");
+    // Without the setting, new runs follow the plan that this worker knows.
+    let (code, findings) = examine(&app, &[]).await;
+    assert_eq!((code, &finding(&findings, place.0, place.1)["verdict"]), (Some(0), &"ok".into()));
+    app.remove().await;
+}
+
+/// Asks for a workflow task as long as it is polled itself; there is none.
+async fn poll(app: &App, identity: &str) {
+    let request = PollWorkflowTaskQueueRequest {
+        namespace: "default".to_owned(),
+        task_queue: Some(TaskQueue {
+            name: app.setting("TEMPORAL_TASK_QUEUE"),
+            ..Default::default()
+        }),
+        identity: identity.to_owned(),
+        ..Default::default()
+    };
+    let mut client = app.temporal().await;
+    WorkflowService::poll_workflow_task_queue(&mut client, request.into_request()).await.ok();
+    std::future::pending::<()>().await;
 }
 
 /// What nobody could look at is not to be deleted.

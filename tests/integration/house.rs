@@ -1,6 +1,7 @@
 //! Rules of the house that a compiler does not see.
 
 mod alerts;
+mod circles;
 mod claims;
 mod knowledge;
 mod metrics;

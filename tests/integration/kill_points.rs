@@ -40,7 +40,7 @@ const fn driven(step: Step) -> Driven {
     match step {
         Step::RegisterCommit => Driven::Plainly("auth"),
         Step::RefusalKeep => Driven::ByIdempotency,
-        Step::RelayClaim | Step::RelayStart | Step::RelayNote => Driven::Plainly("relay"),
+        Step::RelayClaim | Step::WorkflowStart | Step::RelayNote => Driven::Plainly("relay"),
         Step::PublishSend | Step::PublishConfirm | Step::SentMark | Step::TerminalRecord => {
             Driven::Plainly("worker")
         }

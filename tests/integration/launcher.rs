@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use onboard::services;
+use onboard_stack::{Priority, Server};
 use procfs::process::Process;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
@@ -13,8 +15,6 @@ use tokio::process::{Child, Command};
 use crate::harness::{
     Home, ONBOARD, Operated, all_ready, components, eventually, nothing_runs, text,
 };
-
-const COMPONENTS: [&str; 7] = ["mongo", "rabbitmq", "temporal", "auth", "relay", "worker", "todo"];
 
 /// What a background process adds to its niceness, and the most there is.
 const BACKGROUND: i64 = 15;
@@ -151,7 +151,10 @@ fn what_nobody_waits_for_runs_at_a_lower_priority(rows: &[Value]) {
     let inherited = nice(std::process::id().try_into().unwrap());
     for row in rows {
         let name = row["component"].as_str().unwrap();
-        let background = ["temporal", "relay", "worker"].contains(&name);
+        let background = match services::find(name) {
+            Some(service) => service.priority == Priority::Background,
+            None => name == Server::Temporal.name(),
+        };
         let expected = if background { LOWEST.min(inherited + BACKGROUND) } else { inherited };
         let pid = row["pid"].as_i64().unwrap().try_into().unwrap();
         assert_eq!(nice(pid), expected, "{name}, where the tests have {inherited}");
@@ -163,7 +166,9 @@ async fn up_runs_everything_and_leaves_nothing_behind() {
     let mut launched = Launched::up().await;
     let rows = launched.status().await;
     let names: Vec<Value> = rows.iter().map(|row| row["component"].clone()).collect();
-    assert_eq!(names, COMPONENTS.map(Value::from));
+    let servers = Server::ALL.map(Server::name).into_iter();
+    let components: Vec<_> = servers.chain(services::names()).collect();
+    assert_eq!(names, components);
 
     what_nobody_waits_for_runs_at_a_lower_priority(&rows);
     a_registration_goes_through(&launched).await;

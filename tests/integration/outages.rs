@@ -1,6 +1,7 @@
 //! A server or a service is away, and comes back.
 
 use futures::future::join_all;
+use onboard::services::names;
 use onboard_stack::Server;
 
 use crate::harness::{App, Options, Places, eventually, own_servers, with_own};
@@ -113,11 +114,10 @@ async fn services_start_before_their_servers() {
     let options = Options::default();
     let app = App::prepare(&own, Places::of(&own), options).await;
     own.stop().await.unwrap();
-    let services = ["auth", "relay", "worker", "todo"];
-    for service in services {
+    for service in names() {
         app.component(service).request_start().await.unwrap();
     }
-    for service in services {
+    for service in names() {
         eventually("it says that it is not ready", async || {
             let get = |path: &str| app.http.get(format!("{}{path}", app.url(service))).send();
             let live = get("/healthz").await.map_err(|e| e.to_string())?.status();
@@ -128,7 +128,7 @@ async fn services_start_before_their_servers() {
         .await;
     }
     own.start_all().await.unwrap();
-    for service in services {
+    for service in names() {
         app.ready(service).await;
     }
     let id = app.register().await;
@@ -162,7 +162,7 @@ async fn every_server_may_be_killed_or_frozen_while_people_register() {
 }
 
 fn pids(app: &App) -> Vec<Option<u32>> {
-    ["auth", "relay", "worker", "todo"].map(|name| app.component(name).status().pid).into()
+    names().map(|name| app.component(name).status().pid).into()
 }
 
 /// Four registrations at once; those that were answered with 201.

@@ -4,6 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use onboard::services::names;
 use onboard_contract::EventId;
 use onboard_stack::tools;
 use tokio::process::Command;
@@ -115,7 +116,7 @@ async fn a_new_build_takes_over_under_load_and_the_old_one_again() {
 #[tokio::test]
 async fn a_versioned_worker_gets_nothing_until_its_build_is_current() {
     let app = App::prepare_on_shared(versioned()).await;
-    for service in ["auth", "relay", "worker", "todo"] {
+    for service in names() {
         app.component(service).start().await.unwrap();
     }
     let id = app.register().await;
@@ -137,7 +138,7 @@ async fn a_versioned_worker_gets_nothing_until_its_build_is_current() {
 #[tokio::test]
 async fn without_versioning_one_worker_replaces_another_under_load() {
     let app = App::prepare_on_shared(Options::default().and("worker-b", "worker")).await;
-    for service in ["auth", "relay", "worker", "todo"] {
+    for service in names() {
         app.component(service).start().await.unwrap();
     }
     let load = Load::during(&app, &["auth"], Duration::from_millis(500), async {

@@ -4,6 +4,7 @@
 mod away;
 mod crashes;
 
+use onboard::services::names;
 use onboard_contract::EventId;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::{Value, json};
@@ -80,7 +81,7 @@ async fn a_registration_is_one_trace_through_all_processes() {
 
 /// From a log line to its trace: whatever names the registration does.
 async fn every_line_names_the_trace(app: &App, id: EventId, trace: &str) {
-    for service in ["auth", "relay", "worker", "todo"] {
+    for service in names() {
         // The workflow may come to its end before the relay has written its line.
         let (lines, of_it) = eventually(&format!("{service} says what it did"), async || {
             let lines = app.log_of(service).await;

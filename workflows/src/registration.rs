@@ -92,7 +92,7 @@ impl UserRegistration {
         }
     }
 
-    /// A consumer has done its part. The first acknowledgement of each expected
+    /// A consumer has processed the event. The first acknowledgement of each expected
     /// consumer counts; anything else is ignored.
     #[signal(name = SIGNAL_CONSUMER_ACKNOWLEDGED)]
     fn acknowledged(&mut self, _ctx: &mut SyncWorkflowContext<Self>, payload: RawValue) {

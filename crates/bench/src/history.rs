@@ -10,7 +10,7 @@ use mongodb::bson::doc;
 use onboard_chaos::Live;
 use onboard_contract::EventId;
 use onboard_runtime::Problems;
-use onboard_store::{Claimed, Due, Mongo, MongoArgs, Outbox, Written, setup};
+use onboard_store::{Due, Mongo, MongoArgs, Outbox, Written, setup};
 
 use self::rows::{insert_finished, insert_pending, remove_pending};
 use crate::progress::Progress;
@@ -111,8 +111,8 @@ async fn round(mongo: &Mongo, times: &mut Times) -> anyhow::Result<()> {
     let due = outbox.due(BATCH).await?.rows;
     let rows: Vec<&Due> = due.iter().collect();
     let claimed = outbox.claim(&rows, LEASE, Written::Majority).await?;
-    ensure!(claimed == Claimed::All, "rows that nobody else has are not claimed");
     let events: Vec<EventId> = due.iter().map(|row| row.event_id).collect();
+    ensure!(claimed == events, "rows that nobody else has are not claimed");
     outbox.mark_started(&events, RECHECK).await?;
     times.claim.push(begun.elapsed());
     ensure!(u64::try_from(due.len())? == DUE, "{} rows are due, not {DUE}", due.len());

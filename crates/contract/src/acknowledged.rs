@@ -15,13 +15,13 @@ use crate::{ConsumerName, EventId};
 /// The longest `ref`, in characters.
 pub const REF_CHARS_MAX: u16 = 200;
 
-/// A consumer has done its part for an event.
+/// A consumer has processed an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Acknowledged {
     /// The event.
     pub event_id: EventId,
-    /// Who has done its part.
+    /// The consumer that has processed it.
     pub consumer: ConsumerName,
     /// What the consumer made: an id or a word of its own, no personal data.
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]

@@ -19,7 +19,7 @@ use onboard_broker::BrokerConfig;
 use onboard_contract::{ExtraConsumers, Topology};
 use onboard_runtime::Environment;
 use onboard_store::MongoConfig;
-use onboard_temporal::TemporalConfig;
+use onboard_temporal::{DeliveryPlan, TemporalConfig};
 use secrecy::SecretString;
 
 pub use finding::{Area, Finding, Verdict};
@@ -38,6 +38,8 @@ pub struct Patient {
     pub management: Option<SecretString>,
     /// Temporal.
     pub temporal: TemporalConfig,
+    /// The plan of steps that this environment's setting gives to new runs.
+    pub plan: DeliveryPlan,
     /// Whether it is to be good enough for production.
     pub environment: Environment,
 }
@@ -49,7 +51,7 @@ pub async fn examine(patient: &Patient) -> Vec<Finding> {
     let (consumers, extra) = consumers::examine(patient).await;
     findings.extend(consumers);
     findings.extend(rabbitmq::examine(patient, &Topology::with(&extra), &extra).await);
-    findings.extend(temporal::examine(patient, oldest).await);
+    findings.extend(temporal::examine(patient, oldest, &extra).await);
     findings.extend(process::examine());
     findings
 }

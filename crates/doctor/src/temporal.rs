@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use onboard_contract::ExtraConsumers;
 use onboard_runtime::availability::chain;
 use onboard_temporal::inspect::{Facts, Namespace, inspect};
-use onboard_temporal::{Pollers, Temporal, TemporalError};
+use onboard_temporal::{DeliveryPlan, Pollers, Temporal, TemporalError};
 
 use crate::finding::REACHABLE;
 use crate::{Area, Finding, Patient, judge_version};
@@ -17,12 +18,19 @@ const CURRENT: (u32, u32) = (1, 31);
 const RETENTION_MIN: Duration = Duration::from_hours(24 * 7);
 const SETUP: &str = "run `onboard setup`; it is safe to repeat";
 
-/// `oldest`: how old the oldest unfinished registration is.
-pub(crate) async fn examine(patient: &Patient, oldest: Option<Duration>) -> Vec<Finding> {
+/// `oldest`: how old the oldest unfinished registration is; `extra`: the consumers
+/// of other programs.
+pub(crate) async fn examine(
+    patient: &Patient,
+    oldest: Option<Duration>,
+    extra: &ExtraConsumers,
+) -> Vec<Finding> {
     match ask(patient).await {
         Ok(facts) => {
             let mut findings = vec![Finding::ok(AREA, REACHABLE, "it answers")];
             findings.extend(judge(&facts, oldest));
+            let pollers = facts.namespace.iter().map(|namespace| &namespace.pollers);
+            findings.extend(pollers.map(|pollers| plan(patient.plan, extra, pollers)));
             findings
         }
         Err(error) => {
@@ -48,7 +56,7 @@ fn judge(facts: &Facts, oldest: Option<Duration>) -> Vec<Finding> {
         Some(Namespace { retention, has_attributes, pollers }) => {
             findings.push(self::retention(*retention, oldest));
             findings.push(attributes(*has_attributes));
-            findings.push(self::pollers(*pollers));
+            findings.push(self::pollers(pollers));
         }
     }
     findings.push(Finding::not_checked(AREA, "clock", "Temporal does not tell the time"));
@@ -80,14 +88,39 @@ fn attributes(registered: bool) -> Finding {
     }
 }
 
-fn pollers(Pollers { workflow, activity }: Pollers) -> Finding {
+fn pollers(Pollers { workflow, activity, .. }: &Pollers) -> Finding {
     const CHECK: &str = "workers";
     let found = format!("{workflow} poll for workflows, {activity} for activities");
-    if workflow > 0 && activity > 0 {
+    if *workflow > 0 && *activity > 0 {
         Finding::ok(AREA, CHECK, found)
     } else {
         Finding::warn(AREA, CHECK, found, "start a worker, with this namespace and task queue")
     }
+}
+
+/// Whether every worker knows the plan of steps of new runs.
+fn plan(plan: DeliveryPlan, extra: &ExtraConsumers, pollers: &Pollers) -> Finding {
+    const CHECK: &str = "delivery plan";
+    let why = match plan {
+        DeliveryPlan::Several => "DELIVERY_PLAN is 2",
+        DeliveryPlan::Released if !extra.names().is_empty() => {
+            "consumers of other programs are awaited"
+        }
+        DeliveryPlan::Released => {
+            return Finding::ok(AREA, CHECK, "that of released builds, which every worker knows");
+        }
+    };
+    if pollers.older.is_empty() {
+        return Finding::ok(AREA, CHECK, format!("that of several consumers: {why}"));
+    }
+    let older = pollers.older.join(", ");
+    Finding::fail(
+        AREA,
+        CHECK,
+        format!("{why}, and workers of a released build poll, which do not know its plan: {older}"),
+        "replace these workers by this build; until then unset DELIVERY_PLAN at the relay and \
+         EXTRA_CONSUMERS at auth",
+    )
 }
 
 #[cfg(test)]
@@ -96,7 +129,7 @@ mod tests {
     use crate::Verdict;
 
     fn good() -> Namespace {
-        let pollers = Pollers { workflow: 1, activity: 1 };
+        let pollers = Pollers { workflow: 1, activity: 1, older: Vec::new() };
         Namespace { retention: RETENTION_MIN, has_attributes: true, pollers }
     }
 
@@ -117,7 +150,21 @@ mod tests {
         assert_eq!(said(Some(short), 24), [("retention", Verdict::Fail)]);
         let bare = Namespace { has_attributes: false, ..good() };
         assert_eq!(said(Some(bare), 1), [("search attributes", Verdict::Fail)]);
-        let alone = Namespace { pollers: Pollers { workflow: 1, activity: 0 }, ..good() };
+        let pollers = Pollers { activity: 0, ..good().pollers };
+        let alone = Namespace { pollers, ..good() };
         assert_eq!(said(Some(alone), 1), [("workers", Verdict::Warn)]);
+    }
+    #[test]
+    fn a_worker_that_does_not_know_the_plan_is_named_where_the_plan_is_used() {
+        let none = ExtraConsumers::default();
+        let crm: ExtraConsumers = "crm:USER_REGISTERED".parse().unwrap();
+        let mixed = Pollers { older: vec!["7@old".into()], ..good().pollers };
+        assert_eq!(plan(DeliveryPlan::Released, &none, &mixed).verdict, Verdict::Ok);
+        for (set, extra) in [(DeliveryPlan::Several, &none), (DeliveryPlan::Released, &crm)] {
+            assert_eq!(plan(set, extra, &good().pollers).verdict, Verdict::Ok);
+            let found = plan(set, extra, &mixed);
+            assert_eq!(found.verdict, Verdict::Fail);
+            assert!(found.found.contains("7@old"), "{found:?}");
+        }
     }
 }

@@ -14,7 +14,7 @@ pub enum Step {
     /// The relay claims a row by compare-and-set.
     RelayClaim,
     /// The relay starts the workflow.
-    RelayStart,
+    WorkflowStart,
     /// The relay notes the start on the row.
     RelayNote,
     /// The relay gives a row back with the reason.
@@ -104,7 +104,7 @@ impl Step {
         Self::RegisterCommit,
         Self::RefusalKeep,
         Self::RelayClaim,
-        Self::RelayStart,
+        Self::WorkflowStart,
         Self::RelayNote,
         Self::RelayRelease,
         Self::RelayPutOff,
@@ -158,7 +158,7 @@ impl Step {
             Self::RegisterCommit => "register.commit",
             Self::RefusalKeep => "refusal.keep",
             Self::RelayClaim => "relay.claim",
-            Self::RelayStart => "relay.start",
+            Self::WorkflowStart => "workflow.start",
             Self::RelayNote => "relay.note",
             Self::RelayRelease => "relay.release",
             Self::RelayPutOff => "relay.put_off",

@@ -58,7 +58,7 @@ struct Recorder {
 /// there is one already.
 ///
 /// The buckets are fixed when the recorder is built. A service alone in its
-/// process needs no call, since [`begin`] is its first act. A process of several
+/// process needs no call, since [`begin`] comes first. A process of several
 /// services hands in the metrics of all of them before the first one begins.
 pub fn install(metrics: &[&'static [Metric]]) {
     recorder(metrics);
@@ -66,8 +66,8 @@ pub fn install(metrics: &[&'static [Metric]]) {
 
 /// Installs the recorder unless there is one, describes the service's metrics
 /// and those of every process, begins at zero what a rate may be asked of before
-/// it first happens, and says which build this is. A service's first act: what
-/// is recorded earlier is lost.
+/// it first happens, and says which build this is. The table of services calls it
+/// before a service runs: what is recorded earlier is lost.
 pub fn begin(service: &'static str, metrics: &[&'static [Metric]]) {
     let recorder = recorder(metrics);
     for Metric { name, .. } in apart(metrics).filter(|one| !recorder.apart.contains(&one.name)) {

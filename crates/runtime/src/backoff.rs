@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::clock;
+use crate::{Shutdown, clock};
 
 /// Doubles from `first` to `cap`; each wait is between half and the whole of
 /// its step, so that many that fail together do not come back together.
@@ -32,6 +32,22 @@ impl Backoff {
         self.failures = 0;
     }
 
+    /// Tries until a try gives something, with these waits between the tries; `None`
+    /// when the shutdown came first. A try that has begun is not cut off.
+    pub async fn until<T, F>(mut self, shutdown: &Shutdown, attempt: impl Fn() -> F) -> Option<T>
+    where
+        F: Future<Output = Option<T>>,
+    {
+        loop {
+            if let Some(done) = attempt().await {
+                return Some(done);
+            }
+            if !shutdown.sleep(self.failed()).await {
+                return None;
+            }
+        }
+    }
+
     /// The jittered wait after `failures` earlier ones.
     #[must_use]
     pub fn after(first: Duration, cap: Duration, failures: u32) -> Duration {
@@ -42,6 +58,8 @@ impl Backoff {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -54,5 +72,20 @@ mod tests {
         }
         backoff.succeeded();
         assert!(backoff.failed() <= second);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tries_go_on_until_one_gives_something_or_the_shutdown_begins() {
+        let (second, shutdown, tries) = (Duration::from_secs(1), Shutdown::new(), Cell::new(0));
+        let third = || async {
+            tries.set(tries.get() + 1);
+            (tries.get() == 3).then_some("done")
+        };
+        assert_eq!(Backoff::new(second, second).until(&shutdown, third).await, Some("done"));
+        let never = || async { None::<()> };
+        let stopped = async { shutdown.begin() };
+        let (given, ()) =
+            tokio::join!(Backoff::new(second, second).until(&shutdown, never), stopped);
+        assert_eq!((given, tries.get()), (None, 3));
     }
 }

@@ -57,9 +57,10 @@ impl Readiness {
         Self { checks }
     }
 
-    /// Asks all servers at the same time, each with a short time-out.
+    /// Asks all servers at the same time, each with a short time-out. What several
+    /// checks find about one server is said once: a problem, if one of them has any.
     pub async fn check(&self) -> Vec<Found> {
-        join_all(self.checks.iter().map(|check| async {
+        let found = join_all(self.checks.iter().map(|check| async {
             let outcome = tokio::time::timeout(CHECK_TIMEOUT, (check.probe)()).await;
             let problem = match outcome {
                 Ok(Ok(())) => None,
@@ -67,8 +68,15 @@ impl Readiness {
                 Err(_) => Some(format!("no answer within {} s", CHECK_TIMEOUT.as_secs())),
             };
             Found { name: check.name, problem }
-        }))
-        .await
+        }));
+        let mut servers: Vec<Found> = Vec::new();
+        for Found { name, problem } in found.await {
+            match servers.iter_mut().find(|server| server.name == name) {
+                Some(server) => server.problem = server.problem.take().or(problem),
+                None => servers.push(Found { name, problem }),
+            }
+        }
+        servers
     }
 }
 
@@ -85,5 +93,16 @@ mod tests {
         let found = readiness.check().await;
         let bad: Vec<_> = found.iter().filter(|f| f.problem.is_some()).map(|f| f.name).collect();
         assert_eq!(bad, ["temporal"]);
+    }
+
+    #[tokio::test]
+    async fn of_two_checks_of_a_server_the_one_with_a_problem_counts() {
+        let good = || Check::new("rabbitmq", || async { Ok(()) });
+        let bad = || Check::new("rabbitmq", || async { Err("away".to_owned()) });
+        for checks in [vec![good(), bad()], vec![bad(), good()]] {
+            let found = Readiness::new(checks).check().await;
+            let found: Vec<_> = found.iter().map(|one| one.problem.as_deref()).collect();
+            assert_eq!(found, [Some("away")]);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What every process needs before it does anything of its own: settings,
-//! logs, metrics as data, a clock, rounds of work, a way to stop, and a word
-//! about its health.
+//! logs, metrics as data, a clock, the host's name, rounds of work, a way to stop,
+//! and a word about its health.
 
 pub mod availability;
 pub mod backoff;
@@ -10,6 +10,7 @@ pub mod environment;
 pub mod exit;
 pub mod group;
 pub mod health;
+pub mod host;
 pub mod lifecycle;
 pub mod metric;
 pub mod rounds;

@@ -31,7 +31,7 @@ pub use inbox::{
 };
 pub use mongo::Mongo;
 pub use outbox::{
-    AwaitedBy, Claimed, Due, DuePage, Expectation, InStage, MarkedSent, Outbox, OutboxRow, Overdue,
+    AwaitedBy, Due, DuePage, Expectation, InStage, MarkedSent, Outbox, OutboxRow, Overdue,
     OverdueRows, Record, Recorded, Stages, Written,
 };
 pub use registrations::{

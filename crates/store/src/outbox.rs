@@ -5,6 +5,7 @@
 //! relay's side, `sent` the worker's, `overdue`, `stages` and `retention` look at
 //! all of it, `consumers` is the operators' side. `row` reads a row for all of them.
 
+mod alone;
 pub mod claim;
 pub mod consumers;
 mod expectation;
@@ -27,11 +28,11 @@ use onboard_runtime::clock;
 use crate::bson_time::date;
 use crate::mongo::Mongo;
 
-pub use claim::{Claimed, Due, DuePage, Written};
+pub use claim::{Due, DuePage, Written};
 pub use consumers::{AwaitedBy, Awaiting, ChangedRow, NotExpecting, Reach};
 pub use expectation::Expectation;
 pub use new::NewRow;
-pub use outcome::REFUSALS_MAX;
+pub use outcome::{REFUSALS_MAX, Refusal};
 pub use overdue::{Overdue, OverdueRows};
 pub use row::{ConsumerAcknowledgement, ConsumerWaiver, Payload, Row};
 pub use sent::{MarkedSent, OutboxRow, Record, Recorded};

@@ -1,6 +1,7 @@
 //! Who works on the registrations' task queue, and how many workflows failed:
 //! what Temporal knows and no other process can say.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use onboard_contract::names::WORKFLOW;
@@ -14,6 +15,7 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::{
 };
 
 use crate::connection::CALL_DEADLINE;
+use crate::plan::knows_every_plan;
 use crate::{Temporal, TemporalError};
 
 /// A poll waits at the server for up to a minute, and Temporal remembers who
@@ -21,12 +23,15 @@ use crate::{Temporal, TemporalError};
 pub const POLLER_GONE_AFTER: Duration = Duration::from_secs(70);
 
 /// Processes that ask for work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pollers {
     /// For workflow tasks.
     pub workflow: u32,
     /// For activity tasks.
     pub activity: u32,
+    /// The identities of those that do not know the plan of several consumers, in
+    /// order: workers of released builds.
+    pub older: Vec<String>,
 }
 
 impl Temporal {
@@ -39,10 +44,13 @@ impl Temporal {
             self.pollers_of(TaskQueueType::Workflow),
             self.pollers_of(TaskQueueType::Activity),
         )?;
-        Ok(Pollers { workflow, activity })
+        let older = workflow.union(&activity).filter(|identity| !knows_every_plan(identity));
+        let older = older.cloned().collect();
+        Ok(Pollers { workflow: count(&workflow), activity: count(&activity), older })
     }
 
-    async fn pollers_of(&self, kind: TaskQueueType) -> Result<u32, TemporalError> {
+    /// The identities of those that poll for one kind of task.
+    async fn pollers_of(&self, kind: TaskQueueType) -> Result<BTreeSet<String>, TemporalError> {
         let mut client = self.client()?;
         let queue = TaskQueue { name: self.task_queue.to_string(), ..Default::default() };
         let request = DescribeTaskQueueRequest {
@@ -54,8 +62,8 @@ impl Temporal {
         let asking = WorkflowService::describe_task_queue(&mut client, request.into_request());
         let answer = called("describe the task queue", asking).await?;
         let now_ms = clock::now_ms();
-        let there = answer.pollers.iter().filter(|poller| is_there(poller, now_ms)).count();
-        Ok(u32::try_from(there).unwrap_or(u32::MAX))
+        let there = answer.pollers.into_iter().filter(|poller| is_there(poller, now_ms));
+        Ok(there.map(|poller| poller.identity).collect())
     }
 
     /// How many registration workflows of the task queue are closed as failed,
@@ -78,6 +86,10 @@ impl Temporal {
         let answer = called("count the failed workflows", asking).await?;
         Ok(u64::try_from(answer.count).unwrap_or_default())
     }
+}
+
+fn count(identities: &BTreeSet<String>) -> u32 {
+    u32::try_from(identities.len()).unwrap_or(u32::MAX)
 }
 
 fn is_there(poller: &PollerInfo, now_ms: i64) -> bool {

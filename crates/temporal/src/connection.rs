@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Backoff, Check, Shutdown, Tasks};
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::IntoRequest;
@@ -139,17 +138,10 @@ async fn connect_until(
     seen: &Availability,
     shutdown: &Shutdown,
 ) -> Option<Client> {
-    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-    loop {
-        match shutdown.or(Box::pin(connect(config))).await? {
-            Ok(client) => {
-                seen.up();
-                return Some(client);
-            }
-            Err(error) => {
-                seen.down(&chain(&error));
-                shutdown.sleep(backoff.failed()).await;
-            }
-        }
-    }
+    let backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    let connecting = backoff.until(shutdown, || async {
+        let connected = Box::pin(connect(config)).await;
+        seen.report(connected).ok()
+    });
+    shutdown.or(connecting).await?
 }

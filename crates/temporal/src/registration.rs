@@ -76,7 +76,7 @@ impl Temporal {
             input,
             start_options(&self.task_queue, start, reuse),
         );
-        let answer = tokio::time::timeout(CALL_DEADLINE, step(Step::RelayStart, start)).await;
+        let answer = tokio::time::timeout(CALL_DEADLINE, step(Step::WorkflowStart, start)).await;
         self.seen(match answer {
             Ok(Ok(_)) => Ok(Started::Now),
             Ok(Err(WorkflowStartError::AlreadyStarted { .. })) => Ok(Started::Already),
@@ -99,7 +99,7 @@ impl Temporal {
         self.signal(workflow_id(event), SIGNAL_ACKNOWLEDGED, acknowledgement, request_id).await
     }
 
-    /// Tells the workflow of an event that a consumer has done its part.
+    /// Tells the workflow of an event that a consumer has processed the event.
     /// Repeating it is harmless, as above.
     ///
     /// # Errors

@@ -109,7 +109,6 @@ impl Listening {
     /// # Errors
     /// See [`RunError`].
     pub async fn bind(config: Config) -> Result<Self, RunError> {
-        onboard_http::metrics::begin("auth", metrics::CATALOGUE);
         register::begin_error_budget();
         let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
         let keys = Keys::new(&mongo, &config.secret);

@@ -40,6 +40,7 @@ impl Running {
         };
         let mut problems = Problems::default();
         let config = args.check(&mut problems);
+        onboard_http::metrics::begin("auth", metrics::CATALOGUE);
         let service = Listening::bind(problems.finish(config).unwrap()).await.unwrap();
         let url = format!("http://{}", service.local_addr());
         let shutdown = Shutdown::new();

@@ -115,7 +115,10 @@ fn check<S: Service + 'static>(settings: &ArgMatches, problems: &mut Problems) -
     let args = args.map_err(|error| problems.push(S::NAME, error)).ok()?;
     let config = S::check(args, problems)?;
     Some(Box::new(move |shutdown| -> Running {
-        Box::pin(async move { S::run(config, shutdown).await.map_err(anyhow::Error::from) })
+        Box::pin(async move {
+            onboard_http::metrics::begin(S::NAME, S::METRICS);
+            S::run(config, shutdown).await.map_err(anyhow::Error::from)
+        })
     }))
 }
 

@@ -17,7 +17,7 @@ pub(crate) async fn run(temporal: Temporal, shutdown: Shutdown) {
     }
     let mut rounds = Rounds::new(EVERY, shutdown);
     while let Some((pollers, failed)) = rounds.next(ask(&temporal)).await {
-        publish(pollers, failed);
+        publish(pollers.as_ref(), failed);
     }
 }
 
@@ -26,7 +26,7 @@ async fn ask(temporal: &Temporal) -> (Option<Pollers>, Option<u64>) {
     (pollers.ok(), failed.ok())
 }
 
-fn publish(pollers: Option<Pollers>, failed: Option<u64>) {
+fn publish(pollers: Option<&Pollers>, failed: Option<u64>) {
     let workflow = pollers.map_or(f64::NAN, |pollers| f64::from(pollers.workflow));
     let activity = pollers.map_or(f64::NAN, |pollers| f64::from(pollers.activity));
     metrics::gauge!("task_queue_pollers", "kind" => "workflow").set(workflow);

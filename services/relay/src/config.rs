@@ -6,7 +6,7 @@ use std::time::Duration;
 use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
 use onboard_runtime::{EnvironmentArgs, Problems, Service as _};
 use onboard_store::{MongoArgs, MongoConfig, outbox_retention};
-use onboard_temporal::{TemporalArgs, TemporalConfig};
+use onboard_temporal::{DeliveryPlan, DeliveryPlanArgs, TemporalArgs, TemporalConfig};
 
 use crate::Relay;
 
@@ -44,11 +44,6 @@ pub struct RelayArgs {
     /// to 1,000). Default: 50.
     #[arg(long, env = "RELAY_REBUILD_RATE")]
     pub relay_rebuild_rate: Option<String>,
-    /// The plan of steps of a new run that awaits the todo service alone: `1`,
-    /// which workers of released builds know, or `2`, the plan of all others.
-    /// Set 2 when no older worker polls. Default: 1.
-    #[arg(long, env = "DELIVERY_PLAN")]
-    pub delivery_plan: Option<String>,
     /// How long rows that are SENT and acknowledged are kept (7 d to 3650 d).
     /// Default: 90d.
     #[arg(long, env = "OUTBOX_RETENTION")]
@@ -56,6 +51,9 @@ pub struct RelayArgs {
     #[command(flatten)]
     /// Where it runs.
     pub environment: EnvironmentArgs,
+    #[command(flatten)]
+    /// How new runs deliver.
+    pub plan: DeliveryPlanArgs,
     #[command(flatten)]
     /// MongoDB.
     pub mongo: MongoArgs,
@@ -84,7 +82,7 @@ pub(crate) struct Settings {
     pub(crate) overdue: Duration,
     pub(crate) rebuild_after: Duration,
     pub(crate) rebuild_rate: u32,
-    pub(crate) plan: u32,
+    pub(crate) plan: DeliveryPlan,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -158,7 +156,7 @@ impl RelayArgs {
                 50,
                 1..=1_000,
             ),
-            plan: problems.number_or("DELIVERY_PLAN", self.delivery_plan.as_deref(), 1, 1..=2),
+            plan: self.plan.check(problems),
         }
     }
 }

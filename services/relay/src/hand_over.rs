@@ -5,28 +5,45 @@
 //! the row is let go and the sweep is told to look. A crash loses nothing: a
 //! row not claimed is due, a claimed one becomes due again.
 
+use std::sync::Arc;
+
 use onboard_runtime::Shutdown;
 use onboard_store::{Inserted, Written};
+use onboard_temporal::Temporal;
 use tokio::sync::mpsc::{Receiver, Sender};
 
-use crate::held::Row;
-use crate::relay::Relay;
+use crate::claim::Claims;
+use crate::held::{Held, Row};
+use crate::room::Room;
+use crate::servers::Servers;
 
 /// Rows that wait to be claimed.
 pub(crate) const WAITING_MAX: usize = 256;
 
 /// Takes what the change stream says.
-pub(crate) fn accept(relay: &Relay, handed: &Sender<Row>, inserted: Inserted) {
-    match inserted {
-        Inserted::Something => relay.wake.notify_one(),
-        // It waits with the others until there is room.
-        Inserted::Row(_) if relay.room.is_full() => relay.wake.notify_one(),
-        Inserted::Row(due) => {
-            // In hand from now on, unless the sweep was quicker.
-            let Some(row) = relay.held.take(due) else { return };
-            if handed.try_send(row).is_err() {
-                metrics::counter!("relay_hand_over_full_total").increment(1);
-                relay.wake.notify_one();
+#[derive(Debug)]
+pub(crate) struct Accept {
+    pub(crate) held: Held,
+    pub(crate) room: Arc<Room>,
+    pub(crate) servers: Arc<Servers>,
+    /// To [`run`].
+    pub(crate) handed: Sender<Row>,
+}
+
+impl Accept {
+    pub(crate) fn accept(&self, inserted: Inserted) {
+        let wake = &self.servers.wake;
+        match inserted {
+            Inserted::Something => wake.now(),
+            // It waits with the others until there is room.
+            Inserted::Row(_) if self.room.is_full() => wake.now(),
+            Inserted::Row(due) => {
+                // In hand from now on, unless the sweep was quicker.
+                let Some(row) = self.held.take(due) else { return };
+                if self.handed.try_send(row).is_err() {
+                    metrics::counter!("relay_hand_over_full_total").increment(1);
+                    wake.now();
+                }
             }
         }
     }
@@ -34,27 +51,28 @@ pub(crate) fn accept(relay: &Relay, handed: &Sender<Row>, inserted: Inserted) {
 
 /// Claims what was handed over, until the shutdown.
 pub(crate) async fn run(
-    relay: &Relay,
+    (temporal, claims): (Temporal, Claims),
     mut handed: Receiver<Row>,
     claimed: Sender<Row>,
     shutdown: Shutdown,
 ) {
     let mut rows = Vec::new();
+    let pause = &claims.servers.pause;
     // Nothing is claimed while Temporal has never been reached.
-    if relay.temporal.connected(&shutdown).await.is_none() {
+    if temporal.connected(&shutdown).await.is_none() {
         return;
     }
-    while relay.pause.over(&shutdown).await {
-        let most = relay.claims_max();
+    while pause.over(&shutdown).await {
+        let most = claims.most();
         match shutdown.or(handed.recv_many(&mut rows, most)).await {
             None | Some(0) => return,
             // A pause may have begun meanwhile.
-            Some(_) if !relay.pause.over(&shutdown).await => return,
+            Some(_) if !pause.over(&shutdown).await => return,
             Some(_) => (),
         }
         // The primary's word will do: it is quick, and a lost claim is harmless.
         let taken = std::mem::take(&mut rows);
-        let Ok(ours) = relay.claim(taken, Written::Primary).await else { continue };
+        let Ok(ours) = claims.claim(taken, Written::Primary).await else { continue };
         metrics::counter!("relay_rows_claimed_total", "found" => "handed_over")
             .increment(ours.len() as u64);
         for row in ours {

@@ -5,9 +5,11 @@
 //! is "already started", which is success. Several relays may run.
 
 mod census;
+mod claim;
 mod config;
 mod hand_over;
 mod held;
+mod input;
 mod lag;
 pub mod metrics;
 mod note;
@@ -16,9 +18,11 @@ mod rebuild;
 mod relay;
 mod retention;
 mod room;
+mod servers;
 mod stages;
 mod start;
 mod sweep;
+mod wake;
 
 use std::time::Duration;
 
@@ -70,7 +74,6 @@ pub enum RunError {
 /// # Errors
 /// See [`RunError`].
 async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
-    onboard_http::metrics::begin("relay", metrics::CATALOGUE);
     let tasks = Tasks::new(shutdown.clone());
     let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
     let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
@@ -85,8 +88,7 @@ async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
     tasks.spawn("lag", lag);
     tasks.spawn("retention", retention::run(outbox, config.retention, shutdown.clone()));
     tasks.spawn("census", census::run(temporal.clone(), shutdown.clone()));
-    let relay = relay::Relay::new(&mongo, temporal, config.settings);
-    relay.spawn(mongo, &tasks, &shutdown);
+    relay::spawn(mongo, &temporal, config.settings, &tasks, &shutdown);
     let serve = async {
         let served = http.serve(shutdown.clone()).await;
         shutdown.begin();

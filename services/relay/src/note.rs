@@ -5,13 +5,14 @@
 //! leaves nothing to write; nobody waits for the others. A crash before the note
 //! lets the row become due again, and its workflow is found there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use onboard_store::StoreError;
+use onboard_store::Outbox;
 use tokio::sync::mpsc::Receiver;
 
 use crate::held::Row;
-use crate::relay::Relay;
+use crate::servers::Servers;
 
 /// When a row that is started but not SENT is looked at again: its workflow
 /// may have been lost with Temporal's database.
@@ -24,7 +25,7 @@ const GROUP: usize = 128;
 pub(crate) const WAITING_MAX: usize = 256;
 
 /// Notes until nothing is started any more.
-pub(crate) async fn run(relay: &Relay, mut started: Receiver<Row>) {
+pub(crate) async fn run(outbox: Outbox, servers: Arc<Servers>, mut started: Receiver<Row>) {
     let mut rows = Vec::with_capacity(GROUP);
     while let Some(first) = started.recv().await {
         tokio::time::sleep(GATHER).await;
@@ -34,30 +35,15 @@ pub(crate) async fn run(relay: &Relay, mut started: Receiver<Row>) {
         {
             rows.push(row);
         }
-        match note(relay, &rows).await {
+        let events: Vec<_> = rows.iter().map(|row| row.due.event_id).collect();
+        match outbox.mark_started(&events, RECHECK).await {
             Ok(()) => {
-                relay.writing.up();
-                relay.pause.succeeded();
+                servers.writes();
+                servers.pause.succeeded();
             }
-            Err(error) => relay.away(&error),
+            Err(error) => servers.does_not_write(&error),
         }
         // In hand until here: a look must not find what is about to be noted.
         rows.clear();
-    }
-}
-
-async fn note(relay: &Relay, rows: &[Row]) -> Result<(), StoreError> {
-    let events: Vec<_> = rows.iter().map(|row| row.due.event_id).collect();
-    match relay.outbox.mark_started(&events, RECHECK).await {
-        // One row may spoil it for all.
-        Err(StoreError::Refused { .. }) if events.len() > 1 => {
-            let mut all = Ok(());
-            for event in events {
-                let one = relay.outbox.mark_started(&[event], RECHECK).await;
-                all = all.and(one);
-            }
-            all
-        }
-        noted => noted,
     }
 }

@@ -12,6 +12,7 @@
 //! todo. Nothing is written down, so a process that dies here, or a second
 //! relay, asks again.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -20,11 +21,12 @@ use onboard_contract::{OutboxStatus, Start};
 use onboard_fault::{Step, step};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Rounds, Shutdown};
-use onboard_store::{Overdue, OverdueRows, StoreError};
-use onboard_temporal::{ExecutionStatus, Started, TemporalError};
+use onboard_store::{Outbox, Overdue, OverdueRows, StoreError};
+use onboard_temporal::{ExecutionStatus, Started, Temporal, TemporalError};
 use tokio::time::Instant;
 
-use crate::relay::Relay;
+use crate::input::Input;
+use crate::room::Room;
 
 /// How long a page takes at least.
 const PAGE_TIME: Duration = Duration::from_secs(1);
@@ -56,28 +58,43 @@ enum CutOff {
     Temporal(#[source] TemporalError),
 }
 
+/// What is rebuilt, from what, and how fast.
+#[derive(Debug)]
+pub(crate) struct Rebuild {
+    pub(crate) outbox: Outbox,
+    pub(crate) temporal: Temporal,
+    pub(crate) room: Arc<Room>,
+    pub(crate) input: Input,
+    /// How old a row is that Temporal is asked about.
+    pub(crate) after: Duration,
+    /// Rows per second at most.
+    pub(crate) rate: u32,
+    /// Workflows asked for and started at the same time.
+    pub(crate) concurrency: usize,
+}
+
 /// Looks until the shutdown.
-pub(crate) async fn run(relay: &Relay, shutdown: Shutdown) {
+pub(crate) async fn run(of: Rebuild, shutdown: Shutdown) {
     let servers = Availability::new("what is rebuilt from");
-    let rest = (relay.settings.rebuild_after / 5).min(REST_MAX);
-    if relay.temporal.connected(&shutdown).await.is_none() {
+    let rest = (of.after / 5).min(REST_MAX);
+    if of.temporal.connected(&shutdown).await.is_none() {
         return;
     }
     // Several relays do not ask at the same time.
     let mut rounds = Rounds::new(rest, shutdown).after_a_wait().jittered();
-    while let Some(passed) = rounds.next(pass(relay)).await {
+    while let Some(passed) = rounds.next(pass(&of)).await {
         servers.report(passed).ok();
     }
 }
 
 /// Asks for every row that is overdue by far, those that were sent first:
 /// somebody waits longest for these.
-async fn pass(relay: &Relay) -> Result<(), CutOff> {
+async fn pass(of: &Rebuild) -> Result<(), CutOff> {
     let tally = Tally::default();
     let mut done = Ok(());
     for status in [OutboxStatus::Sent, OutboxStatus::Pending] {
-        done = match relay.outbox.overdue(status, relay.settings.rebuild_after).await {
-            Ok(rows) => pages(relay, rows, &tally).await,
+        done = match of.outbox.overdue(status, of.after).await {
+            Ok(rows) => pages(of, rows, &tally).await,
             Err(error) => Err(error.into()),
         };
         if done.is_err() {
@@ -88,24 +105,24 @@ async fn pass(relay: &Relay) -> Result<(), CutOff> {
     done
 }
 
-async fn pages(relay: &Relay, mut rows: OverdueRows, tally: &Tally) -> Result<(), CutOff> {
-    let most = usize::try_from(relay.settings.rebuild_rate).unwrap_or(1);
+async fn pages(of: &Rebuild, mut rows: OverdueRows, tally: &Tally) -> Result<(), CutOff> {
+    let most = usize::try_from(of.rate).unwrap_or(1);
     // Temporal has enough to do as it is: the next pass goes on.
-    while !relay.room.is_full() {
+    while !of.room.is_full() {
         let next = Instant::now() + PAGE_TIME;
         let page = rows.page(most).await?;
         if page.is_empty() {
             break;
         }
-        judge(relay, page, tally).await?;
+        judge(of, page, tally).await?;
         tokio::time::sleep_until(next).await;
     }
     Ok(())
 }
 
-async fn judge(relay: &Relay, page: Vec<Overdue>, tally: &Tally) -> Result<(), CutOff> {
+async fn judge(of: &Rebuild, page: Vec<Overdue>, tally: &Tally) -> Result<(), CutOff> {
     let judged = futures::stream::iter(page)
-        .map(async |row| match rebuild(relay, &row).await {
+        .map(async |row| match rebuild(of, &row).await {
             Ok(None) => Ok(()),
             Ok(Some(cause)) => {
                 told(&row, cause);
@@ -120,7 +137,7 @@ async fn judge(relay: &Relay, page: Vec<Overdue>, tally: &Tally) -> Result<(), C
             }
             Err(error) => Err(error),
         })
-        .buffer_unordered(relay.concurrency());
+        .buffer_unordered(of.concurrency);
     futures::pin_mut!(judged);
     while let Some(one) = judged.next().await {
         one?;
@@ -129,9 +146,9 @@ async fn judge(relay: &Relay, page: Vec<Overdue>, tally: &Tally) -> Result<(), C
 }
 
 /// Starts the row's workflow again if there is a cause.
-async fn rebuild(relay: &Relay, row: &Overdue) -> Result<Option<Cause>, CutOff> {
+async fn rebuild(of: &Rebuild, row: &Overdue) -> Result<Option<Cause>, CutOff> {
     metrics::counter!("relay_rebuild_asked_total").increment(1);
-    let temporal = &relay.temporal;
+    let temporal = &of.temporal;
     let found =
         temporal.find(row.event_type.workflow_id(row.event_id)).await.map_err(CutOff::Temporal)?;
     let cause = match found.map(|run| run.status) {
@@ -139,7 +156,7 @@ async fn rebuild(relay: &Relay, row: &Overdue) -> Result<Option<Cause>, CutOff> 
         // It records the acknowledgement and only then completes: what the row
         // says now is said after that.
         Some(ExecutionStatus::Completed)
-            if relay.outbox.awaits_acknowledgement(row.event_id).await? =>
+            if of.outbox.awaits_acknowledgement(row.event_id).await? =>
         {
             Cause::Forgotten
         }
@@ -150,8 +167,8 @@ async fn rebuild(relay: &Relay, row: &Overdue) -> Result<Option<Cause>, CutOff> 
         event_id: row.event_id,
         aggregate_id: row.aggregate_id,
         traceparent: row.traceparent.clone(),
-        overdue_ms: relay.overdue_ms(),
-        delivery: relay.delivery(row.delivery.as_ref(), row.sent),
+        overdue_ms: of.input.overdue_ms(),
+        delivery: of.input.delivery(row.delivery.as_ref(), row.sent),
     };
     let started = step(Step::RelayRebuild, async {
         match cause {

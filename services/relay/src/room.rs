@@ -11,13 +11,13 @@
 //! Counted in the outbox, so relays share the room. Nothing survives the
 //! process: a new one looks anew.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use onboard_runtime::{Rounds, Shutdown};
+use onboard_store::Outbox;
 use tokio::sync::Notify;
-
-use crate::relay::Relay;
 
 /// How long a started workflow takes up room.
 const LATELY: Duration = Duration::from_mins(1);
@@ -62,18 +62,17 @@ impl Room {
 }
 
 /// Looks until the shutdown.
-pub(crate) async fn run(relay: &Relay, shutdown: Shutdown) {
+pub(crate) async fn run(room: Arc<Room>, outbox: Outbox, most: u32, shutdown: Shutdown) {
     let mut rounds = Rounds::new(EVERY, shutdown).after_a_wait();
-    while rounds.next(look(relay)).await.is_some() {}
+    while rounds.next(look(&room, &outbox, u64::from(most))).await.is_some() {}
 }
 
 /// A look that fails changes nothing, and is made again.
-async fn look(relay: &Relay) {
-    let most = u64::from(relay.settings.unsent_max);
-    if relay.room.used.swap(false, Ordering::Relaxed) || relay.room.is_full() {
-        match relay.outbox.unsent(LATELY, most).await {
-            Ok(unsent) => relay.room.set(unsent >= most),
-            Err(_) => relay.room.used(),
+async fn look(room: &Room, outbox: &Outbox, most: u64) {
+    if room.used.swap(false, Ordering::Relaxed) || room.is_full() {
+        match outbox.unsent(LATELY, most).await {
+            Ok(unsent) => room.set(unsent >= most),
+            Err(_) => room.used(),
         }
     }
 }

@@ -4,35 +4,70 @@
 //! start finds the workflow there. The send to Temporal stands between two
 //! database writes and in no transaction.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
 use onboard_contract::Start;
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Shutdown, clock, trace};
-use onboard_store::{Due, StoreError};
-use onboard_temporal::{Started, TemporalError};
+use onboard_store::{Due, Outbox, StoreError};
+use onboard_temporal::{Started, Temporal, TemporalError};
 use tokio::sync::mpsc::{Receiver, Sender};
 use tracing::{Instrument, Span};
 
 use crate::held::Row;
-use crate::relay::Relay;
+use crate::input::Input;
+use crate::room::Room;
+use crate::servers::Servers;
 
 /// The wait of a row whose start was not answered: short, since the relay as
 /// a whole backs off while Temporal is away.
 const UNANSWERED: Duration = Duration::from_millis(500);
+/// How fresh a success must be to say that rows pass; above the longest wait
+/// of a refused row.
+const PASSING: Duration = Duration::from_mins(2);
+
+/// What a start needs.
+#[derive(Debug)]
+pub(crate) struct Starts {
+    pub(crate) outbox: Outbox,
+    pub(crate) temporal: Temporal,
+    pub(crate) servers: Arc<Servers>,
+    pub(crate) room: Arc<Room>,
+    pub(crate) input: Input,
+    /// Workflows started at the same time.
+    pub(crate) concurrency: usize,
+    /// When a start last succeeded, in ms since the Unix epoch; 0 at first.
+    pub(crate) passed_at_ms: AtomicI64,
+}
+
+impl Starts {
+    /// Notes that a row passed.
+    fn passed(&self) {
+        self.passed_at_ms.store(clock::now_ms(), Ordering::Relaxed);
+        self.room.used();
+    }
+
+    /// Whether rows pass: then a refusal is about the row, else about all.
+    fn others_pass(&self) -> bool {
+        let since_ms = clock::now_ms().saturating_sub(self.passed_at_ms.load(Ordering::Relaxed));
+        u128::try_from(since_ms).is_ok_and(|since_ms| since_ms < PASSING.as_millis())
+    }
+}
 
 /// Starts what is claimed, until nothing is claimed any more. Rows that wait
 /// out a pause when the shutdown begins are left: their claim runs out.
 pub(crate) async fn run(
-    relay: &Relay,
+    starts: Starts,
     mut claimed: Receiver<Row>,
     started: Sender<Row>,
     shutdown: Shutdown,
 ) {
     futures::stream::poll_fn(|context| claimed.poll_recv(context))
-        .for_each_concurrent(relay.concurrency(), async |row| {
-            if relay.pause.over(&shutdown).await && start(relay, &row.due).await {
+        .for_each_concurrent(starts.concurrency, async |row| {
+            if starts.servers.pause.over(&shutdown).await && start(&starts, &row.due).await {
                 // Ends only after everything that starts.
                 started.send(row).await.ok();
             }
@@ -41,7 +76,7 @@ pub(crate) async fn run(
 }
 
 /// Whether there is a workflow now.
-async fn start(relay: &Relay, due: &Due) -> bool {
+async fn start(starts: &Starts, due: &Due) -> bool {
     let span = tracing::info_span!(
         "relay.start",
         otel.kind = "client",
@@ -50,11 +85,11 @@ async fn start(relay: &Relay, due: &Due) -> bool {
         found = tracing::field::Empty,
     );
     trace::continues(&span, due.traceparent.as_ref());
-    ask(relay, due).instrument(span).await
+    ask(starts, due).instrument(span).await
 }
 
-async fn ask(relay: &Relay, due: &Due) -> bool {
-    let found = match relay.temporal.begin_workflow(&beginning(relay, due)).await {
+async fn ask(starts: &Starts, due: &Due) -> bool {
+    let found = match starts.temporal.begin_workflow(&beginning(starts, due)).await {
         Ok(Started::Now) => {
             started(due);
             "started"
@@ -64,13 +99,13 @@ async fn ask(relay: &Relay, due: &Due) -> bool {
             "was started before"
         }
         Err(error) => {
-            give_back(relay, due, &error).await;
+            give_back(starts, due, &error).await;
             return false;
         }
     };
     Span::current().record("found", found);
     tracing::info!(workflow_id = due.event_type.workflow_id(due.event_id), "workflow {found}");
-    relay.passed();
+    starts.passed();
     true
 }
 
@@ -89,43 +124,47 @@ fn counted(outcome: &'static str) {
 
 /// The workflow's trace goes on from this start; the start that counts is the
 /// first, whichever relay's it was.
-fn beginning(relay: &Relay, due: &Due) -> Start {
+fn beginning(starts: &Starts, due: &Due) -> Start {
     Start {
         event_type: due.event_type,
         event_id: due.event_id,
         aggregate_id: due.aggregate_id,
         traceparent: trace::current().or_else(|| due.traceparent.clone()),
-        overdue_ms: relay.overdue_ms(),
-        delivery: relay.delivery(due.delivery.as_ref(), false),
+        overdue_ms: starts.input.overdue_ms(),
+        delivery: starts.input.delivery(due.delivery.as_ref(), false),
     }
 }
 
-async fn give_back(relay: &Relay, due: &Due, error: &TemporalError) {
+async fn give_back(starts: &Starts, due: &Due, error: &TemporalError) {
     let given = match error {
-        TemporalError::Unavailable { .. } => unanswered(relay, due, error).await,
-        TemporalError::Refused { .. } => refused(relay, due, error).await,
+        TemporalError::Unavailable { .. } => unanswered(starts, due, error).await,
+        TemporalError::Refused { .. } => refused(starts, due, error).await,
     };
     if let Err(error) = given {
-        relay.away(&error);
+        starts.servers.does_not_write(&error);
     }
 }
 
-async fn unanswered(relay: &Relay, due: &Due, error: &TemporalError) -> Result<(), StoreError> {
+async fn unanswered(starts: &Starts, due: &Due, error: &TemporalError) -> Result<(), StoreError> {
     trace::failed(&Span::current(), "unavailable");
     counted("unavailable");
-    relay.pause();
-    relay.outbox.release(due.event_id, UNANSWERED, &chain(error)).await
+    starts.servers.away();
+    starts.outbox.release(due.event_id, UNANSWERED, &chain(error)).await?;
+    starts.servers.wake.after(UNANSWERED);
+    Ok(())
 }
 
 /// Temporal refuses this row; others may pass.
-async fn refused(relay: &Relay, due: &Due, error: &TemporalError) -> Result<(), StoreError> {
+async fn refused(starts: &Starts, due: &Due, error: &TemporalError) -> Result<(), StoreError> {
     trace::failed(&Span::current(), "refused");
     counted("refused");
     let reason = chain(error);
     tracing::error!(error = reason, "Temporal refuses to start the workflow");
-    if relay.outbox.refuse(due, relay.others_pass(), &reason).await? {
+    let refusal = starts.outbox.refuse(due, starts.others_pass(), &reason).await?;
+    if refusal.quarantined {
         tracing::error!("the row is quarantined: mend the cause, then `onboard redrive` it");
     }
-    relay.pause.succeeded();
+    starts.servers.wake.after(refusal.retry_in);
+    starts.servers.pause.succeeded();
     Ok(())
 }

@@ -106,42 +106,43 @@ impl Handler {
         &self,
         acknowledged: &Acknowledged,
     ) -> Option<Result<Expectation, StoreError>> {
-        let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_CAP);
-        loop {
-            let asked = self.outbox.expectation(acknowledged.event_id, &acknowledged.consumer);
-            match asked.await {
-                Err(error) if error.is_retryable() => self.mongo.down(&chain(&error)),
+        let Acknowledged { event_id, consumer, .. } = acknowledged;
+        let ask = || async {
+            match self.outbox.expectation(*event_id, consumer).await {
+                Err(error) if error.is_retryable() => {
+                    self.mongo.down(&chain(&error));
+                    None
+                }
                 found => {
                     self.mongo.up();
-                    return Some(found);
+                    Some(found)
                 }
-            };
-            if !self.shutdown.sleep(backoff.failed()).await {
-                return None;
             }
-        }
+        };
+        backoff().until(&self.shutdown, ask).await
     }
 
     /// Signals the run however long Temporal is away.
     async fn signal(&self, event_type: &EventType, acknowledged: &Acknowledged) -> Outcome {
-        let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_CAP);
-        loop {
+        let signal = || async {
             match self.temporal.acknowledge_for(event_type, acknowledged).await {
-                Ok(Signalled::Delivered) => return Outcome::Signalled,
-                Ok(Signalled::NoWorkflow) => return Outcome::NoRun,
+                Ok(Signalled::Delivered) => Some(Outcome::Signalled),
+                Ok(Signalled::NoWorkflow) => Some(Outcome::NoRun),
                 // It is about to end, or is worked on; Temporal says itself
                 // when it is away.
-                Ok(Signalled::Busy) | Err(TemporalError::Unavailable { .. }) => (),
+                Ok(Signalled::Busy) | Err(TemporalError::Unavailable { .. }) => None,
                 Err(error @ TemporalError::Refused { .. }) => {
                     tracing::error!(error = chain(&error), "Temporal refuses a signal");
-                    return Outcome::DeadLetter("temporal_refused", "Temporal refuses the signal");
+                    Some(Outcome::DeadLetter("temporal_refused", "Temporal refuses the signal"))
                 }
             }
-            if !self.shutdown.sleep(backoff.failed()).await {
-                return Outcome::Stopped;
-            }
-        }
+        };
+        backoff().until(&self.shutdown, signal).await.unwrap_or(Outcome::Stopped)
     }
+}
+
+const fn backoff() -> Backoff {
+    Backoff::new(BACKOFF_FIRST, BACKOFF_CAP)
 }
 
 fn span(message: &Incoming) -> Span {

@@ -77,7 +77,6 @@ pub enum RunError {
 /// # Errors
 /// See [`RunError`].
 async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunError> {
-    onboard_http::metrics::begin("worker", metrics::CATALOGUE);
     let tasks = Tasks::new(shutdown.clone());
     let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
     // The activities publish while the worker drains, so the publisher stops
@@ -86,12 +85,12 @@ async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunError> {
     let publisher =
         Publisher::start(&config.broker, "worker publisher", &tasks, publishing.clone());
     let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
-    let readiness = Readiness::new(vec![mongo.check(), publisher.check(), temporal.check()]);
-    let http = Server::bind(config.http_address, axum::Router::new(), readiness)
-        .await
-        .map_err(RunError::Http)?;
     let (broker, name) = (&config.broker, "worker acknowledgements");
     let consumer = Consumer::new(broker, ACKNOWLEDGEMENTS_QUEUE, name, PREFETCH, publisher.clone());
+    let checks = vec![mongo.check(), publisher.check(), consumer.check(), temporal.check()];
+    let http = Server::bind(config.http_address, axum::Router::new(), Readiness::new(checks))
+        .await
+        .map_err(RunError::Http)?;
     let handler = Handler::new(Outbox::new(&mongo), temporal.clone(), shutdown.clone());
     let consume = consumer.run(move |message| handler.clone().handle(message), shutdown.clone());
     tasks.spawn("acknowledgements", consume);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use onboard_activities::RegistrationActivities;
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Backoff, Shutdown};
-use onboard_temporal::Temporal;
+use onboard_temporal::{Temporal, poller_identity};
 use onboard_workflows::{EventDelivery, UserRegistration};
 use temporalio_sdk::runtime::RuntimeOptions;
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
@@ -102,6 +102,7 @@ impl Poller {
             .register_workflow::<EventDelivery>()?
             .register_activities(self.activities.clone())
             .graceful_shutdown_period(GRACE)
+            .client_identity_override(poller_identity())
             .deployment_options(
                 self.deployment.as_ref().map_or_else(unversioned, Deployment::options),
             )

@@ -5,10 +5,11 @@
 use mongodb::bson::doc;
 use onboard_contract::EventId;
 use onboard_stack::Server;
+use reqwest::Method;
 use serde_json::json;
 
 use super::{acknowledgements, awaits, welcome};
-use crate::harness::{App, Options, Proxy, Way, eventually, reference};
+use crate::harness::{App, Options, Proxy, Way, eventually, reference, shared_servers};
 
 const NONE: [&str; 0] = [];
 
@@ -69,6 +70,35 @@ async fn registered(app: &App) -> EventId {
     let event = app.register().await;
     awaits(app, event, &["crm"]).await;
     event
+}
+
+/// RabbitMQ takes what the worker publishes, and gives it no acknowledgements.
+#[tokio::test]
+async fn a_worker_that_may_not_read_acknowledgements_says_that_it_is_not_ready() {
+    let amqp = shared_servers().await.ports().amqp;
+    let url = format!("amqp://worker-{{id}}:guest@127.0.0.1:{amqp}/{{names}}");
+    let app = App::start_with(Options::only(&[]).with_for("worker", "AMQP_URL", &url)).await;
+    let user = format!("worker-{}", app.id);
+    let known = json!({ "password": "guest", "tags": "" });
+    app.management(Method::PUT, &format!("users/{user}"), Some(known)).await;
+    let may_read = async |queues: &str| {
+        let rights = json!({ "configure": ".*", "write": ".*", "read": queues });
+        let path = format!("permissions/{}/{user}", app.names);
+        app.management(Method::PUT, &path, Some(rights)).await;
+    };
+    may_read("^(?!acknowledgements$)").await;
+    app.component("worker").request_start().await.unwrap();
+    eventually("it says why", async || {
+        let asked = app.http.get(format!("{}/readyz", app.url("worker"))).send().await;
+        let answer = asked.map_err(|error| error.to_string())?;
+        let (status, body) = (answer.status().as_u16(), answer.text().await.unwrap());
+        if status == 503 && body.contains("ACCESS_REFUSED") { Ok(()) } else { Err(body) }
+    })
+    .await;
+    may_read(".*").await;
+    app.ready("worker").await;
+    app.management(Method::DELETE, &format!("users/{user}"), None).await;
+    app.remove().await;
 }
 
 /// The acknowledgement that has waited ends the registration.

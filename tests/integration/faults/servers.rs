@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use onboard::services::names;
 use onboard_stack::Server;
 
 use crate::harness::{App, Load, Options, eventually, with_own};
@@ -10,7 +11,6 @@ use crate::harness::{App, Load, Options, eventually, with_own};
 const FREEZE: Duration = Duration::from_secs(10);
 /// How long a stopped server stays away.
 const AWAY: Duration = Duration::from_secs(3);
-const SERVICES: [&str; 4] = ["auth", "relay", "worker", "todo"];
 
 /// Three applications side by side, each with a server that fails.
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn survive(server: Server) -> Load {
     let options = Options::default().each_apart().with("REGISTRATION_OVERDUE", "1h");
     let (app, own) = with_own(server, options).await;
     let broken = own.components().next().unwrap();
-    let pids = SERVICES.map(|name| app.component(name).status().pid);
+    let pids = names().map(|name| app.component(name).status().pid);
     let faults = async {
         broken.stop().await.unwrap();
         // Being away is the fault; nothing is waited for.
@@ -47,7 +47,7 @@ async fn survive(server: Server) -> Load {
     assert!(load.acknowledged.len() >= 5, "{server:?}: some were accepted: {load:?}");
     app.all_end(&format!("all registrations end, though {server:?} failed")).await;
     app.all_are_there(&load).await;
-    let now = SERVICES.map(|name| app.component(name).status().pid);
+    let now = names().map(|name| app.component(name).status().pid);
     assert_eq!(now, pids, "{server:?}: no service was restarted");
     app.finish().await;
     load

@@ -16,8 +16,8 @@ use syn::buffer::{Cursor, TokenBuffer};
 use super::steps::sources;
 
 /// The crates that know no service today. The other shared crates follow as the
-/// knowledge of services leaves them (temporal, stack, doctor, …).
-const CLEAN: [&str; 4] = ["broker", "http", "runtime", "token"];
+/// knowledge of services leaves them (store, fault, stack, doctor, …).
+const CLEAN: [&str; 5] = ["broker", "http", "runtime", "temporal", "token"];
 
 /// Constants of `crates/contract` whose names do not tell that they are about an
 /// event or a queue.
@@ -106,7 +106,9 @@ fn tells_of_a_service(name: &str) -> bool {
 
 /// Whether a service records the metric, and none of the shared crates does.
 fn is_metric_of_a_service(name: &str) -> bool {
-    let shared = [METRICS, RATE_LIMITS, PUBLISHES, CONNECTION, onboard_token::METRICS].concat();
+    let broker = [PUBLISHES, CONNECTION];
+    let shared = [METRICS, RATE_LIMITS, onboard_temporal::METRICS, onboard_token::METRICS];
+    let shared = [broker.concat(), shared.concat()].concat();
     let mut recorded = SERVICES.iter().flat_map(|service| service.metrics.concat());
     recorded.any(|metric| metric.name == name && !shared.contains(&metric))
 }

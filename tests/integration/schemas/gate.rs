@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use onboard_contract::schemas;
 use serde_json::{Value, json};
 
-use super::compare::breaking;
+use super::compare::{Direction, breaking};
 use super::parse;
 
 /// How to release what was added.
@@ -25,12 +25,18 @@ enum Verdict {
     Release,
 }
 
+/// Holds a description of an API against its baseline.
+pub(crate) fn hold_api(name: &str, current: &Value) {
+    // Each part of such a document says itself who writes it.
+    hold(name, current, Direction::Read);
+}
+
 /// Holds a description against its baseline, `docs/api/v1/<name>.json`.
-pub(crate) fn hold(name: &str, current: &Value) {
+fn hold(name: &str, current: &Value, way: Direction) {
     let file = baseline(name);
     let released = std::fs::read_to_string(&file).ok().map(|text| parse(&text));
     let update = std::env::var_os("UPDATE_BASELINE").is_some_and(|value| value == "1");
-    match judge(name, released.as_ref(), current, update) {
+    match judge(name, (released.as_ref(), current), way, update) {
         Ok(Verdict::Same) => (),
         Ok(Verdict::Release) => {
             let text = serde_json::to_string_pretty(current).unwrap();
@@ -47,8 +53,8 @@ fn baseline(name: &str) -> PathBuf {
 
 fn judge(
     name: &str,
-    released: Option<&Value>,
-    current: &Value,
+    (released, current): (Option<&Value>, &Value),
+    way: Direction,
     update: bool,
 ) -> Result<Verdict, String> {
     let Some(released) = released else {
@@ -58,7 +64,7 @@ fn judge(
             Err(format!("docs/api/v1/{name}.json is not there. Release it: {COMMAND}"))
         };
     };
-    let broken = breaking(released, current);
+    let broken = breaking(released, current, way);
     if !broken.is_empty() {
         let list = broken.join("\n  - ");
         return Err(format!(
@@ -78,15 +84,17 @@ fn judge(
 }
 
 #[test]
-fn the_events_break_nobody() {
-    for (name, schema) in [
-        ("user-registered", schemas::USER_REGISTERED),
-        ("user-registered-headers", schemas::USER_REGISTERED_HEADERS),
-        ("dead-letter-headers", schemas::DEAD_LETTER_HEADERS),
-        ("acknowledgement", schemas::ACKNOWLEDGEMENT),
-        ("acknowledgement-dead-letter-headers", schemas::ACKNOWLEDGEMENT_DEAD_LETTER_HEADERS),
+fn the_messages_break_nobody() {
+    use Direction::{Read, Write};
+    for (name, schema, way) in [
+        ("user-registered", schemas::USER_REGISTERED, Read),
+        ("user-registered-headers", schemas::USER_REGISTERED_HEADERS, Read),
+        ("dead-letter-headers", schemas::DEAD_LETTER_HEADERS, Read),
+        // Consumers of other programs write it.
+        ("acknowledgement", schemas::ACKNOWLEDGEMENT, Write),
+        ("acknowledgement-dead-letter-headers", schemas::ACKNOWLEDGEMENT_DEAD_LETTER_HEADERS, Read),
     ] {
-        hold(name, &parse(schema));
+        hold(name, &parse(schema), way);
     }
 }
 
@@ -98,8 +106,9 @@ fn a_change_that_breaks_is_refused_even_when_asked_to_release_it() {
     let id = payload.remove("userId").unwrap();
     payload.insert("accountId".to_owned(), id);
     for update in [false, true] {
-        let words = judge("user-registered", Some(&released), &renamed, update).unwrap_err();
-        assert!(words.contains("event.payload: `userId` was removed or renamed"), "{words}");
+        let both = (Some(&released), &renamed);
+        let words = judge("user-registered", both, Direction::Read, update).unwrap_err();
+        assert!(words.contains("message.payload: `userId` was removed or renamed"), "{words}");
         assert!(words.contains("new version"), "{words}");
     }
 }
@@ -109,10 +118,33 @@ fn a_change_that_adds_asks_to_be_released() {
     let released = parse(schemas::USER_REGISTERED);
     let mut grown = released.clone();
     grown["properties"]["payload"]["properties"]["locale"] = json!({ "type": "string" });
-    let words = judge("user-registered", Some(&released), &grown, false).unwrap_err();
+    let judge = |released, update| judge("any", (released, &grown), Direction::Read, update);
+    let words = judge(Some(&released), false).unwrap_err();
     assert!(words.contains(COMMAND) && words.contains("breaks nobody"), "{words}");
-    assert_eq!(judge("user-registered", Some(&released), &grown, true), Ok(Verdict::Release));
-    assert_eq!(judge("user-registered", Some(&grown), &grown, false), Ok(Verdict::Same));
-    assert!(judge("none", None, &grown, false).unwrap_err().contains(COMMAND));
-    assert_eq!(judge("none", None, &grown, true), Ok(Verdict::Release));
+    assert_eq!(judge(Some(&released), true), Ok(Verdict::Release));
+    assert_eq!(judge(Some(&grown), false), Ok(Verdict::Same));
+    assert!(judge(None, false).unwrap_err().contains(COMMAND));
+    assert_eq!(judge(None, true), Ok(Verdict::Release));
+}
+
+/// A consumer that left the `ref` out, or wrote a long one, must not be refused.
+#[test]
+fn an_acknowledgement_that_was_good_stays_good() {
+    let released = parse(schemas::ACKNOWLEDGEMENT);
+    let judge = |changed: &Value| {
+        judge("acknowledgement", (Some(&released), changed), Direction::Write, true)
+    };
+    for (place, narrower, wider) in [
+        ("/required", json!(["eventId", "consumer", "ref"]), json!(["eventId"])),
+        ("/properties/ref/maxLength", json!(100), json!(300)),
+        ("/properties/ref/type", json!("string"), json!(["string", "null", "integer"])),
+    ] {
+        let with = |value: Value| {
+            let mut changed = released.clone();
+            *changed.pointer_mut(place).unwrap() = value;
+            changed
+        };
+        assert!(judge(&with(narrower)).unwrap_err().contains("new version"), "{place}");
+        assert_eq!(judge(&with(wider)), Ok(Verdict::Release), "{place}");
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use onboard::services::names;
 use onboard_stack::ports::Lease;
 use tokio::net::TcpListener;
 
@@ -51,7 +52,7 @@ async fn without_its_collector_everything_goes_on_and_says_so_once() {
         .await;
     }
     app.nothing_is_left().await;
-    for service in ["auth", "relay", "worker", "todo"] {
+    for service in names() {
         let asked = Instant::now();
         app.component(service).stop().await.unwrap();
         let took = asked.elapsed();

@@ -48,7 +48,7 @@ impl ConsumerState {
         }
     }
 
-    /// Whether it has done its part, or nobody asks for it.
+    /// Whether the consumer has acknowledged, or nobody asks for it.
     pub(crate) const fn is_settled(&self) -> bool {
         self.acknowledged_at.is_some() || self.waived_at.is_some()
     }

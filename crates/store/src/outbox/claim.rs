@@ -15,10 +15,14 @@ use onboard_fault::{Step, step};
 use onboard_runtime::clock;
 use uuid::Uuid;
 
+use super::alone::together_else_alone;
 use super::{Outbox, PENDING, Row, later};
 use crate::bson_time::{date, id};
 use crate::mongo::bounded;
 use crate::{Malformed, StoreError};
+
+/// Added to the lease of a claim at random, at most: see [`Outbox::claim`].
+pub const LEASE_JITTER: Duration = Duration::from_secs(1);
 
 /// When an unreadable row is looked at again.
 const UNREADABLE_RETRY: Duration = Duration::from_mins(10);
@@ -93,26 +97,6 @@ impl Written {
         match self {
             Self::Primary => WriteConcern::nodes(1),
             Self::Majority => WriteConcern::majority(),
-        }
-    }
-}
-
-/// What became of a claim.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claimed {
-    /// All rows are ours.
-    All,
-    /// Only these are.
-    These(Vec<EventId>),
-}
-
-impl Claimed {
-    /// Whether the claim got this row.
-    #[must_use]
-    pub fn has(&self, event: EventId) -> bool {
-        match self {
-            Self::All => true,
-            Self::These(events) => events.contains(&event),
         }
     }
 }
@@ -195,21 +179,46 @@ impl Outbox {
     /// Claims rows until `lease` from now, with one update. A row that another
     /// relay has claimed since it was seen, or that is SENT by now, is left out.
     ///
-    /// The time until which a row is claimed tells whose it is: it has up to a
-    /// second of jitter, and two relays that draw the same one both start the
+    /// The time until which a row is claimed tells whose it is: it has
+    /// jitter ([`LEASE_JITTER`]), and two relays that draw the same one both start the
     /// workflow, of which there is one all the same.
     ///
+    /// Returns the events of the rows that it got. A row that cannot be claimed spoils
+    /// the update for all of them: then each is claimed alone.
+    ///
     /// # Errors
-    /// The store failed; some or all may be claimed, and become due again.
+    /// The store failed, or refused every row; some or all may be claimed, and become
+    /// due again.
     pub async fn claim(
         &self,
         rows: &[&Due],
         lease: Duration,
         written: Written,
-    ) -> Result<Claimed, StoreError> {
-        let Some(seen) = rows.iter().map(|row| row.seen).max() else { return Ok(Claimed::All) };
+    ) -> Result<Vec<EventId>, StoreError> {
+        let claim = |rows| self.claim_together(rows, lease, written);
+        let (mut ours, mut failed) = (Vec::with_capacity(rows.len()), None);
+        for claimed in together_else_alone(rows.to_vec(), claim).await {
+            match claimed {
+                Ok(events) => ours.extend(events),
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            // Refused to all alike: it is not about a row.
+            Some(error) if ours.is_empty() => Err(error),
+            _ => Ok(ours),
+        }
+    }
+
+    async fn claim_together(
+        &self,
+        rows: Vec<&Due>,
+        lease: Duration,
+        written: Written,
+    ) -> Result<Vec<EventId>, StoreError> {
+        let Some(seen) = rows.iter().map(|row| row.seen).max() else { return Ok(Vec::new()) };
         let ids: Vec<Bson> = rows.iter().map(|row| id(row.event_id.uuid())).collect();
-        let until = later(lease + Duration::from_secs(1).mul_f64(clock::jitter()));
+        let until = later(lease + LEASE_JITTER.mul_f64(clock::jitter()));
         let outbox = self.mongo.outbox();
         let update = outbox
             .update_many(
@@ -221,9 +230,11 @@ impl Outbox {
         let claim = step(Step::RelayClaim, async { update.await });
         let done = bounded("claim the rows", claim).await?;
         match usize::try_from(done.modified_count) {
-            Ok(claimed) if claimed == rows.len() => Ok(Claimed::All),
-            Ok(0) => Ok(Claimed::These(Vec::new())),
-            _ => self.claimed_until(ids, until).await.map(Claimed::These),
+            Ok(claimed) if claimed == rows.len() => {
+                Ok(rows.iter().map(|row| row.event_id).collect())
+            }
+            Ok(0) => Ok(Vec::new()),
+            _ => self.claimed_until(ids, until).await,
         }
     }
 

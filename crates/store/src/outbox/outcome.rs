@@ -12,6 +12,7 @@ use onboard_contract::EventId;
 use onboard_fault::{Step, step};
 use onboard_runtime::{Backoff, clock};
 
+use super::alone::together_else_alone;
 use super::claim::{Due, by_id};
 use super::{Outbox, PENDING, later};
 use crate::StoreError;
@@ -26,19 +27,38 @@ pub const REFUSALS_MAX: u32 = 10;
 /// When a quarantined row is tried again, should nobody have acted.
 const QUARANTINED_RETRY: Duration = Duration::from_hours(1);
 
+/// What becomes of a row that was refused.
+#[derive(Debug, Clone, Copy)]
+pub struct Refusal {
+    /// Whether it is quarantined.
+    pub quarantined: bool,
+    /// When it is due again.
+    pub retry_in: Duration,
+}
+
 impl Outbox {
     /// Notes that the rows' workflows exist, which ends a quarantine. A row
     /// is looked at again after `recheck`, should it still be PENDING then: its
     /// workflow may have been lost together with Temporal's database.
     ///
     /// The majority has it when this returns, so a look at what is due does
-    /// not find the rows any more.
+    /// not find the rows any more. A row that cannot be noted spoils the update for
+    /// all of them: then each is noted alone.
     ///
     /// # Errors
     /// The store failed; some or all may be noted.
     pub async fn mark_started(
         &self,
         events: &[EventId],
+        recheck: Duration,
+    ) -> Result<(), StoreError> {
+        let mark = |events| self.mark_together(events, recheck);
+        together_else_alone(events.to_vec(), mark).await.into_iter().collect()
+    }
+
+    async fn mark_together(
+        &self,
+        events: Vec<EventId>,
         recheck: Duration,
     ) -> Result<(), StoreError> {
         let ids: Vec<Bson> = events.iter().map(|event| id(event.uuid())).collect();
@@ -75,20 +95,25 @@ impl Outbox {
 
     /// Gives a claimed row back, since it was refused. `alone` says that other
     /// rows pass meanwhile: then it is this row, and after [`REFUSALS_MAX`] of
-    /// these it is quarantined. True when it is.
+    /// these it is quarantined.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn refuse(&self, due: &Due, alone: bool, reason: &str) -> Result<bool, StoreError> {
+    pub async fn refuse(
+        &self,
+        due: &Due,
+        alone: bool,
+        reason: &str,
+    ) -> Result<Refusal, StoreError> {
         let refusals = due.refusals.saturating_add(u32::from(alone));
         let quarantined = refusals >= REFUSALS_MAX;
-        let wait = if quarantined {
+        let retry_in = if quarantined {
             QUARANTINED_RETRY
         } else {
             Backoff::after(REFUSED_FIRST, REFUSED_CAP, due.attempts)
         };
         let mut refused = doc! {
-            "nextAttemptAt": later(wait),
+            "nextAttemptAt": later(retry_in),
             "refusals": refusals,
             "lastError": literal(reason),
         };
@@ -98,7 +123,7 @@ impl Outbox {
         }
         let update = vec![doc! { "$set": refused }];
         self.update(Step::RelayRelease, "give the row back", due.event_id, update).await?;
-        Ok(quarantined)
+        Ok(Refusal { quarantined, retry_in })
     }
 
     async fn update(

@@ -52,7 +52,7 @@ pub enum MarkedSent {
 pub struct Record {
     /// The event.
     pub event: EventId,
-    /// Who has acknowledged.
+    /// The consumer that has acknowledged.
     pub consumer: ConsumerName,
     /// What the consumer made.
     pub reference: Option<String>,

@@ -1,7 +1,6 @@
 //! Who runs a tool that changes something: kept with what it changes.
 
-/// Where the kernel says what this machine is called.
-const HOSTNAME: &str = "/proc/sys/kernel/hostname";
+use onboard_runtime::host;
 
 /// Who acts.
 #[derive(Debug, clap::Args)]
@@ -24,7 +23,5 @@ impl ActorArgs {
 }
 
 fn somebody(user: Option<&str>) -> String {
-    let host = std::fs::read_to_string(HOSTNAME).unwrap_or_default();
-    let host = if host.trim().is_empty() { "localhost" } else { host.trim() };
-    format!("{}@{host}", user.unwrap_or("unknown"))
+    format!("{}@{}", user.unwrap_or("unknown"), host::name())
 }

@@ -9,6 +9,7 @@ use onboard_doctor::{Area, Finding, Patient, Verdict, examine, nobody_answers};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Environment, EnvironmentArgs, Problems, Secret, SecretArgs, exit};
 use onboard_store::{ExtraConsumersArgs, Mongo, MongoConfig};
+use onboard_temporal::DeliveryPlanArgs;
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -31,6 +32,8 @@ pub(crate) struct DoctorArgs {
     #[command(flatten)]
     consumers: ExtraConsumersArgs,
     #[command(flatten)]
+    plan: DeliveryPlanArgs,
+    #[command(flatten)]
     hash: HashArgs,
     #[command(flatten)]
     target: TargetArgs,
@@ -38,7 +41,8 @@ pub(crate) struct DoctorArgs {
 
 /// Looks at everything and says what it finds.
 pub(crate) fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
-    let DoctorArgs { json, management, environment, mut secret, hash, consumers, target } = args;
+    let DoctorArgs { json, management, environment, mut secret, consumers, plan, hash, target } =
+        args;
     let local = target.local_stack();
     if secret.auth_secret.is_none() && secret.auth_secret_file.is_none() {
         secret.auth_secret_file = target.local_secret();
@@ -47,6 +51,7 @@ pub(crate) fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     let named = environment.environment.is_some();
     let environment = environment.check(&mut problems);
     let consumers = consumers.check(&mut problems);
+    let plan = plan.check(&mut problems);
     problems.finish(Some(()))?;
     let target = target.connect()?;
     let local_management = local.as_ref().map(|ports| SecretString::from(ports.management_url()));
@@ -56,6 +61,7 @@ pub(crate) fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
         consumers,
         management: management.url().or(local_management),
         temporal: target.temporal,
+        plan,
         environment: if local.is_some() && !named { Environment::Local } else { environment },
     };
     let findings = tokio::runtime::Runtime::new()?.block_on(async {

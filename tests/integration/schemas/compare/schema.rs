@@ -9,7 +9,7 @@ const DEPTH_MAX: usize = 24;
 
 /// Who writes the document that the schema describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
+pub(crate) enum Direction {
     /// We do, and others read it: it must not hold what it could not hold.
     Read,
     /// Others do, and we read it: what was good must stay good.
