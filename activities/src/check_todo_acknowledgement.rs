@@ -7,7 +7,8 @@
 //! process that dies here has changed nothing.
 
 use onboard_contract::{Acknowledgement, EventId};
-use onboard_store::{Inbox, Outbox};
+use onboard_inbox::Inbox;
+use onboard_store::Outbox;
 
 use crate::failure::Failure;
 

@@ -14,8 +14,9 @@ use futures::future::{Either, select};
 use onboard_broker::Publisher;
 use onboard_contract::workflow::{CopyRef, EventRef, Published, RecordRef};
 use onboard_contract::{Acknowledgement, EventId, TraceParent};
+use onboard_inbox::Inbox;
 use onboard_runtime::trace;
-use onboard_store::{Inbox, Mongo, Outbox};
+use onboard_store::{Mongo, Outbox};
 use onboard_workflows::activities::{
     CheckTodoAcknowledgement, MarkOutboxSent, PublishCopy, PublishEvent, PublishUserRegistered,
     RecordAcknowledgement,

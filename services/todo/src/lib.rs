@@ -7,35 +7,25 @@
 //! after it the message is a duplicate; and what was committed but not
 //! acknowledged is found by the sweep. Several todo services may run.
 
-mod acknowledger;
 mod api;
-mod backlog;
 mod config;
-mod consumer;
-mod groups;
 pub mod metrics;
-mod retention;
-mod sweep;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use onboard_broker::{Consumer, Publisher};
 use onboard_contract::TODO_QUEUE;
 use onboard_http::Server;
+use onboard_inbox::{Inbox, Settings, consume};
 use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
-use onboard_store::{Inbox, Mongo, Todos};
+use onboard_store::{Mongo, Todos};
 use onboard_temporal::Temporal;
 use onboard_token::{PublicKeys, Verifier};
 
 pub use api::openapi::description;
 pub use config::{TodoArgs, TodoConfig};
 
-use crate::acknowledger::Acknowledger;
 use crate::api::Api;
-use crate::backlog::Backlog;
-use crate::consumer::Handler;
-use crate::groups::GroupedInbox;
 
 /// How long messages in flight have to end at the shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
@@ -106,16 +96,8 @@ async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError> {
         .map_err(RunError::Http)?
         .with_edge(config.edge);
 
-    let retention = retention::run(Inbox::new(&mongo), config.retention, shutdown.clone());
-    tasks.spawn("retention", retention);
-    let (inbox, backlog) = (GroupedInbox::new(Inbox::new(&mongo)), Arc::new(Backlog::default()));
-    let (tell, told) = (temporal.clone(), inbox.clone());
-    let acknowledger = Acknowledger::start(tell, told, backlog.clone(), &tasks, shutdown.clone());
-    let sweep = sweep::run(temporal, inbox.clone(), backlog, config.sweep, shutdown.clone());
-    tasks.spawn("acknowledgement sweep", sweep);
-    let handler = Handler::new(inbox, acknowledger, shutdown.clone());
-    let consume = consumer.run(move |message| handler.clone().handle(message), shutdown.clone());
-    tasks.spawn("consumer", consume);
+    let settings = Settings { sweep: config.sweep, retention: config.retention };
+    consume(consumer, &Inbox::new(&mongo), temporal, settings, &tasks, shutdown.clone());
 
     let serve = async {
         let served = http.serve(shutdown.clone()).await;

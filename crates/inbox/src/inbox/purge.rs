@@ -14,15 +14,14 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_fault::{Step, step};
 
+use onboard_store::retention::{INBOX, PAGE, note_horizon, page_full};
+use onboard_store::{Outbox, StoreError, bounded, earlier};
+
 use super::Inbox;
-use crate::mongo::bounded;
-use crate::outbox::earlier;
-use crate::retention::{INBOX, PAGE, note_horizon, page_full};
-use crate::{Outbox, StoreError};
 
 /// Where a removal goes on: records are looked at once each.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Cursor(Option<ObjectId>);
+pub(crate) struct Cursor(Option<ObjectId>);
 
 impl Inbox {
     /// Looks at a page of records older than `kept`, from the cursor on, and
@@ -30,7 +29,11 @@ impl Inbox {
     ///
     /// # Errors
     /// The store failed.
-    pub async fn purge(&self, kept: Duration, from: Cursor) -> Result<Option<Cursor>, StoreError> {
+    pub(crate) async fn purge(
+        &self,
+        kept: Duration,
+        from: Cursor,
+    ) -> Result<Option<Cursor>, StoreError> {
         let horizon = earlier(kept);
         let page = self.old(horizon, from).await?;
         let Some(last) = page.last().and_then(|record| record.get_object_id("_id").ok()) else {

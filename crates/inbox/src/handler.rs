@@ -14,11 +14,12 @@ use onboard_contract::names::QUEUE;
 use onboard_contract::{Acknowledgement, EventError, UserRegistered};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Backoff, Shutdown, clock, trace};
-use onboard_store::{Applied, StoreError, Untold, occurred_at_ms};
+use onboard_store::StoreError;
 use tracing::{Instrument, Span};
 
 use crate::acknowledger::Acknowledger;
 use crate::groups::GroupedInbox;
+use crate::inbox::{Applied, Untold, occurred_at_ms};
 
 /// Why the store's refusal makes a dead letter.
 const STORE_REJECTED: &str = "store_rejected";

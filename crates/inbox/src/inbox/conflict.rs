@@ -17,14 +17,10 @@ use onboard_contract::{TodoId, UserRegistered};
 use onboard_fault::{self as fault, Step};
 use onboard_runtime::clock;
 
-use super::{Applied, Inbox, InboxRecord, WHAT, welcome};
-use crate::StoreError;
-use crate::bson_time::{date, id};
-use crate::mongo::{bounded, transaction};
+use onboard_store::bson_time::{date, id};
+use onboard_store::{CONFLICTS_MAX, InboxRecord, StoreError, bounded, transaction};
 
-/// Conflicts that one record notes: about 10 kB, so that nobody can make a
-/// record grow without end.
-pub const CONFLICTS_MAX: usize = 100;
+use super::{Applied, Inbox, WHAT, welcome};
 
 /// What the record says about the other user's message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,13 +22,14 @@ use mongodb::bson::{Bson, Document, doc};
 use onboard_contract::{EventId, TodoId, UserId, UserRegistered};
 use onboard_fault::{self as fault, Step};
 use onboard_runtime::{Backoff, clock};
+use onboard_store::bson_time::{date, id};
+use onboard_store::{
+    InboxRecord, OPERATION_DEADLINE, StoreError, bounded, field, is_duplicate_key,
+    is_write_conflict, transaction,
+};
 
 use super::conflict::deletions_of;
-use super::{Applied, Inbox, InboxRecord, WHAT, record, welcome};
-use crate::bson_time::{date, id};
-use crate::error::{is_duplicate_key, is_write_conflict};
-use crate::mongo::{OPERATION_DEADLINE, bounded, transaction};
-use crate::{StoreError, field};
+use super::{Applied, Inbox, WHAT, record, welcome};
 
 /// How often a group is tried before its members are done alone.
 const TRIES: u32 = 3;
@@ -43,7 +44,7 @@ impl Inbox {
     ///
     /// # Errors
     /// The store failed; all of them may be tried together again.
-    pub async fn apply_together(
+    pub(crate) async fn apply_together(
         &self,
         events: &[UserRegistered],
     ) -> Result<Vec<Option<Applied>>, StoreError> {

@@ -12,19 +12,28 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use onboard_runtime::{Availability, Rounds, Shutdown};
-use onboard_store::{StoreError, Untold};
+use onboard_store::StoreError;
 use onboard_temporal::Temporal;
 
 use crate::acknowledger::{Outcome, acknowledge};
 use crate::backlog::Backlog;
-use crate::config::SweepSettings;
 use crate::groups::GroupedInbox;
+use crate::inbox::Untold;
 
 /// Acknowledgements read at once.
 const BATCH: u32 = 256;
 /// Acknowledgements under way at the same time; most of them wait for their
 /// note (`groups`).
 const CONCURRENCY: usize = 64;
+
+/// When the sweep looks, and at what.
+#[derive(Debug, Clone, Copy)]
+pub struct SweepSettings {
+    /// The wait between two looks.
+    pub interval: Duration,
+    /// The age from which an acknowledgement counts as not delivered.
+    pub age: Duration,
+}
 
 /// Sweeps until the shutdown.
 pub(crate) async fn run(

@@ -14,13 +14,13 @@ use onboard_contract::Acknowledgement;
 use onboard_contract::names::{SIGNAL_ACKNOWLEDGED, workflow_id};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Shutdown, Tasks, trace};
-use onboard_store::Untold;
 use onboard_temporal::{Signalled, Temporal, TemporalError};
 use tokio::sync::mpsc;
 use tracing::{Instrument, Span};
 
 use crate::backlog::Backlog;
 use crate::groups::GroupedInbox;
+use crate::inbox::Untold;
 
 /// Acknowledgements waiting at most. A few seconds' worth at Temporal's speed:
 /// what waits here for longer than `TODO_SWEEP_AGE` is sent by the sweep as well.

@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 
 use onboard_contract::{EventId, UserRegistered};
 use onboard_runtime::{Group, trace};
-use onboard_store::{Applied, Inbox, StoreError};
+use onboard_store::StoreError;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{Instrument, Span};
+
+use crate::inbox::{Applied, Inbox};
 
 /// Transactions of groups under way at the same time: while one waits for its
 /// commit another writes. More of them would only meet each other's documents.

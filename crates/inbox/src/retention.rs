@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use onboard_runtime::{Availability, Rounds, Shutdown};
-use onboard_store::{Cursor, Inbox, StoreError};
+use onboard_store::StoreError;
+
+use crate::inbox::{Cursor, Inbox};
 
 const EVERY: Duration = Duration::from_hours(1);
 
