@@ -1,86 +1,72 @@
-//! Stop 5 of a registration: inbox record and welcome todo in one transaction,
-//! which many events share (`together`) or one has to itself (`apply`).
+//! Inbox record and effect in one transaction, which many events share
+//! (`together`) or one has to itself (`apply`).
 //!
-//! The inbox (`processed_events`) is the truth about what was applied. A message
-//! that repeats an event id for another user is a conflict (`conflict`). A crash
-//! before the commit leaves nothing and the message comes again; a crash after
-//! it leaves a record, and the message that comes again is a duplicate.
+//! The inbox is the truth about what was applied. A message that repeats an event
+//! id for another aggregate is a conflict (`conflict`). A crash before the commit
+//! leaves nothing and the message comes again; a crash after it leaves a record,
+//! and the message that comes again is a duplicate.
 
 mod conflict;
+mod prepare;
 mod purge;
 mod together;
 
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use futures::future::BoxFuture;
 use mongodb::bson::{Bson, DateTime, Document, doc};
-use onboard_contract::names::WELCOME_TITLE;
-use onboard_contract::{Acknowledgement, EventId, TodoId, TraceParent, UserId, UserRegistered};
+use mongodb::{ClientSession, Collection, Database};
+use onboard_contract::EventId;
 use onboard_fault::{self as fault, Step, step};
 use onboard_runtime::clock;
-
 use onboard_store::bson_time::{date, id};
 use onboard_store::{
-    InboxRecord, Malformed, Mongo, OPERATION_DEADLINE, StoreError, bounded, earlier,
+    InboxNames, InboxRecord, Malformed, OPERATION_DEADLINE, StoreError, bounded, earlier,
     is_duplicate_key, transaction,
 };
 
-use conflict::deletions_of;
+use crate::{Applied, Arrived, Done, Effect, Turn};
 
 pub(crate) use purge::Cursor;
 
-/// What applying an event did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Applied {
-    /// The event is recorded now.
-    Created(TodoId),
-    /// It was recorded before; nothing changed.
-    Duplicate(TodoId),
-    /// The record of the event names another user. The effect is applied for the
-    /// event's own user, whose todo this is.
-    Conflict(TodoId),
-}
-
-impl Applied {
-    /// The welcome todo of the event's user.
-    pub(crate) const fn todo_id(self) -> TodoId {
-        match self {
-            Self::Created(todo) | Self::Duplicate(todo) | Self::Conflict(todo) => todo,
-        }
-    }
-}
-
-/// When the event happened, in ms since the Unix epoch, if it says so.
-pub(crate) fn occurred_at_ms(event: &UserRegistered) -> Option<i64> {
-    let at = DateTime::parse_rfc3339_str(event.occurred_at.as_deref()?).ok()?;
-    Some(at.timestamp_millis())
-}
-
-/// The inbox in MongoDB.
+/// The inbox of a consumer in MongoDB.
 #[derive(Debug, Clone)]
 pub struct Inbox {
-    mongo: Mongo,
+    database: Database,
+    names: InboxNames,
 }
 
 impl Inbox {
-    /// Over a client.
+    /// In the consumer's database, under these names.
     #[must_use]
-    pub fn new(mongo: &Mongo) -> Self {
-        Self { mongo: mongo.clone() }
+    pub fn new(database: &Database, names: InboxNames) -> Self {
+        Self { database: database.clone(), names }
     }
 
-    /// Records the event and creates the user's welcome todo, or finds that
-    /// it was done before; in a transaction of its own. When the record names
-    /// another user, the conflict is noted on it and the todo is created.
+    /// Looks up the record of an event.
     ///
     /// # Errors
     /// The store failed.
-    pub(crate) async fn apply(&self, event: &UserRegistered) -> Result<Applied, StoreError> {
-        let todo = TodoId::welcome(event.user_id);
-        let commit = self.commit(event, todo);
+    pub async fn find(&self, event: EventId) -> Result<Option<InboxRecord>, StoreError> {
+        let inbox = self.records();
+        let find = inbox.find_one(doc! { "eventId": id(event.uuid()) });
+        let found = bounded(LOOK, async { find.await }).await?;
+        Ok(found.as_ref().map(|record| self.names.read(record)))
+    }
+
+    /// Records the event and applies its effect, or finds that it was done before;
+    /// in a transaction of its own. When the record names another aggregate, the
+    /// conflict is noted on it and the effect is applied.
+    pub(crate) async fn apply<F: Effect>(
+        &self,
+        effect: &F,
+        event: &Arrived<F::Event>,
+    ) -> Result<Applied, StoreError> {
+        let commit = self.commit(effect, event);
         match tokio::time::timeout(OPERATION_DEADLINE, commit).await {
-            Ok(Ok(())) => Ok(Applied::Created(todo)),
-            Ok(Err(error)) if is_duplicate_key(&error) => self.repeated(event, error).await,
+            Ok(Ok(())) => Ok(Applied::Created(event.reference)),
+            Ok(Err(error)) if is_duplicate_key(&error) => self.repeated(effect, event, error).await,
             Ok(Err(error)) => Err(StoreError::from_driver(WHAT, error)),
             Err(_) => Err(StoreError::TimedOut { what: WHAT }),
         }
@@ -88,25 +74,18 @@ impl Inbox {
 
     /// The duplicate key leaves the callback and is understood here: inside,
     /// the server has already aborted the transaction.
-    async fn commit(&self, event: &UserRegistered, todo: TodoId) -> mongodb::error::Result<()> {
-        let (inbox, todos) = (self.mongo.processed_events(), self.mongo.todos());
-        let now = date(clock::now_ms());
-        let record = record(event, now);
-        let welcome = doc! { "$setOnInsert": welcome(event, now) };
-        // Another event of a user who has deleted the welcome todo.
-        let deletion = deletions_of(&[id(todo.uuid())]);
-        let mut session = self.mongo.todo().client().start_session().await?;
+    async fn commit<F: Effect>(
+        &self,
+        effect: &F,
+        event: &Arrived<F::Event>,
+    ) -> mongodb::error::Result<()> {
+        let (inbox, effect, event) = (self.records(), effect.clone(), event.clone());
+        let record = record(self.names, &event, date(clock::now_ms()));
+        let mut session = self.database.client().start_session().await?;
         transaction(&mut session)
             .and_run2(async move |session| {
                 inbox.insert_one(&record).session(&mut *session).await?;
-                let deleted = inbox.find_one(deletion.clone()).session(&mut *session).await?;
-                if deleted.is_none() {
-                    todos
-                        .update_one(doc! { "_id": id(todo.uuid()) }, welcome.clone())
-                        .upsert(true)
-                        .session(&mut *session)
-                        .await?;
-                }
+                applying(&effect, session, &[&event], Turn::Again).await?;
                 fault::before(Step::InboxCommit).await;
                 Ok(())
             })
@@ -115,54 +94,28 @@ impl Inbox {
         Ok(())
     }
 
-    async fn repeated(
+    async fn repeated<F: Effect>(
         &self,
-        event: &UserRegistered,
+        effect: &F,
+        event: &Arrived<F::Event>,
         error: mongodb::error::Error,
     ) -> Result<Applied, StoreError> {
-        let Some(record) = self.record_of(event.event_id).await? else {
-            // Another event of the same user won the race for the todo: the
-            // next try finds it there.
+        let Some(record) = self.find(event.event_id).await? else {
+            // Another event of the same aggregate won the race for what the effect
+            // makes: the next try finds it there.
             return Err(StoreError::Unavailable { what: WHAT, source: error });
         };
-        let known = record.acknowledgement_for(event.user_id);
+        let known = record.reference_for(event.aggregate_id, event.reference);
         match known.map_err(|malformed| StoreError::corrupt(LOOK, malformed))? {
-            Some(acknowledgement) => Ok(Applied::Duplicate(acknowledgement.todo_id)),
-            None => self.apply_conflict(event).await,
+            Some(reference) => Ok(Applied::Duplicate(reference)),
+            None => self.apply_conflict(effect, event).await,
         }
     }
 
-    /// Looks up what was applied for an event and its user. Without a user, what
-    /// the record says is found, whoever its user is.
-    ///
-    /// # Errors
-    /// The store failed, or the record cannot be read.
-    pub async fn find(
-        &self,
-        event: EventId,
-        user: Option<UserId>,
-    ) -> Result<Option<Acknowledgement>, StoreError> {
-        let Some(record) = self.record_of(event).await? else { return Ok(None) };
-        let found = match user {
-            Some(user) => record.acknowledgement_for(user),
-            None => record.acknowledgement().map(Some),
-        };
-        found.map_err(|malformed| StoreError::corrupt(LOOK, malformed))
-    }
-
-    async fn record_of(&self, event: EventId) -> Result<Option<InboxRecord>, StoreError> {
-        let inbox = self.mongo.processed_events();
-        let find = inbox.find_one(doc! { "eventId": id(event.uuid()) });
-        let found = bounded(LOOK, async { find.await }).await?;
-        Ok(found.as_ref().map(InboxRecord::read))
-    }
-
-    /// Notes that the workflows were told, or that there is none to tell.
-    ///
-    /// # Errors
-    /// The store failed; some of them may be noted.
+    /// Notes that the events were acknowledged, or that nobody awaits that; when the
+    /// store fails, some of them may be noted.
     pub(crate) async fn note_acknowledged(&self, events: &[EventId]) -> Result<(), StoreError> {
-        let inbox = self.mongo.processed_events();
+        let inbox = self.records();
         let events: Vec<Bson> = events.iter().map(|event| id(event.uuid())).collect();
         let update = inbox.update_many(
             doc! { "eventId": { "$in": events }, "acknowledgedAt": null },
@@ -172,19 +125,16 @@ impl Inbox {
         bounded("note the acknowledgement", noted).await.map(drop)
     }
 
-    /// Records whose workflow is not known to have been told, processed at
+    /// Records whose event is not known to have been acknowledged, processed at
     /// least `older_than` ago, oldest first, at most `limit` after the last one
     /// seen. A record that cannot be read is named in the log and passed over.
-    ///
-    /// # Errors
-    /// The store failed.
     pub(crate) async fn unacknowledged(
         &self,
         older_than: Duration,
         after: Option<Seen>,
         limit: u32,
     ) -> Result<Unacknowledged, StoreError> {
-        let inbox = self.mongo.processed_events();
+        let inbox = self.records();
         let find = inbox
             .find(unnoted(earlier(older_than), after.as_ref()))
             .sort(doc! { "processedAt": 1, "_id": 1 })
@@ -192,16 +142,40 @@ impl Inbox {
         let records: Vec<Document> =
             bounded("list the inbox", async { find.await?.try_collect().await }).await?;
         let last = records.last().and_then(Seen::of);
-        Ok(Unacknowledged { found: records.iter().filter_map(readable).collect(), last })
+        let found = records.iter().filter_map(|record| self.readable(record)).collect();
+        Ok(Unacknowledged { found, last })
+    }
+
+    fn readable(&self, record: &Document) -> Option<Done> {
+        let done = done(&self.names.read(record)).inspect_err(|error| {
+            let id = record.get("_id");
+            tracing::error!(?id, %error, "an inbox record cannot be read; repair it by hand");
+        });
+        done.ok()
+    }
+
+    fn records(&self) -> Collection<Document> {
+        self.database.collection(self.names.collection)
     }
 }
 
+/// The effect of some events. Boxed, or the compiler cannot show for every lifetime
+/// that the futures which hold it may move between threads.
+fn applying<'a, F: Effect>(
+    effect: &'a F,
+    session: &'a mut ClientSession,
+    events: &'a [&'a Arrived<F::Event>],
+    turn: Turn,
+) -> BoxFuture<'a, mongodb::error::Result<()>> {
+    Box::pin(effect.apply(session, events, turn))
+}
+
 /// The inbox record of an event.
-fn record(event: &UserRegistered, now: DateTime) -> Document {
+fn record<E>(names: InboxNames, event: &Arrived<E>, now: DateTime) -> Document {
     let mut record = doc! {
         "eventId": id(event.event_id.uuid()),
-        "userId": id(event.user_id.uuid()),
-        "todoId": id(TodoId::welcome(event.user_id).uuid()),
+        names.aggregate: id(event.aggregate_id),
+        names.reference: id(event.reference),
         "processedAt": now,
         "acknowledgedAt": null,
     };
@@ -212,33 +186,13 @@ fn record(event: &UserRegistered, now: DateTime) -> Document {
     record
 }
 
-/// The welcome todo of an event's user, without its id.
-fn welcome(event: &UserRegistered, now: DateTime) -> Document {
-    doc! {
-        "userId": id(event.user_id.uuid()),
-        "title": WELCOME_TITLE,
-        "completed": false,
-        "createdAt": now,
-        "updatedAt": now,
-    }
-}
-
-/// A page of records whose workflow is to be told.
+/// A page of records whose event is to be acknowledged.
 #[derive(Debug)]
 pub(crate) struct Unacknowledged {
-    /// What to tell.
-    pub(crate) found: Vec<Untold>,
+    /// What to acknowledge.
+    pub(crate) found: Vec<Done>,
     /// The last record of the page; none when there was nothing.
     pub(crate) last: Option<Seen>,
-}
-
-/// What a workflow is to be told.
-#[derive(Debug, Clone)]
-pub(crate) struct Untold {
-    /// The acknowledgement.
-    pub(crate) acknowledgement: Acknowledgement,
-    /// The trace of the message that made the record.
-    pub(crate) traceparent: Option<TraceParent>,
 }
 
 /// A record that a sweep has seen.
@@ -250,8 +204,8 @@ pub(crate) struct Seen {
 
 impl Seen {
     fn of(record: &Document) -> Option<Self> {
-        let processed_at_ms = InboxRecord::read(record).processed_at.known()?;
-        Some(Self { processed_at: date(processed_at_ms), id: record.get("_id")?.clone() })
+        let processed_at = *record.get_datetime("processedAt").ok()?;
+        Some(Self { processed_at, id: record.get("_id")?.clone() })
     }
 }
 
@@ -271,19 +225,13 @@ fn unnoted(before: DateTime, after: Option<&Seen>) -> Document {
     filter
 }
 
+fn done(record: &InboxRecord) -> Result<Done, Malformed> {
+    Ok(Done {
+        event_id: record.event_id()?,
+        reference: record.reference()?,
+        traceparent: record.traceparent()?,
+    })
+}
+
 const WHAT: &str = "commit the inbox record";
 const LOOK: &str = "look into the inbox";
-
-impl Untold {
-    fn of(record: &InboxRecord) -> Result<Self, Malformed> {
-        Ok(Self { acknowledgement: record.acknowledgement()?, traceparent: record.traceparent()? })
-    }
-}
-
-fn readable(record: &Document) -> Option<Untold> {
-    let untold = Untold::of(&InboxRecord::read(record)).inspect_err(|error| {
-        let id = record.get("_id");
-        tracing::error!(?id, %error, "an inbox record cannot be read; repair it by hand");
-    });
-    untold.ok()
-}

@@ -3,7 +3,7 @@
 
 mod record;
 
-pub use record::{Conflict, InboxRecord};
+pub use record::{Conflict, InboxNames, InboxRecord};
 
 /// Conflicts that one record notes: about 10 kB, so that nobody can make a
 /// record grow without end.

@@ -25,8 +25,8 @@ pub use config::{MongoArgs, MongoConfig, inbox_retention, outbox_retention};
 pub use consumers::{Consumers, ExtraConsumersArgs, KnownConsumer};
 pub use error::{StoreError, is_duplicate_key, is_write_conflict};
 pub use field::{Field, Malformed};
-pub use inbox::{CONFLICTS_MAX, Conflict, InboxRecord};
-pub use mongo::{Mongo, OPERATION_DEADLINE, bounded, transaction};
+pub use inbox::{CONFLICTS_MAX, Conflict, InboxNames, InboxRecord};
+pub use mongo::{Mongo, OPERATION_DEADLINE, bounded, client, transaction};
 pub use outbox::{
     AwaitedBy, Claimed, Due, DuePage, Expectation, InStage, MarkedSent, Outbox, OutboxRow, Overdue,
     OverdueRows, Record, Recorded, Stages, Written, earlier,
@@ -39,6 +39,7 @@ pub use sessions::{NewSession, NewToken, Opened, Rotated, Sessions, TokenHash};
 pub use signing_keys::{KeyRow, Removal, SigningKeys};
 pub use todos::{
     CREATED_BY_USER, Change, Changed, Created, Expected, Position, Removed, Todo, TodoPage, Todos,
+    Welcome,
 };
 pub use users::{RoleChange, RoleChanged, User, Users};
 pub use wake::{Inserted, METRICS, watch_outbox};

@@ -135,7 +135,11 @@ impl Mongo {
     }
 }
 
-async fn client(uri: &str) -> Result<Client, StoreError> {
+/// Prepares a client with the concerns of this system; MongoDB itself may be away.
+///
+/// # Errors
+/// The connection string is not usable.
+pub async fn client(uri: &str) -> Result<Client, StoreError> {
     let refused = |source| StoreError::Refused { what: "use the connection string", source };
     let mut options = ClientOptions::parse(uri).await.map_err(refused)?;
     options.app_name.get_or_insert_with(|| "onboard".to_owned());

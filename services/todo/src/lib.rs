@@ -9,16 +9,18 @@
 
 mod api;
 mod config;
+mod effect;
 pub mod metrics;
+mod signal;
 
 use std::time::Duration;
 
 use onboard_broker::{Consumer, Publisher};
 use onboard_contract::TODO_QUEUE;
 use onboard_http::Server;
-use onboard_inbox::{Inbox, Settings, consume};
+use onboard_inbox::{Consuming, Inbox, InboxNames, retain};
 use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
-use onboard_store::{Mongo, Todos};
+use onboard_store::{Mongo, Outbox, Todos};
 use onboard_temporal::Temporal;
 use onboard_token::{PublicKeys, Verifier};
 
@@ -26,6 +28,8 @@ pub use api::openapi::description;
 pub use config::{TodoArgs, TodoConfig};
 
 use crate::api::Api;
+use crate::effect::WelcomeTodo;
+use crate::signal::Signal;
 
 /// How long messages in flight have to end at the shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
@@ -96,8 +100,18 @@ async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError> {
         .map_err(RunError::Http)?
         .with_edge(config.edge);
 
-    let settings = Settings { sweep: config.sweep, retention: config.retention };
-    consume(consumer, &Inbox::new(&mongo), temporal, settings, &tasks, shutdown.clone());
+    let inbox = Inbox::new(mongo.todo(), InboxNames::TODO);
+    let outbox = Outbox::new(&mongo);
+    let rows = move |events: Vec<_>| {
+        let outbox = outbox.clone();
+        async move { outbox.present(&events).await }
+    };
+    let retention = retain(inbox.clone(), config.retention, rows, shutdown.clone());
+    tasks.spawn("retention", retention);
+    let effect = WelcomeTodo(Todos::new(&mongo));
+    let (acknowledge, sweep) = (Signal(temporal), config.sweep);
+    let consuming = Consuming { consumer, inbox, effect, acknowledge, sweep };
+    consuming.start(&tasks, shutdown.clone());
 
     let serve = async {
         let served = http.serve(shutdown.clone()).await;

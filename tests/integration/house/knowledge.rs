@@ -17,7 +17,7 @@ use super::steps::sources;
 
 /// The crates that know no service today. The other shared crates follow as the
 /// knowledge of services leaves them (temporal, stack, doctor, …).
-const CLEAN: [&str; 4] = ["broker", "http", "runtime", "token"];
+const CLEAN: [&str; 5] = ["broker", "http", "inbox", "runtime", "token"];
 
 /// Constants of `crates/contract` whose names do not tell that they are about an
 /// event or a queue.

@@ -1,28 +1,25 @@
-//! A message that repeats an event id for another user: a conflict.
+//! A message that repeats an event id for another aggregate: a conflict.
 //!
 //! The event id is unique in the inbox, so the first message makes the record.
-//! The effect of the other message is applied for its own user: one transaction
-//! notes the conflict on the record and creates the welcome todo, unless it is
-//! there or its user has deleted it. A conflict that the record notes is a
-//! duplicate from then on. A record notes [`CONFLICTS_MAX`] conflicts; the effect
-//! of further ones is applied with each of their messages, which changes nothing
-//! where the todo is there.
+//! The effect of the other message is applied for its own aggregate: one transaction
+//! notes the conflict on the record and writes the effect. A conflict that the record
+//! notes is a duplicate from then on. A record notes [`CONFLICTS_MAX`] conflicts; the
+//! effect of further ones is applied with each of their messages, which changes
+//! nothing where it is there.
 //!
 //! A crash before the commit leaves nothing and the message comes again; a crash
 //! after it leaves the note, and the message is a duplicate.
 
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Document, doc};
 use mongodb::error::Error;
-use onboard_contract::{TodoId, UserRegistered};
 use onboard_fault::{self as fault, Step};
 use onboard_runtime::clock;
-
 use onboard_store::bson_time::{date, id};
-use onboard_store::{CONFLICTS_MAX, InboxRecord, StoreError, bounded, transaction};
+use onboard_store::{CONFLICTS_MAX, InboxNames, StoreError, bounded, transaction};
 
-use super::{Applied, Inbox, WHAT, welcome};
+use super::{Applied, Arrived, Effect, Inbox, Turn, WHAT, applying};
 
-/// What the record says about the other user's message.
+/// What the record says about the other aggregate's message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Noted {
     /// The conflict is noted now.
@@ -36,15 +33,16 @@ enum Noted {
 }
 
 impl Inbox {
-    /// Applies an event whose record names another user.
-    pub(super) async fn apply_conflict(
+    /// Applies an event whose record names another aggregate.
+    pub(super) async fn apply_conflict<F: Effect>(
         &self,
-        event: &UserRegistered,
+        effect: &F,
+        event: &Arrived<F::Event>,
     ) -> Result<Applied, StoreError> {
-        let todo = TodoId::welcome(event.user_id);
-        match bounded(WHAT, self.commit_conflict(event, todo)).await? {
-            Noted::Now | Noted::Full => Ok(Applied::Conflict(todo)),
-            Noted::Before => Ok(Applied::Duplicate(todo)),
+        let made = event.reference;
+        match bounded(WHAT, self.commit_conflict(effect, event)).await? {
+            Noted::Now | Noted::Full => Ok(Applied::Conflict(made)),
+            Noted::Before => Ok(Applied::Duplicate(made)),
             // The next try makes the record.
             Noted::NoRecord => {
                 let source = Error::custom("the record was removed meanwhile".to_owned());
@@ -53,21 +51,21 @@ impl Inbox {
         }
     }
 
-    async fn commit_conflict(
+    async fn commit_conflict<F: Effect>(
         &self,
-        event: &UserRegistered,
-        todo: TodoId,
+        effect: &F,
+        event: &Arrived<F::Event>,
     ) -> mongodb::error::Result<Noted> {
-        let (inbox, todos) = (self.mongo.processed_events(), self.mongo.todos());
-        let (event_id, user) = (event.event_id, event.user_id);
-        let now = date(clock::now_ms());
-        let record = doc! { "eventId": id(event_id.uuid()) };
+        let (inbox, names) = (self.records(), self.names);
+        let record = doc! { "eventId": id(event.event_id.uuid()) };
         let note = doc! { "$push": { "conflicts": {
-            "userId": id(user.uuid()), "todoId": id(todo.uuid()), "at": now,
+            names.aggregate: id(event.aggregate_id),
+            names.reference: id(event.reference),
+            "at": date(clock::now_ms()),
         } } };
-        let (unnoted, welcome) = (unnoted(event), doc! { "$setOnInsert": welcome(event, now) });
-        let deletion = deletions_of(&[id(todo.uuid())]);
-        let mut session = self.mongo.todo().client().start_session().await?;
+        let unnoted = without_note(names, event);
+        let (effect, event) = (effect.clone(), event.clone());
+        let mut session = self.database.client().start_session().await?;
         let noted = transaction(&mut session)
             .and_run2(async move |session| {
                 let updated =
@@ -77,20 +75,16 @@ impl Inbox {
                 } else {
                     match inbox.find_one(record.clone()).session(&mut *session).await? {
                         None => return Ok(Noted::NoRecord),
-                        Some(found) => match InboxRecord::read(&found).acknowledgement_for(user) {
-                            Ok(Some(_)) => return Ok(Noted::Before),
-                            Ok(None) | Err(_) => Noted::Full,
-                        },
+                        Some(found) => {
+                            let found = names.read(&found);
+                            match found.reference_for(event.aggregate_id, event.reference) {
+                                Ok(Some(_)) => return Ok(Noted::Before),
+                                Ok(None) | Err(_) => Noted::Full,
+                            }
+                        }
                     }
                 };
-                let deleted = inbox.find_one(deletion.clone()).session(&mut *session).await?;
-                if deleted.is_none() {
-                    todos
-                        .update_one(doc! { "_id": id(todo.uuid()) }, welcome.clone())
-                        .upsert(true)
-                        .session(&mut *session)
-                        .await?;
-                }
+                applying(&effect, session, &[&event], Turn::Again).await?;
                 fault::before(Step::InboxCommit).await;
                 Ok(noted)
             })
@@ -100,22 +94,14 @@ impl Inbox {
     }
 }
 
-/// The event's record, where it knows nothing of the event's user and has room.
-fn unnoted(event: &UserRegistered) -> Document {
-    let another = doc! { "$ne": id(event.user_id.uuid()) };
-    let mut filter = doc! {
-        "eventId": id(event.event_id.uuid()),
-        "userId": another.clone(),
-        "conflicts.userId": another,
-    };
+/// The event's record, where it knows nothing of the event's aggregate and has room.
+fn without_note<E>(names: InboxNames, event: &Arrived<E>) -> Document {
+    let another = doc! { "$ne": id(event.aggregate_id) };
+    let event_id = id(event.event_id.uuid());
+    let mut filter = doc! { "eventId": event_id, names.aggregate: another.clone() };
+    filter.insert(format!("conflicts.{}", names.aggregate), another);
     filter.insert(format!("conflicts.{}", CONFLICTS_MAX - 1), doc! { "$exists": false });
     filter
-}
-
-/// The records that note the deletion of one of these welcome todos.
-pub(super) fn deletions_of(todos: &[Bson]) -> Document {
-    let noted = doc! { "todoId": { "$in": todos }, "todoDeletedAt": { "$exists": true } };
-    doc! { "$or": [noted.clone(), { "conflicts": { "$elemMatch": noted } }] }
 }
 
 #[cfg(test)]
@@ -124,21 +110,21 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn a_record_notes_each_other_user_once_and_a_bounded_number() {
-        let event = UserRegistered {
+    fn a_record_notes_each_other_aggregate_once_and_a_bounded_number() {
+        let event = Arrived {
             event_id: Uuid::from_u128(1).into(),
-            occurred_at: None,
-            user_id: Uuid::from_u128(2).into(),
-            email: None,
+            aggregate_id: Uuid::from_u128(2),
+            reference: Uuid::from_u128(3),
             traceparent: None,
+            event: (),
         };
         let another = doc! { "$ne": id(Uuid::from_u128(2)) };
         let expected = doc! {
             "eventId": id(Uuid::from_u128(1)),
-            "userId": another.clone(),
-            "conflicts.userId": another,
+            "aggregateId": another.clone(),
+            "conflicts.aggregateId": another,
             "conflicts.99": { "$exists": false },
         };
-        assert_eq!(unnoted(&event), expected);
+        assert_eq!(without_note(InboxNames::PLAIN, &event), expected);
     }
 }

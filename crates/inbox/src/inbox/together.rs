@@ -1,13 +1,13 @@
 //! Stop 5 for many events at once: one transaction, which commits all or none.
 //!
-//! It begins with the belief that every event is new and every todo missing.
-//! A duplicate key ends it; what is there already is then looked up outside,
-//! and the rest begins anew. Nothing of what was looked up has to stay true: a
-//! record that was seen stays, and a todo that was seen is missing later only
-//! because its user has deleted it. What fails because of one member is given
-//! back to be done alone (`Inbox::apply`), so that nobody suffers from a
-//! neighbour; which one it was need not be known. So is an event whose id came
-//! for another user (`conflict`), or whose record cannot be read.
+//! It begins with the belief that every event is new, and nothing of its effect
+//! there. A duplicate key ends it; the records that are there already are then
+//! looked up outside, and the rest begins anew, with an effect that looks. Nothing
+//! of what was looked up has to stay true: a record that was seen stays. What fails
+//! because of one member is given back to be done alone (`Inbox::apply`), so that
+//! nobody suffers from a neighbour; which one it was need not be known. So is an
+//! event whose id came for another aggregate (`conflict`), or whose record cannot be
+//! read.
 //!
 //! A crash before the commit leaves nothing and all the messages come again; a
 //! crash after it leaves all the records, and the messages are duplicates.
@@ -19,17 +19,17 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, Document, doc};
-use onboard_contract::{EventId, TodoId, UserId, UserRegistered};
+use onboard_contract::EventId;
 use onboard_fault::{self as fault, Step};
 use onboard_runtime::{Backoff, clock};
 use onboard_store::bson_time::{date, id};
 use onboard_store::{
-    InboxRecord, OPERATION_DEADLINE, StoreError, bounded, field, is_duplicate_key,
-    is_write_conflict, transaction,
+    InboxRecord, OPERATION_DEADLINE, StoreError, bounded, is_duplicate_key, is_write_conflict,
+    transaction,
 };
+use uuid::Uuid;
 
-use super::conflict::deletions_of;
-use super::{Applied, Inbox, WHAT, record, welcome};
+use super::{Applied, Arrived, Effect, Inbox, Turn, WHAT, applying, record};
 
 /// How often a group is tried before its members are done alone.
 const TRIES: u32 = 3;
@@ -39,36 +39,36 @@ const CONFLICT_WAIT: Duration = Duration::from_millis(10);
 const CONFLICT_WAIT_MAX: Duration = Duration::from_millis(100);
 
 impl Inbox {
-    /// Applies events in one transaction. The answers are in their order;
-    /// `None` is one that must be applied alone.
-    ///
-    /// # Errors
-    /// The store failed; all of them may be tried together again.
-    pub(crate) async fn apply_together(
+    /// Applies events in one transaction. The answers are in their order; `None` is
+    /// one that must be applied alone. When the store fails, all of them may be tried
+    /// together again.
+    pub(crate) async fn apply_together<F: Effect>(
         &self,
-        events: &[UserRegistered],
+        effect: &F,
+        events: &[Arrived<F::Event>],
     ) -> Result<Vec<Option<Applied>>, StoreError> {
-        match tokio::time::timeout(OPERATION_DEADLINE, self.together(events)).await {
+        match tokio::time::timeout(OPERATION_DEADLINE, self.together(effect, events)).await {
             Ok(applied) => applied,
             Err(_) => Err(StoreError::TimedOut { what: WHAT }),
         }
     }
 
-    async fn together(
+    async fn together<F: Effect>(
         &self,
-        events: &[UserRegistered],
+        effect: &F,
+        events: &[Arrived<F::Event>],
     ) -> Result<Vec<Option<Applied>>, StoreError> {
-        let mut present = Present::default();
+        let (mut present, mut turn) = (Present::default(), Turn::First);
         for tried in 0..TRIES {
             let fresh = present.fresh(events);
             if fresh.is_empty() {
                 return Ok(present.answers(events));
             }
-            let Err(error) = self.commit_together(&fresh, &present).await else {
+            let Err(error) = self.commit_together(effect, &fresh, turn).await else {
                 return Ok(present.after_commit(events));
             };
             if is_duplicate_key(&error) {
-                present = self.present(events).await?;
+                (present, turn) = (self.present(events).await?, Turn::Again);
             } else if is_write_conflict(&error) {
                 let wait = Backoff::after(CONFLICT_WAIT, CONFLICT_WAIT_MAX, tried);
                 tokio::time::sleep(wait).await;
@@ -80,14 +80,15 @@ impl Inbox {
         Ok(present.answers(events))
     }
 
-    async fn commit_together(
+    async fn commit_together<F: Effect>(
         &self,
-        fresh: &[&UserRegistered],
-        present: &Present,
+        effect: &F,
+        fresh: &[&Arrived<F::Event>],
+        turn: Turn,
     ) -> mongodb::error::Result<()> {
-        let mut session = self.mongo.todo().client().start_session().await?;
+        let mut session = self.database.client().start_session().await?;
         transaction(&mut session).await?;
-        if let Err(error) = self.write_together(&mut session, fresh, present).await {
+        if let Err(error) = self.write_together(&mut session, effect, fresh, turn).await {
             // The server gives it up by itself, should it not hear this.
             session.abort_transaction().await.ok();
             return Err(error);
@@ -98,118 +99,69 @@ impl Inbox {
         Ok(())
     }
 
-    async fn write_together(
+    /// The effect comes first: what it looks up among the records is then looked up
+    /// while the transaction has written none.
+    async fn write_together<F: Effect>(
         &self,
         session: &mut ClientSession,
-        fresh: &[&UserRegistered],
-        present: &Present,
+        effect: &F,
+        fresh: &[&Arrived<F::Event>],
+        turn: Turn,
     ) -> mongodb::error::Result<()> {
-        let (inbox, todos) = (self.mongo.processed_events(), self.mongo.todos());
-        // First, while the index knows nothing of these users but what it is
-        // asked for. The snapshot is the same anywhere in the transaction.
-        let deleted = self.deleted(session, fresh).await?;
+        applying(effect, session, fresh, turn).await?;
         let now = date(clock::now_ms());
-        inbox
-            .insert_many(fresh.iter().map(|event| record(event, now)))
-            .session(&mut *session)
-            .await?;
-        let mut there: HashSet<TodoId> = present.todos.union(&deleted).copied().collect();
-        let missing: Vec<Document> = fresh
-            .iter()
-            .filter(|event| there.insert(TodoId::welcome(event.user_id)))
-            .map(|event| {
-                let mut todo = doc! { "_id": id(TodoId::welcome(event.user_id).uuid()) };
-                todo.extend(welcome(event, now));
-                todo
-            })
-            .collect();
-        if !missing.is_empty() {
-            todos.insert_many(missing).session(&mut *session).await?;
-        }
+        let records = fresh.iter().map(|event| record(self.names, event, now));
+        self.records().insert_many(records).session(session).await?;
         Ok(())
     }
 
-    /// Welcome todos that their users have deleted.
-    async fn deleted(
-        &self,
-        session: &mut ClientSession,
-        fresh: &[&UserRegistered],
-    ) -> mongodb::error::Result<HashSet<TodoId>> {
-        let inbox = self.mongo.processed_events();
-        let filter = deletions_of(&todos_of(fresh));
-        let only = doc! { "_id": 0, "todoId": 1, "todoDeletedAt": 1, "conflicts": 1 };
-        let mut found = inbox.find(filter).projection(only).session(&mut *session).await?;
-        let records: Vec<Document> = found.stream(session).try_collect().await?;
-        let records: Vec<InboxRecord> = records.iter().map(InboxRecord::read).collect();
-        let todos = records.iter().flat_map(InboxRecord::todos);
-        Ok(todos.filter_map(|(todo, deleted)| deleted.then_some(todo)).collect())
-    }
-
-    /// What is there already of these events.
-    async fn present(&self, events: &[UserRegistered]) -> Result<Present, StoreError> {
-        const WHAT: &str = "look for what was applied";
-        let all: Vec<&UserRegistered> = events.iter().collect();
-        let ids: Vec<Bson> = all.iter().map(|event| id(event.event_id.uuid())).collect();
-        let inbox = self.mongo.processed_events();
+    /// Which of these events have a record already.
+    async fn present<E>(&self, events: &[Arrived<E>]) -> Result<Present, StoreError> {
+        let ids: Vec<Bson> = events.iter().map(|event| id(event.event_id.uuid())).collect();
+        let inbox = self.records();
         let find = inbox.find(doc! { "eventId": { "$in": ids } });
-        let records: Vec<Document> =
-            bounded(WHAT, async { find.await?.try_collect().await }).await?;
-        let todos = self.mongo.todos();
-        let find = todos.find(doc! { "_id": { "$in": todos_of(&all) } });
-        let find = find.projection(doc! { "_id": 1 });
-        let todos: Vec<Document> = bounded(WHAT, async { find.await?.try_collect().await }).await?;
-        let records = records.iter().map(InboxRecord::read);
-        let todo = |todo| field::id(todo, "_id").map(TodoId::from).known();
-        Ok(Present {
-            events: records.filter_map(|one| Some((one.event_id.known()?, one))).collect(),
-            todos: todos.iter().filter_map(todo).collect(),
-        })
+        let look = async { find.await?.try_collect().await };
+        let records: Vec<Document> = bounded("look for what was applied", look).await?;
+        let records = records.iter().map(|record| self.names.read(record));
+        let records = records.filter_map(|one| Some((one.event_id.known()?, one)));
+        Ok(Present(records.collect()))
     }
 }
 
-fn todos_of(events: &[&UserRegistered]) -> Vec<Bson> {
-    events.iter().map(|event| id(TodoId::welcome(event.user_id).uuid())).collect()
-}
-
-/// What was found to be there.
+/// The records that were found to be there.
 #[derive(Debug, Default)]
-struct Present {
-    events: HashMap<EventId, InboxRecord>,
-    todos: HashSet<TodoId>,
-}
+struct Present(HashMap<EventId, InboxRecord>);
 
 impl Present {
-    /// The events without a record, each once: for the user who comes first.
-    fn fresh<'a>(&self, events: &'a [UserRegistered]) -> Vec<&'a UserRegistered> {
+    /// The events without a record, each once: for the aggregate that comes first.
+    fn fresh<'a, E>(&self, events: &'a [Arrived<E>]) -> Vec<&'a Arrived<E>> {
         let mut seen = HashSet::new();
-        let fresh = |event: &&UserRegistered| {
-            !self.events.contains_key(&event.event_id) && seen.insert(event.event_id)
+        let fresh = |event: &&Arrived<E>| {
+            !self.0.contains_key(&event.event_id) && seen.insert(event.event_id)
         };
         events.iter().filter(fresh).collect()
     }
 
     /// Without a commit: only what has a record is applied.
-    fn answers(&self, events: &[UserRegistered]) -> Vec<Option<Applied>> {
-        let answer = |event: &UserRegistered| answer(self.events.get(&event.event_id)?, event);
+    fn answers<E>(&self, events: &[Arrived<E>]) -> Vec<Option<Applied>> {
+        let answer = |event: &Arrived<E>| answer(self.0.get(&event.event_id)?, event);
         events.iter().map(answer).collect()
     }
 
     /// What had no record has one now; its first delivery made it.
-    fn after_commit(&self, events: &[UserRegistered]) -> Vec<Option<Applied>> {
-        let mut made: HashMap<EventId, UserId> = HashMap::new();
-        let mut applied = |event: &UserRegistered| {
-            if let Some(record) = self.events.get(&event.event_id) {
+    fn after_commit<E>(&self, events: &[Arrived<E>]) -> Vec<Option<Applied>> {
+        let mut made: HashMap<EventId, Uuid> = HashMap::new();
+        let mut applied = |event: &Arrived<E>| {
+            if let Some(record) = self.0.get(&event.event_id) {
                 return answer(record, event);
             }
-            let todo = TodoId::welcome(event.user_id);
             match made.entry(event.event_id) {
                 Entry::Vacant(first) => {
-                    first.insert(event.user_id);
-                    Some(Applied::Created(todo))
+                    first.insert(event.aggregate_id);
+                    Some(Applied::Created(event.reference))
                 }
-                Entry::Occupied(first) => {
-                    (*first.get() == event.user_id).then_some(Applied::Duplicate(todo))
-                }
+                Entry::Occupied(first) => (*first.get() == event.aggregate_id)
+                    .then_some(Applied::Duplicate(event.reference)),
             }
         };
         events.iter().map(&mut applied).collect()
@@ -217,38 +169,40 @@ impl Present {
 }
 
 /// What the record says about the event; none when it must be applied alone: the
-/// record knows nothing of this user, or cannot be read.
-fn answer(record: &InboxRecord, event: &UserRegistered) -> Option<Applied> {
-    let known = record.acknowledgement_for(event.user_id).ok().flatten();
-    known.map(|acknowledgement| Applied::Duplicate(acknowledgement.todo_id))
+/// record knows nothing of this aggregate, or cannot be read.
+fn answer<E>(record: &InboxRecord, event: &Arrived<E>) -> Option<Applied> {
+    let known = record.reference_for(event.aggregate_id, event.reference).ok().flatten();
+    known.map(Applied::Duplicate)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uuid::Uuid;
+    use onboard_store::{Field, InboxNames};
 
-    fn event(event: u128, user: u128) -> UserRegistered {
-        UserRegistered {
+    const NAMES: InboxNames = InboxNames::PLAIN;
+
+    fn event(event: u128, aggregate: u128) -> Arrived<()> {
+        Arrived {
             event_id: Uuid::from_u128(event).into(),
-            occurred_at: None,
-            user_id: Uuid::from_u128(user).into(),
-            email: None,
+            aggregate_id: Uuid::from_u128(aggregate),
+            reference: made(aggregate),
             traceparent: None,
+            event: (),
         }
     }
 
-    fn todo(user: u128) -> TodoId {
-        TodoId::welcome(Uuid::from_u128(user).into())
+    /// What the effect makes for an aggregate.
+    fn made(aggregate: u128) -> Uuid {
+        Uuid::from_u128(aggregate + 1_000)
     }
 
-    /// The record of an event, with a conflict for each of the other users.
-    fn present(of: &UserRegistered, others: &[u128]) -> Present {
-        let mut found = record(of, date(0));
-        let conflict = |user: &u128| doc! { "userId": id(Uuid::from_u128(*user)) };
+    /// The record of an event, with a conflict for each of the other aggregates.
+    fn present(of: &Arrived<()>, others: &[u128]) -> Present {
+        let mut found = record(NAMES, of, date(0));
+        let conflict = |of: &u128| doc! { "aggregateId": id(Uuid::from_u128(*of)) };
         found.insert("conflicts", others.iter().map(conflict).collect::<Vec<_>>());
-        let events = [(of.event_id, InboxRecord::read(&found))].into();
-        Present { events, ..Present::default() }
+        Present([(of.event_id, NAMES.read(&found))].into())
     }
 
     #[test]
@@ -258,10 +212,10 @@ mod tests {
         let fresh: Vec<EventId> = present.fresh(&events).iter().map(|e| e.event_id).collect();
         assert_eq!(fresh, [events[0].event_id, events[3].event_id]);
         let expected = [
-            Applied::Created(todo(1)),
-            Applied::Duplicate(todo(2)),
-            Applied::Duplicate(todo(1)),
-            Applied::Created(todo(1)),
+            Applied::Created(made(1)),
+            Applied::Duplicate(made(2)),
+            Applied::Duplicate(made(1)),
+            Applied::Created(made(1)),
         ];
         assert_eq!(present.after_commit(&events), expected.map(Some));
     }
@@ -270,32 +224,32 @@ mod tests {
     fn without_a_commit_only_what_has_a_record_is_answered() {
         let events = [event(1, 1), event(2, 2)];
         let present = present(&events[1], &[]);
-        assert_eq!(present.answers(&events), [None, Some(Applied::Duplicate(todo(2)))]);
+        assert_eq!(present.answers(&events), [None, Some(Applied::Duplicate(made(2)))]);
     }
 
     #[test]
-    fn an_event_id_of_another_user_is_given_back_to_be_done_alone() {
-        // Both users meet in one group, and a record knows two of three users.
+    fn an_event_id_of_another_aggregate_is_given_back_to_be_done_alone() {
+        // Both meet in one group, and a record knows two of three aggregates.
         let events = [event(1, 1), event(1, 2), event(1, 1), event(2, 3), event(2, 4), event(2, 5)];
         let present = present(&events[3], &[4]);
-        let fresh: Vec<UserId> = present.fresh(&events).iter().map(|e| e.user_id).collect();
-        assert_eq!(fresh, [events[0].user_id]);
-        let duplicate = |user| Some(Applied::Duplicate(todo(user)));
+        let fresh: Vec<Uuid> = present.fresh(&events).iter().map(|e| e.aggregate_id).collect();
+        assert_eq!(fresh, [events[0].aggregate_id]);
+        let duplicate = |of| Some(Applied::Duplicate(made(of)));
         let expected =
-            [Some(Applied::Created(todo(1))), None, duplicate(1), duplicate(3), duplicate(4), None];
+            [Some(Applied::Created(made(1))), None, duplicate(1), duplicate(3), duplicate(4), None];
         assert_eq!(present.after_commit(&events), expected);
         let expected = [None, None, None, duplicate(3), duplicate(4), None];
         assert_eq!(present.answers(&events), expected);
     }
 
     #[test]
-    fn a_record_without_a_readable_user_concerns_its_event_alone() {
+    fn a_record_without_a_readable_aggregate_concerns_its_event_alone() {
         let events = [event(1, 1), event(2, 2)];
         let mut present = present(&events[1], &[]);
-        for found in present.events.values_mut() {
-            found.user_id = field::Field::Unset;
+        for found in present.0.values_mut() {
+            found.aggregate_id = Field::Unset;
         }
         assert_eq!(present.fresh(&events).len(), 1);
-        assert_eq!(present.after_commit(&events), [Some(Applied::Created(todo(1))), None]);
+        assert_eq!(present.after_commit(&events), [Some(Applied::Created(made(1))), None]);
     }
 }
