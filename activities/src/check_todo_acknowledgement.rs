@@ -6,8 +6,9 @@
 //! until the row's own message has been applied, too. Nothing is written, so a
 //! process that dies here has changed nothing.
 
-use onboard_contract::{Acknowledgement, EventId};
-use onboard_store::{Inbox, Outbox};
+use onboard_contract::{Acknowledgement, EventId, TodoId, UserId};
+use onboard_inbox::Inbox;
+use onboard_store::{InboxRecord, Malformed, Outbox, StoreError};
 
 use crate::failure::Failure;
 
@@ -18,7 +19,23 @@ pub(crate) async fn check_todo_acknowledgement(
 ) -> Result<Option<Acknowledgement>, Failure> {
     let failed = |source| Failure::Store { event, source };
     let user = outbox.user_of(event).await.map_err(failed)?;
-    let found = inbox.find(event, user).await.map_err(failed)?;
+    let record = inbox.find(event).await.map_err(failed)?;
+    let found = record.map(|record| acknowledgement(&record, user)).transpose();
+    let corrupt = |malformed| failed(StoreError::corrupt("look into the inbox", malformed));
+    let found = found.map_err(corrupt)?.flatten();
     tracing::info!(event_id = %event, found = found.is_some(), "acknowledgement overdue");
     Ok(found)
+}
+
+/// What the record acknowledges to the user; without one, whatever it says.
+fn acknowledgement(
+    record: &InboxRecord,
+    user: Option<UserId>,
+) -> Result<Option<Acknowledgement>, Malformed> {
+    let event_id = record.event_id()?;
+    let todo = match user {
+        Some(user) => record.reference_for(user.uuid(), TodoId::welcome(user).uuid())?,
+        None => Some(record.reference()?),
+    };
+    Ok(todo.map(|todo| Acknowledgement { event_id, todo_id: todo.into() }))
 }

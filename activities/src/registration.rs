@@ -14,8 +14,9 @@ use futures::future::{Either, select};
 use onboard_broker::Publisher;
 use onboard_contract::workflow::{CopyRef, EventRef, Published, RecordRef};
 use onboard_contract::{Acknowledgement, EventId, TraceParent};
+use onboard_inbox::{Inbox, InboxNames};
 use onboard_runtime::trace;
-use onboard_store::{Inbox, Mongo, Outbox};
+use onboard_store::{Mongo, Outbox};
 use onboard_workflows::activities::{
     CheckTodoAcknowledgement, MarkOutboxSent, PublishCopy, PublishEvent, PublishUserRegistered,
     RecordAcknowledgement,
@@ -45,7 +46,11 @@ impl RegistrationActivities {
     /// Over the stores and a publisher.
     #[must_use]
     pub fn new(mongo: &Mongo, publisher: Publisher) -> Self {
-        Self { outbox: Outbox::new(mongo), inbox: Inbox::new(mongo), publisher }
+        Self {
+            outbox: Outbox::new(mongo),
+            inbox: Inbox::new(mongo.todo(), InboxNames::TODO),
+            publisher,
+        }
     }
 }
 

@@ -57,6 +57,7 @@ mod relay;
 mod retention;
 mod rolling;
 mod schemas;
+mod second_consumer;
 mod second_event;
 mod secrets;
 mod setup;

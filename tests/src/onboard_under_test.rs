@@ -1,6 +1,7 @@
 //! The program under test: `onboard` itself, built with the tests, and with
 //! its fail points on where the variable `FAILPOINTS` asks for them. It can run
-//! several services in one process, too.
+//! several services in one process, too, and the consumer of
+//! `examples/second-consumer`.
 
 #[path = "onboard_under_test/points.rs"]
 mod points;
@@ -17,12 +18,18 @@ fn main() -> ExitCode {
     }
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.as_slice() {
+        [first] if first == "second-consumer" => {
+            second_consumer::main().map_or_else(fails, |()| ExitCode::SUCCESS)
+        }
         [first, services @ ..] if first == "together" => {
-            together::run(services).unwrap_or_else(|error| {
-                tracing::error!("{error:#}");
-                ExitCode::FAILURE
-            })
+            together::run(services).unwrap_or_else(fails)
         }
         _ => onboard::main(),
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it ends here")]
+fn fails(error: anyhow::Error) -> ExitCode {
+    tracing::error!("{error:#}");
+    ExitCode::FAILURE
 }

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use mongodb::bson::{Bson, Document, doc};
-use onboard_contract::{EventId, UserId};
-use onboard_store::{InboxRecord, outbox};
+use onboard_contract::EventId;
+use onboard_store::{InboxNames, InboxRecord, outbox};
 use uuid::Uuid;
 
 use crate::audit::Audit;
@@ -25,7 +25,7 @@ pub(crate) async fn judge(audit: &mut Audit<'_>) -> Result<(), AuditError> {
         if page.is_empty() {
             return Ok(());
         }
-        let read = page.iter().map(|record| (record, InboxRecord::read(record)));
+        let read = page.iter().map(|record| (record, InboxNames::TODO.read(record)));
         let judged = read.filter(|(_, one)| audit.scope.judges(one.processed_at.known()));
         let records: Vec<(&Document, InboxRecord)> = judged.collect();
         judge_page(audit, &records).await?;
@@ -44,7 +44,7 @@ async fn judge_page(
         judge_conflicts(audit, record);
         match record.event_id.known() {
             Some(event) if known.contains(&event.uuid()) => (),
-            Some(event) => without.push((event, record.user_id.known().map(UserId::uuid))),
+            Some(event) => without.push((event, record.aggregate_id.known())),
             None => {
                 audit.report.violation(Kind::InboxAltered, name(document), "eventId is no UUID");
             }

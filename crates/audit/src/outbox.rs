@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use mongodb::bson::{Bson, Document, doc};
 use onboard_contract::{ConsumerName, EventId, OutboxStatus, TodoId, UserId};
-use onboard_store::{Conflict, Field, InboxRecord};
+use onboard_store::{Conflict, Field, InboxNames, InboxRecord};
 use uuid::Uuid;
 
 use crate::audit::Audit;
@@ -109,7 +109,7 @@ async fn judge_inbox(audit: &mut Audit<'_>, rows: &[Row]) -> Result<(), AuditErr
     // After the records: it covers every gap among them.
     let removed = Horizon::of_inbox(audit.sources).await?;
     let mut records: HashMap<EventId, Vec<InboxRecord>> = HashMap::new();
-    for record in found.iter().map(InboxRecord::read) {
+    for record in found.iter().map(|record| InboxNames::TODO.read(record)) {
         if let Field::Is(event) = record.event_id {
             records.entry(event).or_default().push(record);
         }
@@ -143,27 +143,28 @@ fn judge_records(audit: &mut Audit<'_>, row: &Row, records: &[InboxRecord], remo
 /// event id and another user may have come before the user's own, which is a
 /// conflict then (the inbox pass names it).
 fn altered(record: &InboxRecord, user: UserId) -> Option<&'static str> {
-    if record.user_id != Field::Is(user) && record.conflict_of(user).is_none() {
+    if record.aggregate_id != Field::Is(user.uuid()) && record.conflict_of(user.uuid()).is_none() {
         return Some("userId is not the row's");
     }
-    if !is_welcome(record.todo_id, record.user_id) {
+    if !is_welcome(record.reference, record.aggregate_id) {
         return Some("todoId is not the user's welcome todo");
     }
     let sound = |one: &Conflict| {
-        let times = one.at.known().is_some() && !one.todo_deleted_at.is_other();
-        times && is_welcome(one.todo_id, one.user_id)
+        let times = one.at.known().is_some() && !one.deleted_at.is_other();
+        times && is_welcome(one.reference, one.aggregate_id)
     };
     if record.conflicts.is_other() || !record.conflicts().iter().all(sound) {
         return Some("conflicts is not a list of users with their welcome todos");
     }
-    if record.todo_deleted_at.is_other() {
+    if record.deleted_at.is_other() {
         return Some("todoDeletedAt is not a date");
     }
     record.processed_at.known().is_none().then_some("processedAt is not a date")
 }
 
-fn is_welcome(todo: Field<TodoId>, user: Field<UserId>) -> bool {
-    todo.known().is_some() && todo.known() == user.known().map(TodoId::welcome)
+fn is_welcome(todo: Field<Uuid>, user: Field<Uuid>) -> bool {
+    let welcome = |user: Uuid| TodoId::welcome(user.into()).uuid();
+    todo.known().is_some() && todo.known() == user.known().map(welcome)
 }
 
 async fn users_of(audit: &Audit<'_>, rows: &[Row]) -> Result<HashMap<Uuid, User>, AuditError> {

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use mongodb::bson::{Bson, Document, doc};
 use onboard_contract::names::WELCOME_TITLE;
 use onboard_contract::{TodoId, UserId};
-use onboard_store::InboxRecord;
+use onboard_store::InboxNames;
 use uuid::Uuid;
 
 use crate::audit::Audit;
@@ -125,11 +125,11 @@ async fn records(audit: &Audit<'_>, todos: Vec<Bson>) -> Result<Records, AuditEr
     let mut found = lookup(what, &inbox, own, todos.clone(), fields.clone()).await?;
     found.extend(lookup(what, &inbox, of_conflicts, todos, fields).await?);
     let (mut known, mut noted) = (HashSet::new(), HashSet::new());
-    for record in found.iter().map(InboxRecord::read) {
-        for (todo, deleted) in record.todos() {
-            known.insert(todo.uuid());
+    for record in found.iter().map(|record| InboxNames::TODO.read(record)) {
+        for (todo, deleted) in record.made() {
+            known.insert(todo);
             if deleted {
-                noted.insert(todo.uuid());
+                noted.insert(todo);
             }
         }
     }

@@ -65,6 +65,12 @@ impl Consumer {
         Self { dialer, queue, prefetch, dead_letters, state, link, availability }
     }
 
+    /// The queue that is consumed.
+    #[must_use]
+    pub const fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
     /// Whether the queue is being consumed and RabbitMQ answers.
     #[must_use]
     pub fn check(&self) -> Check {

@@ -26,6 +26,18 @@ pub(crate) fn properties(message: &Message, traceparent: Option<&TraceParent>) -
         .with_headers(headers(message, traceparent.or(message.traceparent.as_ref())))
 }
 
+/// Those of an acknowledgement; its body alone says what it acknowledges.
+pub(crate) fn of_acknowledgement(traceparent: Option<&TraceParent>) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    if let Some(traceparent) = traceparent {
+        headers.insert(TRACEPARENT.into(), AMQPValue::LongString(traceparent.as_str().into()));
+    }
+    BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_delivery_mode(PERSISTENT)
+        .with_headers(headers)
+}
+
 fn headers(message: &Message, traceparent: Option<&TraceParent>) -> FieldTable {
     let mut headers = FieldTable::default();
     let mut put = |name: &str, value: &str| {

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Channel, Confirmation};
-use onboard_contract::{EventId, Message, Queue, TraceParent};
+use onboard_contract::{
+    ACKNOWLEDGEMENTS_QUEUE, Acknowledged, EventId, Message, Queue, TraceParent,
+};
 use onboard_fault::{Step, step};
 use onboard_runtime::{Check, Shutdown, Tasks, trace};
 use tokio::time::{Instant, timeout};
@@ -161,6 +163,20 @@ impl Publisher {
             trace::failed(&span, outcome);
             error.about(message.event_id)
         })
+    }
+
+    /// Publishes an acknowledgement, with its consumer's name as the routing key, and
+    /// waits for the confirm. Otherwise as [`Publisher::publish`].
+    ///
+    /// # Errors
+    /// The acknowledgement is not known to be in its queue.
+    pub async fn acknowledge(&self, acknowledged: &Acknowledged) -> Result<(), PublishError> {
+        // Names and ids only: serialising them cannot fail.
+        let body = serde_json::to_vec(acknowledged).unwrap_or_default();
+        let properties = message::of_acknowledgement(trace::current().as_ref());
+        let (exchange, key) = (&ACKNOWLEDGEMENTS_QUEUE.exchange, acknowledged.consumer.as_str());
+        let sent = self.send(exchange, key, &body, properties).await;
+        sent.map_err(|error| error.about(acknowledged.event_id))
     }
 
     /// How many messages are ready in a queue, asked on a channel of its own: a

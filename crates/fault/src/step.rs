@@ -30,23 +30,23 @@ pub enum Step {
     PublishConfirm,
     /// The worker marks the row SENT.
     SentMark,
-    /// The todo service commits inbox record and welcome todo.
+    /// A consumer commits inbox record and effect.
     InboxCommit,
-    /// The todo service signals the workflow.
+    /// A consumer acknowledges: the todo service signals the workflow.
     AcknowledgeSignal,
-    /// The todo service notes that on the inbox record.
+    /// A consumer notes that on the inbox record.
     AcknowledgeNote,
-    /// The todo service acks the delivery.
+    /// A consumer acks the delivery.
     DeliveryAck,
-    /// The todo service gives the delivery back.
+    /// A consumer gives the delivery back.
     DeliveryRequeue,
     /// The worker writes the terminal record on the row.
     TerminalRecord,
-    /// Relay or todo service note how far back they remove.
+    /// The relay or a consumer notes how far back it removes.
     PurgeHorizon,
     /// The relay removes rows that are done and old.
     PurgeOutbox,
-    /// The todo service removes inbox records that nothing can ask for.
+    /// A consumer removes inbox records that nothing can ask for.
     PurgeInbox,
     /// The todo service creates a todo that its user asked for.
     TodoCreate,

@@ -9,7 +9,7 @@ use onboard_contract::EventId;
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
 use onboard_store::retention::{OUTBOX, WORKFLOWS, removed_before};
-use onboard_store::{InboxRecord, Mongo, MongoConfig};
+use onboard_store::{InboxNames, InboxRecord, Mongo, MongoConfig};
 use onboard_temporal::{Temporal, TemporalConfig, TemporalError};
 use uuid::Uuid;
 
@@ -94,7 +94,7 @@ impl Operator {
         let inbox = self.mongo.processed_events();
         let find = inbox.find_one(doc! { "eventId": id(event.uuid()) });
         let found = bounded("look into the inbox", find).await?;
-        Ok(found.as_ref().map(InboxRecord::read))
+        Ok(found.as_ref().map(|record| InboxNames::TODO.read(record)))
     }
 }
 

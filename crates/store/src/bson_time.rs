@@ -4,7 +4,8 @@ use mongodb::bson::{self, Bson, DateTime};
 use uuid::Uuid;
 
 /// A UUID as BSON (binary subtype 4).
-pub(crate) fn id(uuid: Uuid) -> Bson {
+#[must_use]
+pub fn id(uuid: Uuid) -> Bson {
     bson::Uuid::from_bytes(uuid.into_bytes()).into()
 }
 
@@ -15,8 +16,9 @@ pub(crate) fn born_ms(id: Uuid) -> Option<i64> {
     born_ms.filter(|_| id.get_version_num() == 7)
 }
 
-/// Milliseconds as a BSON date.
-pub(crate) fn date(ms: i64) -> DateTime {
+/// Milliseconds since the Unix epoch as a BSON date.
+#[must_use]
+pub const fn date(ms: i64) -> DateTime {
     DateTime::from_millis(ms)
 }
 

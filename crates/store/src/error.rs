@@ -54,11 +54,14 @@ impl StoreError {
     }
 
     /// A document without a field that the operation needs.
-    pub(crate) fn corrupt(what: &'static str, malformed: Malformed) -> Self {
+    #[must_use]
+    pub fn corrupt(what: &'static str, malformed: Malformed) -> Self {
         Self::Corrupt { what, source: Error::custom(malformed.to_string()) }
     }
 
-    pub(crate) fn from_driver(what: &'static str, source: Error) -> Self {
+    /// What the driver's error says about `what`, a verb.
+    #[must_use]
+    pub fn from_driver(what: &'static str, source: Error) -> Self {
         match source.kind.as_ref() {
             ErrorKind::BsonDeserialization(_) | ErrorKind::Bson(_) => Self::Corrupt {
                 what,
@@ -105,12 +108,14 @@ pub(crate) fn code(error: &Error) -> Option<i32> {
 }
 
 /// Whether a unique index refused the write (`DuplicateKey`).
-pub(crate) fn is_duplicate_key(error: &Error) -> bool {
+#[must_use]
+pub fn is_duplicate_key(error: &Error) -> bool {
     code(error) == Some(11_000)
 }
 
 /// Whether another transaction has written the same document (`WriteConflict`).
-pub(crate) fn is_write_conflict(error: &Error) -> bool {
+#[must_use]
+pub fn is_write_conflict(error: &Error) -> bool {
     code(error) == Some(112)
 }
 

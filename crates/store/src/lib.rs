@@ -3,7 +3,7 @@
 //! Every operation is bounded in time and answers "retry or permanent"
 //! ([`StoreError::is_retryable`]). Times are milliseconds since the Unix epoch.
 
-mod bson_time;
+pub mod bson_time;
 pub mod config;
 mod consumers;
 mod error;
@@ -23,16 +23,13 @@ mod wake;
 
 pub use config::{MongoArgs, MongoConfig, inbox_retention, outbox_retention};
 pub use consumers::{Consumers, ExtraConsumersArgs, KnownConsumer};
-pub use error::StoreError;
+pub use error::{StoreError, is_duplicate_key, is_write_conflict};
 pub use field::{Field, Malformed};
-pub use inbox::{
-    Applied, CONFLICTS_MAX, Conflict, Cursor, Inbox, InboxRecord, Seen, Unacknowledged, Untold,
-    occurred_at_ms,
-};
-pub use mongo::Mongo;
+pub use inbox::{CONFLICTS_MAX, Conflict, InboxNames, InboxRecord};
+pub use mongo::{Mongo, OPERATION_DEADLINE, bounded, client, transaction};
 pub use outbox::{
     AwaitedBy, Due, DuePage, Expectation, InStage, MarkedSent, Outbox, OutboxRow, Overdue,
-    OverdueRows, Record, Recorded, Stages, Written,
+    OverdueRows, Record, Recorded, Stages, Written, earlier,
 };
 pub use registrations::{
     Committed, KeyRecord, NewKey, NewRegistration, RegisterError, Registered, RegistrationRow,
@@ -42,6 +39,7 @@ pub use sessions::{NewSession, NewToken, Opened, Rotated, Sessions, TokenHash};
 pub use signing_keys::{KeyRow, Removal, SigningKeys};
 pub use todos::{
     CREATED_BY_USER, Change, Changed, Created, Expected, Position, Removed, Todo, TodoPage, Todos,
+    Welcome,
 };
 pub use users::{RoleChange, RoleChanged, User, Users};
 pub use wake::{Inserted, METRICS, watch_outbox};

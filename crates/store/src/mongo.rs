@@ -13,7 +13,7 @@ use crate::registrations::KeyDocument;
 use crate::{MongoConfig, StoreError};
 
 /// How long one operation may take before it counts as unanswered.
-pub(crate) const OPERATION_DEADLINE: Duration = Duration::from_secs(5);
+pub const OPERATION_DEADLINE: Duration = Duration::from_secs(5);
 /// How long the driver looks for a primary. An election takes 1 to 4 s, but a
 /// request must be answered within 5 s: better a quick 503 than a late one.
 const SERVER_SELECTION: Duration = Duration::from_secs(3);
@@ -135,7 +135,11 @@ impl Mongo {
     }
 }
 
-async fn client(uri: &str) -> Result<Client, StoreError> {
+/// Prepares a client with the concerns of this system; MongoDB itself may be away.
+///
+/// # Errors
+/// The connection string is not usable.
+pub async fn client(uri: &str) -> Result<Client, StoreError> {
     let refused = |source| StoreError::Refused { what: "use the connection string", source };
     let mut options = ClientOptions::parse(uri).await.map_err(refused)?;
     options.app_name.get_or_insert_with(|| "onboard".to_owned());
@@ -148,7 +152,7 @@ async fn client(uri: &str) -> Result<Client, StoreError> {
 
 /// A transaction with the concerns set on itself: inside one, those of client
 /// and collection count for nothing.
-pub(crate) fn transaction(session: &mut ClientSession) -> StartTransaction<&mut ClientSession> {
+pub fn transaction(session: &mut ClientSession) -> StartTransaction<&mut ClientSession> {
     session
         .start_transaction()
         .read_concern(ReadConcern::snapshot())
@@ -156,7 +160,10 @@ pub(crate) fn transaction(session: &mut ClientSession) -> StartTransaction<&mut 
 }
 
 /// Runs a driver call under the deadline of one operation.
-pub(crate) async fn bounded<T>(
+///
+/// # Errors
+/// The call failed, or took too long.
+pub async fn bounded<T>(
     what: &'static str,
     operation: impl Future<Output = mongodb::error::Result<T>>,
 ) -> Result<T, StoreError> {

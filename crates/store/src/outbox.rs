@@ -63,7 +63,9 @@ fn later(wait: Duration) -> DateTime {
     date(clock::now_ms().saturating_add(wait_ms))
 }
 
-pub(crate) fn earlier(age: Duration) -> DateTime {
+/// This long ago.
+#[must_use]
+pub fn earlier(age: Duration) -> DateTime {
     let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
     date(clock::now_ms().saturating_sub(age_ms))
 }

@@ -17,9 +17,11 @@ pub const INBOX: &str = "inbox";
 /// The note of the workflows that are gone, beside the horizon of the outbox.
 pub const WORKFLOWS: &str = "workflows";
 /// Documents removed at once.
-pub(crate) const PAGE: i64 = 500;
+pub const PAGE: i64 = 500;
 
-pub(crate) fn page_full(found: usize) -> bool {
+/// Whether a page has as many documents as one may have.
+#[must_use]
+pub fn page_full(found: usize) -> bool {
     i64::try_from(found).is_ok_and(|found| found >= PAGE)
 }
 
@@ -35,7 +37,10 @@ pub async fn removed_before(database: &Database, of: &str) -> mongodb::error::Re
 }
 
 /// Notes that documents older than `horizon` may be gone. It never moves back.
-pub(crate) async fn note_horizon(
+///
+/// # Errors
+/// The write failed.
+pub async fn note_horizon(
     database: &Database,
     of: &str,
     horizon: DateTime,

@@ -10,6 +10,7 @@ mod change;
 mod create;
 mod page;
 mod remove;
+mod welcome;
 
 use mongodb::bson::{self, Bson, DateTime, Document, doc};
 use onboard_contract::{TodoId, UserId};
@@ -23,6 +24,7 @@ pub use change::{Change, Changed};
 pub use create::Created;
 pub use page::{Position, TodoPage};
 pub use remove::Removed;
+pub use welcome::Welcome;
 
 /// Who made a todo that is not the welcome todo (`createdBy`).
 pub const CREATED_BY_USER: &str = "user";

@@ -7,6 +7,7 @@ use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_contract::Topology;
 use onboard_contract::names::TOKEN_ISSUER;
 use onboard_http::{Edge, EdgeArgs};
+use onboard_inbox::SweepSettings;
 use onboard_runtime::{EnvironmentArgs, Problems, Service as _};
 use onboard_store::{MongoArgs, MongoConfig, inbox_retention, outbox_retention};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
@@ -82,13 +83,6 @@ pub struct TodoConfig {
     pub(crate) mongo: MongoConfig,
     pub(crate) broker: BrokerConfig,
     pub(crate) temporal: TemporalConfig,
-}
-
-/// When the sweep looks, and at what.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SweepSettings {
-    pub(crate) interval: Duration,
-    pub(crate) age: Duration,
 }
 
 impl TodoArgs {

@@ -7,35 +7,29 @@
 //! after it the message is a duplicate; and what was committed but not
 //! acknowledged is found by the sweep. Several todo services may run.
 
-mod acknowledger;
 mod api;
-mod backlog;
 mod config;
-mod consumer;
-mod groups;
+mod effect;
 pub mod metrics;
-mod retention;
-mod sweep;
+mod signal;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use onboard_broker::{Consumer, Publisher};
 use onboard_contract::TODO_QUEUE;
 use onboard_http::Server;
+use onboard_inbox::{Consuming, Inbox, InboxNames, retain};
 use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
-use onboard_store::{Inbox, Mongo, Todos};
+use onboard_store::{Mongo, Outbox, Todos};
 use onboard_temporal::Temporal;
 use onboard_token::{PublicKeys, Verifier};
 
 pub use api::openapi::description;
 pub use config::{TodoArgs, TodoConfig};
 
-use crate::acknowledger::Acknowledger;
 use crate::api::Api;
-use crate::backlog::Backlog;
-use crate::consumer::Handler;
-use crate::groups::GroupedInbox;
+use crate::effect::WelcomeTodo;
+use crate::signal::Signal;
 
 /// How long messages in flight have to end at the shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
@@ -106,16 +100,18 @@ async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError> {
         .map_err(RunError::Http)?
         .with_edge(config.edge);
 
-    let retention = retention::run(Inbox::new(&mongo), config.retention, shutdown.clone());
+    let inbox = Inbox::new(mongo.todo(), InboxNames::TODO);
+    let outbox = Outbox::new(&mongo);
+    let rows = move |events: Vec<_>| {
+        let outbox = outbox.clone();
+        async move { outbox.present(&events).await }
+    };
+    let retention = retain(inbox.clone(), config.retention, rows, shutdown.clone());
     tasks.spawn("retention", retention);
-    let (inbox, backlog) = (GroupedInbox::new(Inbox::new(&mongo)), Arc::new(Backlog::default()));
-    let (tell, told) = (temporal.clone(), inbox.clone());
-    let acknowledger = Acknowledger::start(tell, told, backlog.clone(), &tasks, shutdown.clone());
-    let sweep = sweep::run(temporal, inbox.clone(), backlog, config.sweep, shutdown.clone());
-    tasks.spawn("acknowledgement sweep", sweep);
-    let handler = Handler::new(inbox, acknowledger, shutdown.clone());
-    let consume = consumer.run(move |message| handler.clone().handle(message), shutdown.clone());
-    tasks.spawn("consumer", consume);
+    let effect = WelcomeTodo(Todos::new(&mongo));
+    let (acknowledge, sweep) = (Signal(temporal), config.sweep);
+    let consuming = Consuming { consumer, inbox, effect, acknowledge, sweep };
+    consuming.start(&tasks, shutdown.clone());
 
     let serve = async {
         let served = http.serve(shutdown.clone()).await;

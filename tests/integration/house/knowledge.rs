@@ -17,7 +17,7 @@ use super::steps::sources;
 
 /// The crates that know no service today. The other shared crates follow as the
 /// knowledge of services leaves them (store, fault, stack, doctor, …).
-const CLEAN: [&str; 5] = ["broker", "http", "runtime", "temporal", "token"];
+const CLEAN: [&str; 6] = ["broker", "http", "inbox", "runtime", "temporal", "token"];
 
 /// Constants of `crates/contract` whose names do not tell that they are about an
 /// event or a queue.

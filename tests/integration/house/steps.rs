@@ -12,9 +12,10 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Expr, ExprCall, ExprMethodCall, ImplItemFn, ItemFn, ItemMod, Macro};
 
 /// Where code has effects on servers on behalf of a registration.
-const CODE: [&str; 9] = [
+const CODE: [&str; 10] = [
     "activities",
     "crates/broker",
+    "crates/inbox",
     "crates/operator",
     "crates/store",
     "crates/temporal",

@@ -2,7 +2,7 @@
 
 use onboard_broker::DeadLetter;
 use onboard_contract::{
-    ACKNOWLEDGEMENTS_QUEUE, Acknowledged, AcknowledgedError, EventId, Stage, UserId,
+    ACKNOWLEDGEMENTS_QUEUE, Acknowledged, AcknowledgedError, EventId, Stage, TodoId, UserId,
 };
 use onboard_runtime::availability::chain;
 use onboard_store::{InboxRecord, Outbox, StoreError};
@@ -99,7 +99,10 @@ fn is_anothers(row: Option<&Row>, user: UserId) -> bool {
 /// Whether the record says that the event was applied for this user. A record
 /// whose user cannot be read says that it was applied.
 fn is_applied(record: &InboxRecord, user: Option<UserId>) -> bool {
-    user.is_none_or(|user| record.acknowledgement_for(user).map_or(true, |known| known.is_some()))
+    user.is_none_or(|user| {
+        let makes = TodoId::welcome(user).uuid();
+        record.reference_for(user.uuid(), makes).map_or(true, |known| known.is_some())
+    })
 }
 
 /// Decides about a letter of a queue other than the todo service's. A letter goes
@@ -172,6 +175,7 @@ mod tests {
     use super::*;
     use crate::operator::id;
     use mongodb::bson::{DateTime, Document, doc};
+    use onboard_store::InboxNames;
     use uuid::Uuid;
 
     fn row(extra: Document) -> Row {
@@ -261,11 +265,11 @@ mod tests {
             "eventId": id(Uuid::from_u128(1)), "userId": id(Uuid::from_u128(2)),
             "todoId": id(Uuid::from_u128(4)), "conflicts": [{ "userId": id(Uuid::from_u128(3)) }],
         };
-        let read = InboxRecord::read(&record);
+        let read = InboxNames::TODO.read(&record);
         assert!([None, Some(user(2)), Some(user(3))].iter().all(|user| is_applied(&read, *user)));
         assert!(!is_applied(&read, Some(user(5))));
         record.remove("userId");
-        assert!(is_applied(&InboxRecord::read(&record), Some(user(5))));
+        assert!(is_applied(&InboxNames::TODO.read(&record), Some(user(5))));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use futures::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use onboard_contract::{ConsumerName, EventId, Queue, TodoId, UserId};
 use onboard_runtime::availability::chain;
-use onboard_store::{InboxRecord, field, outbox};
+use onboard_store::{InboxNames, InboxRecord, field, outbox};
 use onboard_temporal::{Account, Execution, TemporalError};
 
 use super::{Confirm, Letter, Record, Redriven, Subject, Todo, User, Workflow};
@@ -67,7 +67,7 @@ impl Operator {
         let inbox = self.mongo.processed_events();
         let find = inbox.find_one(doc! { "todoId": id(TodoId::welcome(user).uuid()) });
         let record = bounded("look up the user's inbox record", find).await?;
-        Ok(record.and_then(|record| InboxRecord::read(&record).event_id.known()))
+        Ok(record.and_then(|record| InboxNames::TODO.read(&record).event_id.known()))
     }
 
     /// Gathers what bears the event's id, and says whose the inbox says it is.
@@ -92,7 +92,7 @@ impl Operator {
             Err(why) => record.unreachable.push(format!("Temporal: {why}")),
         }
         self.gather_letters(event, record).await?;
-        Ok(inbox.and_then(|inbox| inbox.user_id.known()))
+        Ok(inbox.and_then(|inbox| inbox.aggregate_id.known().map(UserId::from)))
     }
 
     /// Looks through the dead letters of the todo service, and of every consumer
@@ -221,11 +221,11 @@ fn read_user(user: UserId, found: &Document) -> User {
 
 /// What the record says about the row's user.
 fn shown(found: &InboxRecord, user: Option<UserId>) -> super::InboxRecord {
-    let conflict = user.and_then(|user| found.conflict_of(user));
-    let (todo_id, todo_deleted_at) = conflict
-        .map_or((found.todo_id, found.todo_deleted_at), |one| (one.todo_id, one.todo_deleted_at));
+    let conflict = user.and_then(|user| found.conflict_of(user.uuid()));
+    let (todo_id, todo_deleted_at) =
+        conflict.map_or((found.reference, found.deleted_at), |one| (one.reference, one.deleted_at));
     super::InboxRecord {
-        todo_id: todo_id.known(),
+        todo_id: todo_id.known().map(TodoId::from),
         processed_at: found.processed_at.known(),
         acknowledged_at: found.acknowledged_at.known(),
         todo_deleted_at: todo_deleted_at.known(),

@@ -1,92 +1,144 @@
 //! The one decoder of an inbox record: each field is read on its own.
 //!
-//! [`InboxRecord::read`] takes any document, so one bad field spoils neither the
+//! [`InboxNames::read`] takes any document, so one bad field spoils neither the
 //! other fields nor the other records. A caller that needs a field asks a method,
 //! which says what is wrong with it. The functions are pure: a process that dies
 //! here has changed nothing.
 
 use mongodb::bson::{Bson, Document};
-use onboard_contract::{Acknowledgement, EventId, TodoId, TraceParent, UserId};
+use onboard_contract::{EventId, TraceParent};
+use uuid::Uuid;
 
 use crate::field::{self, Field, Malformed, TEXT, UUID};
 
-/// An inbox record as it was found. Times are in ms since the Unix epoch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InboxRecord {
-    /// The event that was applied.
-    pub event_id: Field<EventId>,
-    /// The user.
-    pub user_id: Field<UserId>,
-    /// The welcome todo.
-    pub todo_id: Field<TodoId>,
-    /// When the record was committed.
-    pub processed_at: Field<i64>,
-    /// When the workflow had been told.
-    pub acknowledged_at: Field<i64>,
-    /// When the user deleted the welcome todo.
-    pub todo_deleted_at: Field<i64>,
-    /// The trace of the message that made the record, as it is stored.
-    pub traceparent: Field<String>,
-    /// The other users for whom a message with this event id came.
-    pub conflicts: Field<Vec<Conflict>>,
-}
-
-/// What the record says about a message with its event id and another user.
+/// The names under which a consumer has its inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Conflict {
-    /// The user of that message.
-    pub user_id: Field<UserId>,
-    /// The welcome todo of that user.
-    pub todo_id: Field<TodoId>,
-    /// When the effect was committed.
-    pub at: Field<i64>,
-    /// When that user deleted the welcome todo.
-    pub todo_deleted_at: Field<i64>,
+pub struct InboxNames {
+    /// The collection.
+    pub collection: &'static str,
+    /// The field of the aggregate's id.
+    pub aggregate: &'static str,
+    /// The field of the id of what the effect makes.
+    pub reference: &'static str,
+    /// The field that notes when that was deleted.
+    pub deleted: &'static str,
 }
 
-impl InboxRecord {
+impl InboxNames {
+    /// Those of a consumer that has no names of its own.
+    pub const PLAIN: Self = Self {
+        collection: "processed_events",
+        aggregate: "aggregateId",
+        reference: "ref",
+        deleted: "deletedAt",
+    };
+    /// Those of the todo service.
+    pub const TODO: Self =
+        Self { aggregate: "userId", reference: "todoId", deleted: "todoDeletedAt", ..Self::PLAIN };
+
     /// Reads a record, or as much of it as the projection has left.
     #[must_use]
-    pub fn read(record: &Document) -> Self {
-        Self {
+    pub fn read(self, record: &Document) -> InboxRecord {
+        InboxRecord {
+            names: self,
             event_id: field::id(record, "eventId").map(EventId::from),
-            user_id: field::id(record, "userId").map(UserId::from),
-            todo_id: field::id(record, "todoId").map(TodoId::from),
+            aggregate_id: field::id(record, self.aggregate),
+            reference: field::id(record, self.reference),
             processed_at: field::time(record, "processedAt"),
             acknowledged_at: field::time(record, "acknowledgedAt"),
-            todo_deleted_at: field::time(record, "todoDeletedAt"),
+            deleted_at: field::time(record, self.deleted),
             traceparent: field::text(record, "traceparent").map(str::to_owned),
             conflicts: field::read(record, "conflicts", |value| {
-                Some(value.as_array()?.iter().map(Conflict::read).collect())
+                Some(value.as_array()?.iter().map(|entry| self.conflict(entry)).collect())
             }),
         }
     }
 
-    /// What the record acknowledges.
+    /// Reads an entry of the list of conflicts; one that is no document holds nothing
+    /// that can be read.
+    fn conflict(self, entry: &Bson) -> Conflict {
+        let Some(entry) = entry.as_document() else {
+            let found = entry.element_type();
+            return Conflict {
+                aggregate_id: Field::Other(found),
+                reference: Field::Other(found),
+                at: Field::Other(found),
+                deleted_at: Field::Other(found),
+            };
+        };
+        Conflict {
+            aggregate_id: field::id(entry, self.aggregate),
+            reference: field::id(entry, self.reference),
+            at: field::time(entry, "at"),
+            deleted_at: field::time(entry, self.deleted),
+        }
+    }
+}
+
+/// An inbox record as it was found. Times are in ms since the Unix epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboxRecord {
+    /// The names of its fields.
+    names: InboxNames,
+    /// The event that was applied.
+    pub event_id: Field<EventId>,
+    /// The aggregate that the event is about.
+    pub aggregate_id: Field<Uuid>,
+    /// What the effect made.
+    pub reference: Field<Uuid>,
+    /// When the record was committed.
+    pub processed_at: Field<i64>,
+    /// When the event was known to be acknowledged.
+    pub acknowledged_at: Field<i64>,
+    /// When what the effect made was deleted.
+    pub deleted_at: Field<i64>,
+    /// The trace of the message that made the record, as it is stored.
+    pub traceparent: Field<String>,
+    /// The other aggregates for which a message with this event id came.
+    pub conflicts: Field<Vec<Conflict>>,
+}
+
+/// What the record says about a message with its event id and another aggregate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conflict {
+    /// The aggregate of that message.
+    pub aggregate_id: Field<Uuid>,
+    /// What the effect made for it.
+    pub reference: Field<Uuid>,
+    /// When the effect was committed.
+    pub at: Field<i64>,
+    /// When what the effect made was deleted.
+    pub deleted_at: Field<i64>,
+}
+
+impl InboxRecord {
+    /// The event of the record.
     ///
     /// # Errors
-    /// One of its ids is missing or of another type.
-    pub fn acknowledgement(&self) -> Result<Acknowledgement, Malformed> {
-        Ok(Acknowledgement {
-            event_id: self.event_id.required("eventId", UUID)?,
-            todo_id: self.todo_id.required("todoId", UUID)?,
-        })
+    /// It is missing or of another type.
+    pub fn event_id(&self) -> Result<EventId, Malformed> {
+        self.event_id.required("eventId", UUID)
     }
 
-    /// What the record acknowledges to this user; absent when the event was
-    /// applied for other users alone.
+    /// What the effect made, which is what the record acknowledges.
     ///
     /// # Errors
-    /// The record's user or one of its ids is missing or of another type.
-    pub fn acknowledgement_for(&self, user: UserId) -> Result<Option<Acknowledgement>, Malformed> {
-        if self.user_id.required("userId", UUID)? == user {
-            return self.acknowledgement().map(Some);
+    /// It is missing or of another type.
+    pub fn reference(&self) -> Result<Uuid, Malformed> {
+        self.reference.required(self.names.reference, UUID)
+    }
+
+    /// What the record acknowledges for this aggregate: what it says for its own, and
+    /// for one of the conflicts what the effect `makes` for it; absent when the event
+    /// was applied for other aggregates alone.
+    ///
+    /// # Errors
+    /// The record's aggregate or what the effect made is missing or of another type.
+    pub fn reference_for(&self, aggregate: Uuid, makes: Uuid) -> Result<Option<Uuid>, Malformed> {
+        if self.aggregate_id.required(self.names.aggregate, UUID)? == aggregate {
+            return self.reference().map(Some);
         }
-        if self.conflict_of(user).is_none() {
-            return Ok(None);
-        }
-        let event_id = self.event_id.required("eventId", UUID)?;
-        Ok(Some(Acknowledgement { event_id, todo_id: TodoId::welcome(user) }))
+        Ok(self.conflict_of(aggregate).map(|_| makes))
     }
 
     /// The conflicts; none when the field holds something else than a list.
@@ -95,20 +147,20 @@ impl InboxRecord {
         self.conflicts.as_ref().known().map_or(&[], Vec::as_slice)
     }
 
-    /// The conflict about this user.
+    /// The conflict about this aggregate.
     #[must_use]
-    pub fn conflict_of(&self, user: UserId) -> Option<&Conflict> {
-        self.conflicts().iter().find(|conflict| conflict.user_id == Field::Is(user))
+    pub fn conflict_of(&self, aggregate: Uuid) -> Option<&Conflict> {
+        self.conflicts().iter().find(|conflict| conflict.aggregate_id == Field::Is(aggregate))
     }
 
-    /// The welcome todos that the record is about, and whether it notes their
+    /// All that the effect made by this record, and whether the record notes the
     /// deletion.
-    pub fn todos(&self) -> impl Iterator<Item = (TodoId, bool)> {
-        let own = (self.todo_id, self.todo_deleted_at);
-        let others = self.conflicts().iter().map(|one| (one.todo_id, one.todo_deleted_at));
+    pub fn made(&self) -> impl Iterator<Item = (Uuid, bool)> {
+        let own = (self.reference, self.deleted_at);
+        let others = self.conflicts().iter().map(|one| (one.reference, one.deleted_at));
         std::iter::once(own)
             .chain(others)
-            .filter_map(|(todo, deleted)| Some((todo.known()?, deleted.known().is_some())))
+            .filter_map(|(made, deleted)| Some((made.known()?, deleted.known().is_some())))
     }
 
     /// The trace; none when its text is no trace.
@@ -121,34 +173,11 @@ impl InboxRecord {
     }
 }
 
-impl Conflict {
-    /// Reads an entry of the list; one that is no document holds nothing that
-    /// can be read.
-    fn read(entry: &Bson) -> Self {
-        let Some(entry) = entry.as_document() else {
-            let found = entry.element_type();
-            return Self {
-                user_id: Field::Other(found),
-                todo_id: Field::Other(found),
-                at: Field::Other(found),
-                todo_deleted_at: Field::Other(found),
-            };
-        };
-        Self {
-            user_id: field::id(entry, "userId").map(UserId::from),
-            todo_id: field::id(entry, "todoId").map(TodoId::from),
-            at: field::time(entry, "at"),
-            todo_deleted_at: field::time(entry, "todoDeletedAt"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use mongodb::bson::spec::ElementType;
     use mongodb::bson::{DateTime, doc};
     use proptest::prelude::*;
-    use uuid::Uuid;
 
     use super::*;
     use crate::bson_time;
@@ -181,16 +210,20 @@ mod tests {
         }
     }
 
+    fn acknowledges(record: &InboxRecord) -> Result<(EventId, Uuid), Malformed> {
+        Ok((record.event_id()?, record.reference()?))
+    }
+
     /// A field by its name, without its value.
     fn found(record: &InboxRecord, name: &str) -> Field<()> {
         let record = record.clone();
         match name {
             "eventId" => record.event_id.map(drop),
-            "userId" => record.user_id.map(drop),
-            "todoId" => record.todo_id.map(drop),
+            "userId" => record.aggregate_id.map(drop),
+            "todoId" => record.reference.map(drop),
             "processedAt" => record.processed_at.map(drop),
             "acknowledgedAt" => record.acknowledged_at.map(drop),
-            "todoDeletedAt" => record.todo_deleted_at.map(drop),
+            "todoDeletedAt" => record.deleted_at.map(drop),
             "traceparent" => record.traceparent.map(drop),
             "conflicts" => record.conflicts.map(drop),
             other => panic!("{other} is no field of a record"),
@@ -199,37 +232,32 @@ mod tests {
 
     #[test]
     fn a_whole_record_is_read() {
-        let record = InboxRecord::read(&whole());
-        let told = record.acknowledgement().unwrap();
-        assert_eq!(told.event_id, Uuid::from_u128(1).into());
-        assert_eq!(told.todo_id, Uuid::from_u128(3).into());
-        assert_eq!(record.user_id, Field::Is(Uuid::from_u128(2).into()));
-        let times = [record.processed_at, record.acknowledged_at, record.todo_deleted_at];
+        let record = InboxNames::TODO.read(&whole());
+        assert_eq!(record.event_id().unwrap(), Uuid::from_u128(1).into());
+        assert_eq!(record.reference().unwrap(), Uuid::from_u128(3));
+        assert_eq!(record.aggregate_id, Field::Is(Uuid::from_u128(2)));
+        let times = [record.processed_at, record.acknowledged_at, record.deleted_at];
         assert_eq!(times, [4, 5, 6].map(Field::Is));
         assert!(record.traceparent().unwrap().is_some());
         let conflict = Conflict {
-            user_id: Field::Is(Uuid::from_u128(7).into()),
-            todo_id: Field::Is(Uuid::from_u128(8).into()),
+            aggregate_id: Field::Is(Uuid::from_u128(7)),
+            reference: Field::Is(Uuid::from_u128(8)),
             at: Field::Is(9),
-            todo_deleted_at: Field::Unset,
+            deleted_at: Field::Unset,
         };
         assert_eq!(record.conflicts(), [conflict]);
     }
 
     #[test]
-    fn each_user_is_acknowledged_the_own_todo() {
-        let record = InboxRecord::read(&whole());
-        let todo_for = |user| {
-            let told = record.acknowledgement_for(Uuid::from_u128(user).into()).unwrap();
-            told.map(|told| told.todo_id)
-        };
-        assert_eq!(todo_for(2), Some(Uuid::from_u128(3).into()));
-        assert_eq!(todo_for(7), Some(TodoId::welcome(Uuid::from_u128(7).into())));
-        assert_eq!(todo_for(10), None);
+    fn each_aggregate_is_acknowledged_what_was_made_for_it() {
+        let record = InboxNames::TODO.read(&whole());
+        let makes = Uuid::from_u128(20);
+        let made = |of| record.reference_for(Uuid::from_u128(of), makes).unwrap();
+        assert_eq!([made(2), made(7), made(10)], [Some(Uuid::from_u128(3)), Some(makes), None]);
         let mut nobodys = whole();
         nobodys.insert("userId", "ada");
-        let told = InboxRecord::read(&nobodys).acknowledgement_for(Uuid::from_u128(7).into());
-        assert_eq!(told.unwrap_err().field, "userId");
+        let made = InboxNames::TODO.read(&nobodys).reference_for(Uuid::from_u128(7), makes);
+        assert_eq!(made.unwrap_err().field, "userId");
     }
 
     #[test]
@@ -240,32 +268,30 @@ mod tests {
             "at": "noon", "todoDeletedAt": DateTime::from_millis(13),
         };
         record.insert("conflicts", vec![Bson::Int32(5), Bson::Null, other.into()]);
-        let record = InboxRecord::read(&record);
+        let record = InboxNames::TODO.read(&record);
         assert_eq!(record.conflicts().len(), 3);
-        assert_eq!(record.conflicts()[0].user_id, Field::Other(ElementType::Int32));
-        let read = record.conflict_of(Uuid::from_u128(11).into()).unwrap();
+        assert_eq!(record.conflicts()[0].aggregate_id, Field::Other(ElementType::Int32));
+        let read = record.conflict_of(Uuid::from_u128(11)).unwrap();
         assert_eq!(read.at, Field::Other(ElementType::String));
-        let todos: Vec<_> = record.todos().collect();
-        let expected = [(3, true), (12, true)]
-            .map(|(id, deleted)| (TodoId::from(Uuid::from_u128(id)), deleted));
-        assert_eq!(todos, expected);
+        let made: Vec<_> = record.made().collect();
+        assert_eq!(made, [(Uuid::from_u128(3), true), (Uuid::from_u128(12), true)]);
     }
 
     #[test]
     fn every_type_in_every_place_is_a_matter_of_that_field_alone() {
-        let undamaged = InboxRecord::read(&whole());
+        let undamaged = InboxNames::TODO.read(&whole());
         for (name, takes) in FIELDS {
             for value in every_type() {
                 let mut record = whole();
                 record.insert(name, value.clone());
-                let record = InboxRecord::read(&record);
+                let record = InboxNames::TODO.read(&record);
                 let expected = seen(&value, takes);
                 assert_eq!(found(&record, name), expected, "{name}: {value}");
                 for (other, _) in FIELDS.iter().filter(|(other, _)| *other != name) {
                     assert_eq!(found(&record, other), found(&undamaged, other), "{other}");
                 }
                 let needed = ["eventId", "todoId"].contains(&name);
-                let told = record.acknowledgement().is_ok();
+                let told = acknowledges(&record).is_ok();
                 assert_eq!(told, !needed || expected == Field::Is(()), "{name}: {value}");
                 let traced = name != "traceparent" || !expected.is_other();
                 assert_eq!(record.traceparent().is_ok(), traced, "{name}: {value}");
@@ -278,14 +304,14 @@ mod tests {
         for (name, _) in FIELDS {
             let mut record = whole();
             record.remove(name);
-            let record = InboxRecord::read(&record);
+            let record = InboxNames::TODO.read(&record);
             let unset: Vec<&str> = FIELDS
                 .iter()
                 .filter(|(name, _)| found(&record, name) == Field::Unset)
                 .map(|(name, _)| *name)
                 .collect();
             assert_eq!(unset, [name]);
-            match record.acknowledgement() {
+            match acknowledges(&record) {
                 Ok(_) => assert!(!["eventId", "todoId"].contains(&name), "{name}"),
                 Err(malformed) => assert_eq!((malformed.field, malformed.found), (name, None)),
             }
@@ -299,9 +325,9 @@ mod tests {
             for ((name, _), value) in FIELDS.iter().zip(&values) {
                 record.insert(*name, value.clone());
             }
-            let record = InboxRecord::read(&record);
+            let record = InboxNames::TODO.read(&record);
             for ((name, _), value) in FIELDS.iter().zip(values) {
-                let alone = InboxRecord::read(&doc! { *name: value });
+                let alone = InboxNames::TODO.read(&doc! { *name: value });
                 prop_assert_eq!(found(&record, name), found(&alone, name));
             }
         }

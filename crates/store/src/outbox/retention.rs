@@ -58,7 +58,7 @@ impl Outbox {
     ///
     /// # Errors
     /// The store failed.
-    pub(crate) async fn present(&self, events: &[Bson]) -> Result<Vec<Bson>, StoreError> {
+    pub async fn present(&self, events: &[Bson]) -> Result<Vec<Bson>, StoreError> {
         let outbox = self.mongo.outbox();
         let find = outbox.find(doc! { "_id": { "$in": events } }).projection(doc! { "_id": 1 });
         let rows: Vec<Document> =

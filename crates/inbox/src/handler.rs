@@ -1,24 +1,25 @@
-//! Stop 5 of a registration: decode, commit, hand on to be acknowledged.
+//! One message: decode, commit, hand on to be acknowledged.
 //!
 //! `Ack` is answered only after the commit, which many messages share
-//! (`groups`), or when the inbox shows an earlier one. While MongoDB is away a message waits here, in place: a requeue would
-//! count towards the delivery limit and make a poison message of it. RabbitMQ
-//! takes a message back after 30 minutes (`consumer_timeout`), which counts
-//! once.
+//! (`groups`), or when the inbox shows an earlier one. While MongoDB is away a
+//! message waits here, in place: a requeue would count towards the delivery limit
+//! and make a poison message of it. RabbitMQ takes a message back after 30 minutes
+//! (`consumer_timeout`), which counts once.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onboard_broker::{Incoming, Verdict};
-use onboard_contract::names::QUEUE;
-use onboard_contract::{Acknowledgement, EventError, UserRegistered};
+use onboard_contract::EventError;
 use onboard_runtime::availability::chain;
-use onboard_runtime::{Availability, Backoff, Shutdown, clock, trace};
-use onboard_store::{Applied, StoreError, Untold, occurred_at_ms};
+use onboard_runtime::{Availability, Backoff, Shutdown, trace};
+use onboard_store::StoreError;
 use tracing::{Instrument, Span};
 
-use crate::acknowledger::Acknowledger;
+use crate::acknowledger::{Acknowledger, Left, left};
 use crate::groups::GroupedInbox;
+use crate::{Applied, Arrived, Done, Effect, Noticed};
 
 /// Why the store's refusal makes a dead letter.
 const STORE_REJECTED: &str = "store_rejected";
@@ -26,51 +27,60 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 const BACKOFF_CAP: Duration = Duration::from_secs(5);
 
 /// Handles messages. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Handler {
-    inbox: GroupedInbox,
+#[derive(Clone)]
+pub(crate) struct Handler<F: Effect> {
+    inbox: GroupedInbox<F>,
     acknowledger: Acknowledger,
+    queue: Cow<'static, str>,
     mongo: Arc<Availability>,
     shutdown: Shutdown,
 }
 
-impl Handler {
-    pub(crate) fn new(inbox: GroupedInbox, acknowledger: Acknowledger, shutdown: Shutdown) -> Self {
-        Self { inbox, acknowledger, mongo: Arc::new(Availability::new("mongo")), shutdown }
+impl<F: Effect> Handler<F> {
+    pub(crate) fn new(
+        inbox: GroupedInbox<F>,
+        acknowledger: Acknowledger,
+        queue: Cow<'static, str>,
+        shutdown: Shutdown,
+    ) -> Self {
+        let mongo = Arc::new(Availability::new("mongo"));
+        Self { inbox, acknowledger, queue, mongo, shutdown }
     }
 
     /// Handles one message and says, in one line and one count, what became
     /// of it.
     pub(crate) async fn handle(self, message: Incoming) -> Verdict {
-        let span = span(&message);
-        let began = Instant::now();
+        let span = span(&self.queue, &message);
+        let (began, effect) = (Instant::now(), self.inbox.effect());
         async {
-            let verdict = match UserRegistered::parse(&message.body) {
+            let verdict = match effect.decode(&message.body) {
                 Ok(mut event) => {
                     event.traceparent = trace::current().or(message.traceparent);
                     self.process(&event).await
                 }
                 Err(error) => undecodable(&error),
             };
-            metrics::counter!("todo_messages_total", "verdict" => word(&verdict)).increment(1);
-            metrics::histogram!("todo_message_seconds").record(began.elapsed());
+            effect.notice(&Noticed::Handled(word(&verdict), began.elapsed()));
             verdict
         }
         .instrument(span)
         .await
     }
 
-    async fn process(&self, event: &UserRegistered) -> Verdict {
+    async fn process(&self, event: &Arrived<F::Event>) -> Verdict {
         Span::current().record("messaging.message.id", tracing::field::display(event.event_id));
         match self.apply(event).await {
             Some(Ok(applied)) => {
-                report(event, applied);
-                // A duplicate is acknowledged again: that heals a lost signal.
-                let todo_id = applied.todo_id();
-                self.acknowledger.hand(Untold {
-                    acknowledgement: Acknowledgement { event_id: event.event_id, todo_id },
+                self.inbox.effect().notice(&Noticed::Applied(event, applied));
+                // A duplicate is acknowledged again: that heals a lost one.
+                let handed = self.acknowledger.hand(Done {
+                    event_id: event.event_id,
+                    reference: applied.reference(),
                     traceparent: event.traceparent.clone(),
                 });
+                if handed == Err(Left) {
+                    left(&self.inbox);
+                }
                 Verdict::Ack
             }
             Some(Err(error)) => rejected(&error),
@@ -82,7 +92,7 @@ impl Handler {
     }
 
     /// Applies the event however long MongoDB is away; `None` at the shutdown.
-    async fn apply(&self, event: &UserRegistered) -> Option<Result<Applied, StoreError>> {
+    async fn apply(&self, event: &Arrived<F::Event>) -> Option<Result<Applied, StoreError>> {
         let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_CAP);
         let mut tried = self.inbox.apply(event).await;
         loop {
@@ -107,15 +117,15 @@ impl Handler {
 
 /// The consumer's span: in the producer's trace, below it and linked to it. A
 /// message that comes again has another one there.
-fn span(message: &Incoming) -> Span {
+fn span(queue: &str, message: &Incoming) -> Span {
     let span = tracing::info_span!(
-        "todo.process",
-        otel.name = format!("process {QUEUE}"),
+        "inbox.process",
+        otel.name = format!("process {queue}"),
         otel.kind = "consumer",
         messaging.system = "rabbitmq",
         messaging.operation.name = "process",
         messaging.operation.type = "process",
-        messaging.destination.name = QUEUE,
+        messaging.destination.name = queue,
         messaging.message.id = tracing::field::Empty,
         redelivered = message.redelivered,
     );
@@ -124,38 +134,6 @@ fn span(message: &Incoming) -> Span {
         trace::links(&span, producer);
     }
     span
-}
-
-fn report(event: &UserRegistered, applied: Applied) {
-    match applied {
-        Applied::Created(todo_id) => {
-            metrics::counter!("todo_welcome_tasks_created_total").increment(1);
-            if let Some(since) = since_registered(event) {
-                metrics::histogram!("registration_to_task_seconds").record(since);
-            }
-            tracing::info!(%todo_id, "welcome task created");
-        }
-        Applied::Duplicate(todo_id) => {
-            metrics::counter!("todo_duplicates_total").increment(1);
-            tracing::info!(%todo_id, "duplicate; nothing changed");
-        }
-        Applied::Conflict(todo_id) => {
-            metrics::counter!("todo_conflicts_total").increment(1);
-            tracing::warn!(
-                event_id = %event.event_id,
-                %todo_id,
-                "conflict: this event id came for another user before; the welcome task of this \
-                 user is applied all the same"
-            );
-        }
-    }
-}
-
-/// Only an event published by hand does not say when it happened.
-fn since_registered(event: &UserRegistered) -> Option<Duration> {
-    let occurred_at_ms = occurred_at_ms(event)?;
-    let since_ms = clock::now_ms().saturating_sub(occurred_at_ms);
-    Some(Duration::from_millis(u64::try_from(since_ms).unwrap_or_default()))
 }
 
 fn undecodable(error: &EventError) -> Verdict {
@@ -183,6 +161,7 @@ const fn word(verdict: &Verdict) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use onboard_contract::UserRegistered;
 
     #[test]
     fn a_dead_letter_does_not_repeat_the_body() {

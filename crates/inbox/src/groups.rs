@@ -9,48 +9,56 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use onboard_contract::{EventId, UserRegistered};
+use onboard_contract::EventId;
 use onboard_runtime::{Group, trace};
-use onboard_store::{Applied, Inbox, StoreError};
+use onboard_store::StoreError;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{Instrument, Span};
+
+use crate::{Applied, Arrived, Effect, Inbox, Noticed};
 
 /// Transactions of groups under way at the same time: while one waits for its
 /// commit another writes. More of them would only meet each other's documents.
 const COMMITS_MAX: usize = 2;
-/// Events in one transaction: two documents each, well under the thousand that
-/// MongoDB advises. A process that dies leaves its transactions open for up to
-/// a minute, and their events have to wait: both together are half of what
-/// `TODO_PREFETCH` lets in, so that others go on.
+/// Events in one transaction: with an effect of a document two each, well under the
+/// thousand that MongoDB advises. A process that dies leaves its transactions open
+/// for up to a minute, and their events have to wait: both together should be half of
+/// what the prefetch lets in, so that others go on.
 const EVENTS_MAX: usize = 64;
 /// Transactions of single events under way at the same time.
 const ALONE_MAX: usize = 64;
-/// Signals under way at the same time, those of the sweep included.
+/// Acknowledgements sent at the same time, those of the sweep included.
 const SIGNALS_MAX: usize = 16;
 /// Notes are written this often, all that wait at once: nobody waits for them,
-/// and one that is lost only sends its signal again.
+/// and one that is lost only sends its acknowledgement again.
 const NOTE_EVERY: Duration = Duration::from_millis(100);
 /// Notes in one update.
 const NOTES_MAX: usize = 128;
 
-/// The inbox, shared by all messages. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct GroupedInbox(Arc<Shared>);
+/// The inbox and its effect, shared by all messages. Cheap to clone.
+pub(crate) struct GroupedInbox<F: Effect>(Arc<Shared<F>>);
 
-#[derive(Debug)]
-struct Shared {
+struct Shared<F: Effect> {
     inbox: Inbox,
-    commits: Group<UserRegistered, Result<Option<Applied>, StoreError>>,
+    effect: F,
+    commits: Group<Arrived<F::Event>, Result<Option<Applied>, StoreError>>,
     alone: Semaphore,
     notes: Group<EventId, Result<(), StoreError>>,
     since: Instant,
     signals: Semaphore,
 }
 
-impl GroupedInbox {
-    pub(crate) fn new(inbox: Inbox) -> Self {
+impl<F: Effect> Clone for GroupedInbox<F> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<F: Effect> GroupedInbox<F> {
+    pub(crate) fn new(inbox: Inbox, effect: F) -> Self {
         Self(Arc::new(Shared {
             inbox,
+            effect,
             commits: Group::new(COMMITS_MAX, EVENTS_MAX),
             alone: Semaphore::new(ALONE_MAX),
             notes: Group::new(1, NOTES_MAX),
@@ -63,26 +71,30 @@ impl GroupedInbox {
     /// applied alone.
     pub(crate) async fn apply(
         &self,
-        event: &UserRegistered,
+        event: &Arrived<F::Event>,
     ) -> Result<Option<Applied>, StoreError> {
-        let work = |events: Vec<UserRegistered>| async move {
-            let applied = self.0.inbox.apply_together(&events).instrument(span(&events)).await;
-            metrics::counter!("todo_inbox_groups_total", "outcome" => outcome(&applied))
-                .increment(1);
+        let work = |events: Vec<Arrived<F::Event>>| async move {
+            let Shared { inbox, effect, .. } = &*self.0;
+            let applied = inbox.apply_together(effect, &events).instrument(span(&events)).await;
+            effect.notice(&Noticed::Group(outcome(&applied)));
             each(applied, events.len())
         };
         self.0.commits.submit(event.clone(), work).await
     }
 
     /// Applies an event in a transaction of its own.
-    pub(crate) async fn apply_alone(&self, event: &UserRegistered) -> Result<Applied, StoreError> {
+    pub(crate) async fn apply_alone(
+        &self,
+        event: &Arrived<F::Event>,
+    ) -> Result<Applied, StoreError> {
         // Nothing closes the semaphore.
         let _permit = self.0.alone.acquire().await.ok();
-        metrics::counter!("todo_inbox_alone_total").increment(1);
-        self.0.inbox.apply(event).instrument(span(std::slice::from_ref(event))).await
+        let Shared { inbox, effect, .. } = &*self.0;
+        effect.notice(&Noticed::Alone);
+        inbox.apply(effect, event).instrument(span(std::slice::from_ref(event))).await
     }
 
-    /// Waits for its turn to signal Temporal.
+    /// Waits for its turn to acknowledge.
     pub(crate) async fn turn_to_signal(&self) -> Option<SemaphorePermit<'_>> {
         // Nothing closes the semaphore.
         self.0.signals.acquire().await.ok()
@@ -109,11 +121,16 @@ impl GroupedInbox {
     pub(crate) fn inbox(&self) -> &Inbox {
         &self.0.inbox
     }
+
+    /// The consumer's effect, which hears what happens.
+    pub(crate) fn effect(&self) -> &F {
+        &self.0.effect
+    }
 }
 
 /// The span of a transaction: below its one message, or in a trace of its own
 /// with a link to each of its messages.
-fn span(events: &[UserRegistered]) -> Span {
+fn span<E>(events: &[Arrived<E>]) -> Span {
     let span = tracing::info_span!(
         parent: None,
         "inbox.commit",

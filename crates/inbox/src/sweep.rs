@@ -1,6 +1,7 @@
-//! Makes stop 6 complete: sends again what was committed but not acknowledged.
+//! Makes the acknowledging complete: sends again what was committed but not
+//! acknowledged.
 //!
-//! It covers a signal that failed, acknowledgements that did not fit into the
+//! It covers an acknowledgement that failed, those that did not fit into the
 //! channel, and a process that died between commit and note. It reads the
 //! inbox, so it misses nothing; the acknowledger is only the faster way. It
 //! looks now and then at what is old, and at once and at everything when the
@@ -12,13 +13,12 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use onboard_runtime::{Availability, Rounds, Shutdown};
-use onboard_store::{StoreError, Untold};
-use onboard_temporal::Temporal;
+use onboard_store::StoreError;
 
 use crate::acknowledger::{Outcome, acknowledge};
 use crate::backlog::Backlog;
-use crate::config::SweepSettings;
 use crate::groups::GroupedInbox;
+use crate::{Acknowledge, Done, Effect};
 
 /// Acknowledgements read at once.
 const BATCH: u32 = 256;
@@ -26,10 +26,25 @@ const BATCH: u32 = 256;
 /// note (`groups`).
 const CONCURRENCY: usize = 64;
 
+/// When the sweep looks, and at what.
+#[derive(Debug, Clone, Copy)]
+pub struct SweepSettings {
+    /// The wait between two looks.
+    pub interval: Duration,
+    /// The age from which an acknowledgement counts as not delivered.
+    pub age: Duration,
+}
+
+impl Default for SweepSettings {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(5), age: Duration::from_secs(10) }
+    }
+}
+
 /// Sweeps until the shutdown.
-pub(crate) async fn run(
-    temporal: Temporal,
-    inbox: GroupedInbox,
+pub(crate) async fn run<F: Effect, A: Acknowledge>(
+    to: A,
+    inbox: GroupedInbox<F>,
     backlog: Arc<Backlog>,
     settings: SweepSettings,
     shutdown: Shutdown,
@@ -38,7 +53,7 @@ pub(crate) async fn run(
     let mut rounds = Rounds::new(settings.interval, shutdown).after_a_wait();
     loop {
         // Cut off anywhere it is merely unfinished: the next sweep goes on.
-        let sweep = sweep(&temporal, &inbox, &backlog, settings);
+        let sweep = sweep(&to, &inbox, &backlog, settings);
         let Some(swept) = rounds.next_woken(backlog.fell(), sweep).await else { return };
         mongo.report(swept).ok();
     }
@@ -46,21 +61,21 @@ pub(crate) async fn run(
 
 /// Sends what is old; or everything, when we have fallen behind, and then once
 /// more what was left while that came to its end.
-async fn sweep(
-    temporal: &Temporal,
-    inbox: &GroupedInbox,
+async fn sweep<F: Effect, A: Acknowledge>(
+    to: &A,
+    inbox: &GroupedInbox<F>,
     backlog: &Backlog,
     settings: SweepSettings,
 ) -> Result<(), StoreError> {
     if !backlog.is_behind() {
-        return send_all(temporal, inbox, settings.age).await.map(drop);
+        return send_all(to, inbox, settings.age).await.map(drop);
     }
-    if send_all(temporal, inbox, Duration::ZERO).await? == Ended::Away {
+    if send_all(to, inbox, Duration::ZERO).await? == Ended::Away {
         // Still behind: what comes is left to the next sweep.
         return Ok(());
     }
     backlog.caught_up();
-    send_all(temporal, inbox, Duration::ZERO).await.map(drop)
+    send_all(to, inbox, Duration::ZERO).await.map(drop)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,15 +88,15 @@ enum Ended {
 
 /// Sends everything of that age that is left, page by page, until a server is
 /// away. What is refused, busy, or cannot be read, holds up nobody behind it.
-async fn send_all(
-    temporal: &Temporal,
-    inbox: &GroupedInbox,
+async fn send_all<F: Effect, A: Acknowledge>(
+    to: &A,
+    inbox: &GroupedInbox<F>,
     age: Duration,
 ) -> Result<Ended, StoreError> {
     let (mut after, mut noted) = (None, 0);
     let ended = loop {
         let page = inbox.inbox().unacknowledged(age, after, BATCH).await?;
-        let sent = send(temporal, inbox, page.found).await;
+        let sent = send(to, inbox, page.found).await;
         noted += sent.noted;
         after = page.last;
         if sent.away {
@@ -103,14 +118,14 @@ struct Sent {
 }
 
 /// Sends one page, stopping when a server is away.
-async fn send(temporal: &Temporal, inbox: &GroupedInbox, page: Vec<Untold>) -> Sent {
+async fn send<F: Effect, A: Acknowledge>(to: &A, inbox: &GroupedInbox<F>, page: Vec<Done>) -> Sent {
     let (away, noted) = (AtomicBool::new(false), AtomicUsize::new(0));
     futures::stream::iter(page)
-        .for_each_concurrent(CONCURRENCY, async |untold| {
+        .for_each_concurrent(CONCURRENCY, async |done| {
             if away.load(Ordering::Relaxed) {
                 return;
             }
-            match acknowledge(temporal, inbox, &untold).await {
+            match acknowledge(to, inbox, &done).await {
                 Outcome::Noted => drop(noted.fetch_add(1, Ordering::Relaxed)),
                 Outcome::Busy | Outcome::Refused => (),
                 Outcome::Away => away.store(true, Ordering::Relaxed),

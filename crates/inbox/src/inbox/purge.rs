@@ -3,9 +3,9 @@
 //! A record goes only when its acknowledgement is noted, it is older than the
 //! horizon, and its outbox row is gone: as long as there is a row, a redrive may
 //! publish the event again, and only the record knows that it was applied.
-//! Should a message be older still than that, the welcome todo's id, which
-//! follows from the user's, keeps it from being made twice. A record that notes
-//! the deletion of a welcome todo stays: it stands in for that todo.
+//! Should a message be older still than that, the id of what the effect makes,
+//! which follows from the aggregate's, keeps it from being made twice. A record that
+//! notes the deletion of what the effect made stays: it stands in for that.
 
 use std::time::Duration;
 
@@ -14,30 +14,38 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_fault::{Step, step};
 
+use onboard_store::retention::{INBOX, PAGE, note_horizon, page_full};
+use onboard_store::{StoreError, bounded, earlier};
+
 use super::Inbox;
-use crate::mongo::bounded;
-use crate::outbox::earlier;
-use crate::retention::{INBOX, PAGE, note_horizon, page_full};
-use crate::{Outbox, StoreError};
 
 /// Where a removal goes on: records are looked at once each.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Cursor(Option<ObjectId>);
+pub(crate) struct Cursor(Option<ObjectId>);
 
 impl Inbox {
     /// Looks at a page of records older than `kept`, from the cursor on, and
-    /// removes what may go; `None` at the end.
+    /// removes what may go, by what `rows` says about outbox rows; `None` at the end.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn purge(&self, kept: Duration, from: Cursor) -> Result<Option<Cursor>, StoreError> {
+    pub(crate) async fn purge<R, F>(
+        &self,
+        kept: Duration,
+        from: Cursor,
+        rows: &R,
+    ) -> Result<Option<Cursor>, StoreError>
+    where
+        R: Fn(Vec<Bson>) -> F,
+        F: Future<Output = Result<Vec<Bson>, StoreError>>,
+    {
         let horizon = earlier(kept);
         let page = self.old(horizon, from).await?;
         let Some(last) = page.last().and_then(|record| record.get_object_id("_id").ok()) else {
             return Ok(None);
         };
         let events: Vec<Bson> = page.iter().filter_map(|r| r.get("eventId").cloned()).collect();
-        let rows = Outbox::new(&self.mongo).present(&events).await?;
+        let rows = rows(events.clone()).await?;
         let orphans: Vec<Bson> = events.into_iter().filter(|event| !rows.contains(event)).collect();
         if !orphans.is_empty() {
             self.remove(orphans, horizon).await?;
@@ -46,7 +54,7 @@ impl Inbox {
     }
 
     async fn old(&self, horizon: DateTime, from: Cursor) -> Result<Vec<Document>, StoreError> {
-        let inbox = self.mongo.processed_events();
+        let inbox = self.records();
         let find = inbox
             .find(old_records(horizon, from))
             .sort(doc! { "_id": 1 })
@@ -56,15 +64,17 @@ impl Inbox {
     }
 
     async fn remove(&self, events: Vec<Bson>, horizon: DateTime) -> Result<(), StoreError> {
-        note_horizon(self.mongo.todo(), INBOX, horizon).await?;
-        let inbox = self.mongo.processed_events();
-        let orphans = doc! {
+        note_horizon(&self.database, INBOX, horizon).await?;
+        let inbox = self.records();
+        let mut orphans = doc! {
             "eventId": { "$in": events },
             "processedAt": { "$lt": horizon },
             "acknowledgedAt": { "$type": "date" },
-            "todoDeletedAt": { "$exists": false },
-            "conflicts.todoDeletedAt": { "$exists": false },
         };
+        let deleted = self.names.deleted;
+        for noted in [deleted.to_owned(), format!("conflicts.{deleted}")] {
+            orphans.insert(noted, doc! { "$exists": false });
+        }
         let delete = step(Step::PurgeInbox, async { inbox.delete_many(orphans).await });
         let removed = bounded("remove old inbox records", delete).await?.deleted_count;
         tracing::info!(removed, %horizon, "inbox records that nothing can ask for removed");

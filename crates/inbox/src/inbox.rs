@@ -1,0 +1,237 @@
+//! Inbox record and effect in one transaction, which many events share
+//! (`together`) or one has to itself (`apply`).
+//!
+//! The inbox is the truth about what was applied. A message that repeats an event
+//! id for another aggregate is a conflict (`conflict`). A crash before the commit
+//! leaves nothing and the message comes again; a crash after it leaves a record,
+//! and the message that comes again is a duplicate.
+
+mod conflict;
+mod prepare;
+mod purge;
+mod together;
+
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use futures::future::BoxFuture;
+use mongodb::bson::{Bson, DateTime, Document, doc};
+use mongodb::{ClientSession, Collection, Database};
+use onboard_contract::EventId;
+use onboard_fault::{self as fault, Step, step};
+use onboard_runtime::clock;
+use onboard_store::bson_time::{date, id};
+use onboard_store::{
+    InboxNames, InboxRecord, Malformed, OPERATION_DEADLINE, StoreError, bounded, earlier,
+    is_duplicate_key, transaction,
+};
+
+use crate::{Applied, Arrived, Done, Effect, Turn};
+
+pub(crate) use purge::Cursor;
+
+/// The inbox of a consumer in MongoDB.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    database: Database,
+    names: InboxNames,
+}
+
+impl Inbox {
+    /// In the consumer's database, under these names.
+    #[must_use]
+    pub fn new(database: &Database, names: InboxNames) -> Self {
+        Self { database: database.clone(), names }
+    }
+
+    /// Looks up the record of an event.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn find(&self, event: EventId) -> Result<Option<InboxRecord>, StoreError> {
+        let inbox = self.records();
+        let find = inbox.find_one(doc! { "eventId": id(event.uuid()) });
+        let found = bounded(LOOK, async { find.await }).await?;
+        Ok(found.as_ref().map(|record| self.names.read(record)))
+    }
+
+    /// Records the event and applies its effect, or finds that it was done before;
+    /// in a transaction of its own. When the record names another aggregate, the
+    /// conflict is noted on it and the effect is applied.
+    pub(crate) async fn apply<F: Effect>(
+        &self,
+        effect: &F,
+        event: &Arrived<F::Event>,
+    ) -> Result<Applied, StoreError> {
+        let commit = self.commit(effect, event);
+        match tokio::time::timeout(OPERATION_DEADLINE, commit).await {
+            Ok(Ok(())) => Ok(Applied::Created(event.reference)),
+            Ok(Err(error)) if is_duplicate_key(&error) => self.repeated(effect, event, error).await,
+            Ok(Err(error)) => Err(StoreError::from_driver(WHAT, error)),
+            Err(_) => Err(StoreError::TimedOut { what: WHAT }),
+        }
+    }
+
+    /// The duplicate key leaves the callback and is understood here: inside,
+    /// the server has already aborted the transaction.
+    async fn commit<F: Effect>(
+        &self,
+        effect: &F,
+        event: &Arrived<F::Event>,
+    ) -> mongodb::error::Result<()> {
+        let (inbox, effect, event) = (self.records(), effect.clone(), event.clone());
+        let record = record(self.names, &event, date(clock::now_ms()));
+        let mut session = self.database.client().start_session().await?;
+        transaction(&mut session)
+            .and_run2(async move |session| {
+                inbox.insert_one(&record).session(&mut *session).await?;
+                applying(&effect, session, &[&event], Turn::Again).await?;
+                fault::before(Step::InboxCommit).await;
+                Ok(())
+            })
+            .await?;
+        fault::after(Step::InboxCommit).await;
+        Ok(())
+    }
+
+    async fn repeated<F: Effect>(
+        &self,
+        effect: &F,
+        event: &Arrived<F::Event>,
+        error: mongodb::error::Error,
+    ) -> Result<Applied, StoreError> {
+        let Some(record) = self.find(event.event_id).await? else {
+            // Another event of the same aggregate won the race for what the effect
+            // makes: the next try finds it there.
+            return Err(StoreError::Unavailable { what: WHAT, source: error });
+        };
+        let known = record.reference_for(event.aggregate_id, event.reference);
+        match known.map_err(|malformed| StoreError::corrupt(LOOK, malformed))? {
+            Some(reference) => Ok(Applied::Duplicate(reference)),
+            None => self.apply_conflict(effect, event).await,
+        }
+    }
+
+    /// Notes that the events were acknowledged, or that nobody awaits that; when the
+    /// store fails, some of them may be noted.
+    pub(crate) async fn note_acknowledged(&self, events: &[EventId]) -> Result<(), StoreError> {
+        let inbox = self.records();
+        let events: Vec<Bson> = events.iter().map(|event| id(event.uuid())).collect();
+        let update = inbox.update_many(
+            doc! { "eventId": { "$in": events }, "acknowledgedAt": null },
+            doc! { "$set": { "acknowledgedAt": date(clock::now_ms()) } },
+        );
+        let noted = step(Step::AcknowledgeNote, async { update.await });
+        bounded("note the acknowledgement", noted).await.map(drop)
+    }
+
+    /// Records whose event is not known to have been acknowledged, processed at
+    /// least `older_than` ago, oldest first, at most `limit` after the last one
+    /// seen. A record that cannot be read is named in the log and passed over.
+    pub(crate) async fn unacknowledged(
+        &self,
+        older_than: Duration,
+        after: Option<Seen>,
+        limit: u32,
+    ) -> Result<Unacknowledged, StoreError> {
+        let inbox = self.records();
+        let find = inbox
+            .find(unnoted(earlier(older_than), after.as_ref()))
+            .sort(doc! { "processedAt": 1, "_id": 1 })
+            .limit(i64::from(limit));
+        let records: Vec<Document> =
+            bounded("list the inbox", async { find.await?.try_collect().await }).await?;
+        let last = records.last().and_then(Seen::of);
+        let found = records.iter().filter_map(|record| self.readable(record)).collect();
+        Ok(Unacknowledged { found, last })
+    }
+
+    fn readable(&self, record: &Document) -> Option<Done> {
+        let done = done(&self.names.read(record)).inspect_err(|error| {
+            let id = record.get("_id");
+            tracing::error!(?id, %error, "an inbox record cannot be read; repair it by hand");
+        });
+        done.ok()
+    }
+
+    fn records(&self) -> Collection<Document> {
+        self.database.collection(self.names.collection)
+    }
+}
+
+/// The effect of some events. Boxed, or the compiler cannot show for every lifetime
+/// that the futures which hold it may move between threads.
+fn applying<'a, F: Effect>(
+    effect: &'a F,
+    session: &'a mut ClientSession,
+    events: &'a [&'a Arrived<F::Event>],
+    turn: Turn,
+) -> BoxFuture<'a, mongodb::error::Result<()>> {
+    Box::pin(effect.apply(session, events, turn))
+}
+
+/// The inbox record of an event.
+fn record<E>(names: InboxNames, event: &Arrived<E>, now: DateTime) -> Document {
+    let mut record = doc! {
+        "eventId": id(event.event_id.uuid()),
+        names.aggregate: id(event.aggregate_id),
+        names.reference: id(event.reference),
+        "processedAt": now,
+        "acknowledgedAt": null,
+    };
+    // For an acknowledgement that is sent late.
+    if let Some(traceparent) = &event.traceparent {
+        record.insert("traceparent", traceparent.as_str());
+    }
+    record
+}
+
+/// A page of records whose event is to be acknowledged.
+#[derive(Debug)]
+pub(crate) struct Unacknowledged {
+    /// What to acknowledge.
+    pub(crate) found: Vec<Done>,
+    /// The last record of the page; none when there was nothing.
+    pub(crate) last: Option<Seen>,
+}
+
+/// A record that a sweep has seen.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    processed_at: DateTime,
+    id: Bson,
+}
+
+impl Seen {
+    fn of(record: &Document) -> Option<Self> {
+        let processed_at = *record.get_datetime("processedAt").ok()?;
+        Some(Self { processed_at, id: record.get("_id")?.clone() })
+    }
+}
+
+/// In terms of the index over records that are not noted.
+fn unnoted(before: DateTime, after: Option<&Seen>) -> Document {
+    let mut filter = doc! { "acknowledgedAt": null, "processedAt": { "$lte": before } };
+    if let Some(Seen { processed_at, id }) = after {
+        filter.insert("processedAt", doc! { "$lte": before, "$gte": processed_at });
+        filter.insert(
+            "$or",
+            [
+                doc! { "processedAt": { "$gt": processed_at } },
+                doc! { "processedAt": processed_at, "_id": { "$gt": id } },
+            ],
+        );
+    }
+    filter
+}
+
+fn done(record: &InboxRecord) -> Result<Done, Malformed> {
+    Ok(Done {
+        event_id: record.event_id()?,
+        reference: record.reference()?,
+        traceparent: record.traceparent()?,
+    })
+}
+
+const WHAT: &str = "commit the inbox record";
+const LOOK: &str = "look into the inbox";

@@ -1,0 +1,41 @@
+//! Removes inbox records that nothing can ask for, at the start and every hour.
+//!
+//! What may go is decided by the inbox alone (`Inbox::purge`). Cut off anywhere
+//! it is merely unfinished; several processes may do it at once.
+
+use std::time::Duration;
+
+use mongodb::bson::Bson;
+use onboard_runtime::{Availability, Rounds, Shutdown};
+use onboard_store::StoreError;
+
+use crate::Inbox;
+use crate::inbox::Cursor;
+
+const EVERY: Duration = Duration::from_hours(1);
+
+/// Removes records older than `kept` until the shutdown. `rows` says which of these
+/// events have an outbox row: their records stay.
+pub async fn retain<R, F>(inbox: Inbox, kept: Duration, rows: R, shutdown: Shutdown)
+where
+    R: Fn(Vec<Bson>) -> F + Send + Sync,
+    F: Future<Output = Result<Vec<Bson>, StoreError>> + Send,
+{
+    let mongo = Availability::new("mongo (retention)");
+    let mut rounds = Rounds::new(EVERY, shutdown);
+    while let Some(purged) = rounds.next(purge(&inbox, kept, &rows)).await {
+        mongo.report(purged).ok();
+    }
+}
+
+async fn purge<R, F>(inbox: &Inbox, kept: Duration, rows: &R) -> Result<(), StoreError>
+where
+    R: Fn(Vec<Bson>) -> F,
+    F: Future<Output = Result<Vec<Bson>, StoreError>>,
+{
+    let mut page = Some(Cursor::default());
+    while let Some(from) = page {
+        page = inbox.purge(kept, from, rows).await?;
+    }
+    Ok(())
+}

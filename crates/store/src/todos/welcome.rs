@@ -1,0 +1,102 @@
+//! The welcome todos of users, in a transaction of the inbox.
+//!
+//! A user whose welcome todo was deleted gets no other: a record of the inbox notes
+//! the deletion. A process that dies before the commit has made none of them.
+
+use std::collections::HashSet;
+
+use futures::TryStreamExt;
+use mongodb::ClientSession;
+use mongodb::bson::{Bson, DateTime, Document, doc};
+use onboard_contract::names::WELCOME_TITLE;
+use onboard_contract::{TodoId, UserId};
+use onboard_runtime::clock;
+
+use super::Todos;
+use crate::bson_time::{date, id};
+use crate::field;
+use crate::inbox::{InboxNames, InboxRecord};
+
+/// What a user's todo is known to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Welcome {
+    /// Not made yet: when it is there, the insert fails with a duplicate key.
+    Missing,
+    /// It may be there, so look first.
+    Unknown,
+}
+
+impl Todos {
+    /// Makes the welcome todos of these users, unless they are there or were deleted.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn welcome(
+        &self,
+        session: &mut ClientSession,
+        users: &[UserId],
+        known: Welcome,
+    ) -> mongodb::error::Result<()> {
+        let all: Vec<Bson> = users.iter().map(|user| id(TodoId::welcome(*user).uuid())).collect();
+        // First, while the index knows nothing of these users but what it is
+        // asked for. The snapshot is the same anywhere in the transaction.
+        let mut there = self.deleted(session, &all).await?;
+        if known == Welcome::Unknown {
+            there.extend(self.present(session, &all).await?);
+        }
+        let now = date(clock::now_ms());
+        let missing = users.iter().filter(|user| there.insert(TodoId::welcome(**user)));
+        let missing: Vec<Document> = missing.map(|user| welcome(*user, now)).collect();
+        if !missing.is_empty() {
+            self.mongo.todos().insert_many(missing).session(session).await?;
+        }
+        Ok(())
+    }
+
+    /// Those that their users have deleted.
+    async fn deleted(
+        &self,
+        session: &mut ClientSession,
+        todos: &[Bson],
+    ) -> mongodb::error::Result<HashSet<TodoId>> {
+        let only = doc! { "_id": 0, "todoId": 1, "todoDeletedAt": 1, "conflicts": 1 };
+        let inbox = self.mongo.processed_events();
+        let find = inbox.find(deletions_of(todos)).projection(only);
+        let mut found = find.session(&mut *session).await?;
+        let records: Vec<Document> = found.stream(session).try_collect().await?;
+        let records: Vec<_> = records.iter().map(|one| InboxNames::TODO.read(one)).collect();
+        let made = records.iter().flat_map(InboxRecord::made);
+        Ok(made.filter(|(_, deleted)| *deleted).map(|(todo, _)| todo.into()).collect())
+    }
+
+    /// Those that are there.
+    async fn present(
+        &self,
+        session: &mut ClientSession,
+        todos: &[Bson],
+    ) -> mongodb::error::Result<HashSet<TodoId>> {
+        let collection = self.mongo.todos();
+        let find = collection.find(doc! { "_id": { "$in": todos } });
+        let mut found = find.projection(doc! { "_id": 1 }).session(&mut *session).await?;
+        let todos: Vec<Document> = found.stream(session).try_collect().await?;
+        let todo = |todo| field::id(todo, "_id").map(TodoId::from).known();
+        Ok(todos.iter().filter_map(todo).collect())
+    }
+}
+
+fn welcome(user: UserId, now: DateTime) -> Document {
+    doc! {
+        "_id": id(TodoId::welcome(user).uuid()),
+        "userId": id(user.uuid()),
+        "title": WELCOME_TITLE,
+        "completed": false,
+        "createdAt": now,
+        "updatedAt": now,
+    }
+}
+
+/// The records that note the deletion of one of these welcome todos.
+fn deletions_of(todos: &[Bson]) -> Document {
+    let noted = doc! { "todoId": { "$in": todos }, "todoDeletedAt": { "$exists": true } };
+    doc! { "$or": [noted.clone(), { "conflicts": { "$elemMatch": noted } }] }
+}
