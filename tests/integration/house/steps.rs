@@ -15,7 +15,7 @@ use syn::{Attribute, Expr, ExprCall, ExprMethodCall, ImplItemFn, ItemFn, ItemMod
 const CODE: [&str; 9] = [
     "activities",
     "crates/broker",
-    "crates/operator",
+    "crates/ops",
     "crates/store",
     "crates/temporal",
     "services/auth",

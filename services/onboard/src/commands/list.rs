@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use onboard_contract::Stage;
-use onboard_operator::{ListQuery, Listed, Listing};
+use onboard_ops::{ListQuery, Listed, Listing};
 use onboard_runtime::exit;
 
 use super::operate::{OperateArgs, age, complain, cut, duration, print, run as operate};

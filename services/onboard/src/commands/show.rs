@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use onboard_auth::email::Email;
 use onboard_contract::{ConsumerName, EventId};
-use onboard_operator::{Record, Subject};
+use onboard_ops::{Record, Subject};
 use onboard_runtime::exit;
 
 use super::operate::{OperateArgs, complain, print, run as operate, wrapped};
