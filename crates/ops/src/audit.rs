@@ -1,5 +1,6 @@
 //! The audit: proves or disproves that nobody who registered is lost, served
-//! twice, or there without a reason.
+//! twice, or there without a reason, and that every other event of the outbox has
+//! reached its consumers.
 //!
 //! It only reads. MongoDB (both databases), Temporal, the queue and the dead
 //! letters are each read in pages, in both directions: what a user is owed must
@@ -17,7 +18,7 @@
 //! When the process dies here nothing is lost but the report.
 
 mod addresses;
-mod document;
+pub(crate) mod document;
 mod error;
 mod histories;
 mod history;
@@ -32,12 +33,10 @@ mod passes;
 mod progress;
 mod queues;
 mod report;
-mod row;
 mod sample;
 mod scope;
 mod sources;
 mod todos;
-mod user;
 mod users;
 mod visibility;
 mod welcome;

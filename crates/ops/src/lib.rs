@@ -6,6 +6,7 @@
 //! cut off anywhere and done twice.
 
 pub mod audit;
+mod case;
 pub mod consumers;
 mod error;
 mod letters;
@@ -13,9 +14,12 @@ mod list;
 mod operator;
 pub mod redrive;
 mod row;
+mod rules;
 pub mod show;
 mod slice;
+mod sound;
 mod times;
+mod user;
 
 pub use consumers::{Backfilled, Change, ConsumerState, Refusal, Retired, Standing};
 pub use error::OperatorError;

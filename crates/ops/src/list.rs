@@ -1,9 +1,11 @@
-//! `onboard list`: registrations by stage and age, oldest first.
+//! `onboard list`: registrations, and the other events of the outbox, by stage and age,
+//! oldest first.
 //!
 //! Each stage is a slice of the outbox that an index serves, the oldest in it
 //! first. The first rows of every slice asked for are merged by age, so a listing
 //! reads about as many rows of each stage as it shows, however many there are.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -12,14 +14,15 @@ use mongodb::bson::{DateTime, Document, doc};
 use onboard_contract::{Stage, TODO_QUEUE};
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
-use onboard_temporal::{Execution, ExecutionStatus, TemporalError};
+use onboard_temporal::ExecutionStatus;
 use serde::Serialize;
 
+use crate::case::{Case, Looked, WorkflowRun};
 use crate::error::bounded;
 use crate::row::without_payload;
 use crate::slice::Slice;
 use crate::times::millis;
-use crate::{LetterSummary, Operator, OperatorError, Row, letters};
+use crate::{LetterSummary, Operator, OperatorError, Row, letters, rules};
 
 /// A row this old that nobody has started is stuck.
 const PENDING_STUCK: Duration = Duration::from_secs(30);
@@ -46,7 +49,7 @@ pub struct Listed {
     /// The row.
     #[serde(flatten)]
     pub row: Row,
-    /// Since the registration.
+    /// Since the event.
     pub age_ms: Option<i64>,
     /// How its workflow stands, where it was asked.
     pub workflow: Option<&'static str>,
@@ -64,14 +67,17 @@ pub struct Listing {
     pub listed: u32,
     /// Whether there are more than the limit.
     pub more: bool,
-    /// The dead letters; absent when RabbitMQ could not be asked.
+    /// The dead letters of the todo service; absent when RabbitMQ could not be asked.
     pub dead_letters: Option<LetterSummary>,
+    /// Those of every queue, by the name of the queue that they wait in. A queue that
+    /// does not exist is left out.
+    pub dead_letters_by_queue: BTreeMap<String, LetterSummary>,
     /// Who could not be asked, and why.
     pub unreachable: Vec<String>,
 }
 
 impl Operator {
-    /// Lists registrations, handing each to `each` as it is found.
+    /// Lists rows, handing each to `each` as it is found.
     ///
     /// # Errors
     /// MongoDB failed. That another server is away is part of the answer.
@@ -102,11 +108,30 @@ impl Operator {
             }
             self.hand_out(batch, &mut each).await;
         }
-        match letters::look(&self.broker, TODO_QUEUE, |_| ()).await {
-            Ok(summary) => listing.dead_letters = Some(summary),
-            Err(error) => listing.unreachable.push(format!("RabbitMQ: {}", chain(&error))),
-        }
+        self.look_at_letters(&mut listing).await?;
         Ok(listing)
+    }
+
+    /// Counts the dead letters of every queue. No letter waits where there is no
+    /// queue; `consumers list` and `doctor` say that it is missing.
+    async fn look_at_letters(&self, listing: &mut Listing) -> Result<(), OperatorError> {
+        for queue in letters::queues(&self.mongo).await.map_err(OperatorError::Store)? {
+            let of_todo = queue == TODO_QUEUE;
+            let name = queue.dead_letter_queue.to_string();
+            let summary = match letters::look(&self.broker, queue, |_| ()).await {
+                Ok(summary) => summary,
+                Err(error) if error.is_missing() && !of_todo => continue,
+                Err(error) => {
+                    listing.unreachable.push(format!("RabbitMQ: {}", chain(&error)));
+                    return Ok(());
+                }
+            };
+            if of_todo {
+                listing.dead_letters = Some(summary.clone());
+            }
+            listing.dead_letters_by_queue.insert(name, summary);
+        }
+        Ok(())
     }
 
     /// The oldest rows of a slice, one more than the limit.
@@ -130,81 +155,28 @@ impl Operator {
 
     async fn describe(&self, row: Row) -> Listed {
         let started = matches!(row.stage, Stage::Started | Stage::Sent | Stage::Stalled);
-        let asked = match self.temporal() {
-            Ok(temporal) if started => {
-                Asked::of(temporal.find_execution(row.registration_id).await)
+        let workflow = match (self.temporal(), row.workflow_id()) {
+            (Ok(temporal), Some(id)) if started => {
+                temporal.find(id).await.map_or(Looked::NotAsked, Looked::of)
             }
-            Ok(_) | Err(_) => Asked::Nobody,
+            (Ok(_) | Err(_), _) => Looked::NotAsked,
         };
-        let execution = asked.found();
+        let (status, pending) = match workflow.found() {
+            Some(run) => (Some(run.status), run.pending.as_ref()),
+            None => (None, None),
+        };
+        let (age_ms, attempts) = (row.age_ms(clock::now_ms()), row.attempts);
+        let tries = pending.map_or(attempts, |activity| activity.attempt);
+        let (workflow, of_row) = (workflow.map(WorkflowRun::from), Some(row.clone()));
+        let case = Case { workflow, row: of_row, ..Case::default() };
+        let reason = rules::judge(&case).into_iter().find_map(|found| found.reason);
         Listed {
-            age_ms: row.age_ms(clock::now_ms()),
-            workflow: execution.map(|execution| execution.status.as_str()),
-            tries: execution
-                .and_then(|execution| execution.pending.as_ref())
-                .map_or(row.attempts, |activity| activity.attempt),
-            reason: reason(&row, &asked),
+            age_ms,
+            workflow: status.map(ExecutionStatus::as_str),
+            tries,
+            reason: reason.unwrap_or_default(),
             row,
         }
-    }
-}
-
-/// What Temporal said about a row's workflow.
-enum Asked {
-    /// It was not asked, or gave no answer.
-    Nobody,
-    Lost,
-    Found(Execution),
-}
-
-impl Asked {
-    fn of(answer: Result<Option<Execution>, TemporalError>) -> Self {
-        match answer {
-            Ok(Some(execution)) => Self::Found(execution),
-            Ok(None) => Self::Lost,
-            Err(_) => Self::Nobody,
-        }
-    }
-
-    const fn found(&self) -> Option<&Execution> {
-        match self {
-            Self::Found(execution) => Some(execution),
-            Self::Nobody | Self::Lost => None,
-        }
-    }
-}
-
-/// In a few words.
-fn reason(row: &Row, asked: &Asked) -> String {
-    if row.quarantined_at.is_some() {
-        return format!("quarantined: {}", row.last_error.as_deref().unwrap_or("no reason noted"));
-    }
-    let waits = || match row.stage {
-        Stage::Pending => {
-            row.last_error.clone().unwrap_or_else(|| "waits for the relay".to_owned())
-        }
-        Stage::Started if row.expects_more() => {
-            format!("waits for its publish; awaits {}", row.awaited_names())
-        }
-        Stage::Started => "waits for its publish".to_owned(),
-        Stage::Sent | Stage::Stalled if row.expects_more() => {
-            format!("waits for {}", row.awaited_names())
-        }
-        Stage::Sent | Stage::Stalled => "waits for todo service".to_owned(),
-        Stage::Acknowledged => String::new(),
-    };
-    let execution = match asked {
-        Asked::Nobody => return waits(),
-        Asked::Lost => return "its workflow is lost".to_owned(),
-        Asked::Found(execution) => execution,
-    };
-    match (execution.status, &execution.pending) {
-        (ExecutionStatus::Running, Some(activity)) => match &activity.last_failure {
-            Some((word, message)) => format!("{word}: {message}"),
-            None => waits(),
-        },
-        (ExecutionStatus::Running, None) => waits(),
-        (status, _) => format!("its workflow is {}", status.as_str()),
     }
 }
 

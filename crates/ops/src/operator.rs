@@ -8,14 +8,14 @@ use onboard_broker::BrokerConfig;
 use onboard_contract::EventId;
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
-use onboard_store::retention::{OUTBOX, WORKFLOWS, removed_before};
+use onboard_store::retention::{INBOX, OUTBOX, WORKFLOWS, removed_before};
 use onboard_store::{InboxRecord, Mongo, MongoConfig};
 use onboard_temporal::{Temporal, TemporalConfig, TemporalError};
 use uuid::Uuid;
 
 use crate::OperatorError;
+use crate::case::Removed;
 use crate::error::bounded;
-use crate::row::{Row, without_payload};
 use crate::times::millis;
 
 /// Reads and acts with the rights of the settings it was given.
@@ -65,12 +65,14 @@ impl Operator {
         millis(self.overdue)
     }
 
-    /// The outbox row of a registration.
-    pub(crate) async fn find_row(&self, event: EventId) -> Result<Option<Row>, OperatorError> {
+    /// The outbox row of an event, as it is stored.
+    pub(crate) async fn find_document(
+        &self,
+        event: EventId,
+    ) -> Result<Option<Document>, OperatorError> {
         let outbox: Collection<Document> = self.mongo.outbox();
-        let find = outbox.find_one(doc! { "_id": id(event.uuid()) }).projection(without_payload());
-        let found = bounded("look up the outbox row", find).await?;
-        Ok(found.and_then(|row| Row::read(&row, clock::now_ms(), self.overdue_ms())))
+        let find = outbox.find_one(doc! { "_id": id(event.uuid()) });
+        bounded("look up the outbox row", find).await
     }
 
     /// What need not be there any more. Temporal forgets what has ended, and
@@ -79,9 +81,11 @@ impl Operator {
         const WHAT: &str = "tell what has been removed";
         let rows = bounded(WHAT, removed_before(self.mongo.auth(), OUTBOX)).await?;
         let lost = bounded(WHAT, removed_before(self.mongo.auth(), WORKFLOWS)).await?;
+        let inbox = bounded(WHAT, removed_before(self.mongo.todo(), INBOX)).await?;
         let kept_since = clock::now_ms() - millis(self.retention);
         Ok(Removed {
             rows_before_ms: rows.unwrap_or(i64::MIN),
+            inbox_before_ms: inbox.unwrap_or(i64::MIN),
             workflows_before_ms: lost.map_or(kept_since, |lost| lost.max(kept_since)),
         })
     }
@@ -96,15 +100,6 @@ impl Operator {
         let found = bounded("look into the inbox", find).await?;
         Ok(found.as_ref().map(InboxRecord::read))
     }
-}
-
-/// Until when the traces of what has come to its end may be gone.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Removed {
-    /// Rows of users who registered before then.
-    pub(crate) rows_before_ms: i64,
-    /// Workflows of rows that were acknowledged before then.
-    pub(crate) workflows_before_ms: i64,
 }
 
 /// An id as it is stored.

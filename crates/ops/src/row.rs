@@ -2,25 +2,32 @@
 
 use mongodb::bson::{Document, doc};
 use onboard_contract::{
-    ConsumerName, Delivery, EventId, OutboxStatus, Stage, StageFacts, TraceParent, UserId,
+    ConsumerName, Delivery, EventId, EventType, OutboxStatus, Stage, StageFacts, Start,
+    TraceParent, UserId,
 };
 use onboard_store::{Field, outbox};
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::consumers::state::{ConsumerState, consumers};
 use crate::times;
 
-/// A registration as its outbox row tells it. No personal data.
+/// A registration, or another event, as its outbox row tells it. No personal data.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
-    /// The registration.
+    /// The event, which is the registration.
     pub registration_id: EventId,
-    /// The user; absent in a damaged row.
+    /// The type of the event; absent in a damaged row.
+    pub event_type: Option<String>,
+    /// The user; absent in a damaged row and in one of another event.
     pub user_id: Option<UserId>,
+    /// What an event other than a registration is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aggregate_id: Option<Uuid>,
     /// How far it is.
     pub stage: Stage,
-    /// When the user registered.
+    /// When the user registered, or the event happened.
     #[serde(serialize_with = "times::maybe")]
     pub created_at: Option<i64>,
     /// When the relay noted the workflow.
@@ -47,6 +54,9 @@ pub struct Row {
     pub traceparent: Option<TraceParent>,
     /// The consumers that are to acknowledge it and have not.
     pub awaited: Vec<ConsumerName>,
+    /// What this build knows of the event type.
+    #[serde(skip)]
+    pub(crate) known_type: Option<&'static EventType>,
     /// What each expected or waived consumer has done.
     #[serde(skip)]
     pub(crate) consumers: Vec<ConsumerState>,
@@ -73,7 +83,11 @@ pub(crate) fn without_payload() -> Document {
 impl Row {
     /// Reads a row; `None` when not even its id can be read.
     pub(crate) fn read(row: &Document, now_ms: i64, overdue_ms: i64) -> Option<Self> {
-        let row = outbox::Row::read(row);
+        Self::of(outbox::Row::read(row), now_ms, overdue_ms)
+    }
+
+    /// The same for a row whose fields have been read.
+    pub(crate) fn of(row: outbox::Row, now_ms: i64, overdue_ms: i64) -> Option<Self> {
         let sent = row.status == Field::Is(OutboxStatus::Sent);
         let (started_at, sent_at) = (row.started_at.known(), row.sent_at.known());
         let acknowledged_at = row.acknowledged_at.known();
@@ -83,9 +97,17 @@ impl Row {
             sent_at_ms: sent_at,
             acknowledged: acknowledged_at.is_some(),
         };
+        let known_type = row.known_type();
+        let is_registration = known_type.is_none_or(EventType::is_registration);
+        let (user_id, aggregate_id) = match row.aggregate_id.known() {
+            Some(id) if !is_registration => (None, Some(id.uuid())),
+            id => (id, None),
+        };
         Some(Self {
             registration_id: row.id.known()?,
-            user_id: row.aggregate_id.known(),
+            known_type,
+            user_id,
+            aggregate_id,
             stage: Stage::derive(facts, now_ms, overdue_ms),
             created_at: row.created_at.known(),
             started_at,
@@ -98,8 +120,38 @@ impl Row {
             awaited: row.awaited().unwrap_or_default(),
             consumers: consumers(&row),
             delivery: row.delivery().unwrap_or_default(),
+            event_type: row.event_type.known(),
             last_error: row.last_error.known(),
             sent,
+        })
+    }
+
+    /// Whether it is about a user and a welcome todo. A row that does not say so is.
+    #[must_use]
+    pub fn is_registration(&self) -> bool {
+        self.known_type.is_none_or(EventType::is_registration)
+    }
+
+    /// The id of its workflow; none of an event type that this build does not know.
+    pub(crate) fn workflow_id(&self) -> Option<String> {
+        self.known_type.map(|event_type| event_type.workflow_id(self.registration_id))
+    }
+
+    /// What the event is about.
+    pub(crate) fn about(&self) -> Option<Uuid> {
+        self.user_id.map(UserId::uuid).or(self.aggregate_id)
+    }
+
+    /// What a run of its workflow is started with; none of a row that does not say
+    /// what the event is about.
+    pub(crate) fn start(&self, overdue_ms: i64) -> Option<Start> {
+        Some(Start {
+            event_type: self.known_type?,
+            event_id: self.registration_id,
+            aggregate_id: self.about()?,
+            traceparent: self.traceparent.clone(),
+            overdue_ms: u64::try_from(overdue_ms).unwrap_or(u64::MAX),
+            delivery: self.delivery.clone(),
         })
     }
 

@@ -1,4 +1,5 @@
-//! `onboard show`: one registration's whole record, across every store.
+//! `onboard show`: the whole record of a registration, or of another event, across every
+//! store.
 //!
 //! It only looks. What cannot be looked at because a server is away is said,
 //! and not taken for missing.
@@ -6,7 +7,7 @@
 mod findings;
 mod gather;
 
-use onboard_contract::{ConsumerName, EventId, TodoId};
+use onboard_contract::{ConsumerName, EventId, EventType, TodoId};
 use serde::Serialize;
 
 use crate::{ConsumerState, Row, times};
@@ -14,18 +15,21 @@ use crate::{ConsumerState, Row, times};
 /// What is asked about.
 #[derive(Debug, Clone)]
 pub enum Subject {
-    /// A registration.
+    /// A registration, or another event.
     Registration(EventId),
     /// The user with this address, in its canonical form.
     Email(String),
 }
 
-/// Everything that is known about one registration.
+/// Everything that is known about one registration, or another event.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
     /// Its id.
     pub registration_id: Option<EventId>,
+    /// What this build knows of the type of the event.
+    #[serde(skip)]
+    pub(crate) event_type: Option<&'static EventType>,
     /// Whether it has come to its end with nothing missing.
     pub complete: bool,
     /// The user.
@@ -54,6 +58,14 @@ pub struct Record {
     pub next: Vec<String>,
     /// Who could not be asked.
     pub unreachable: Vec<String>,
+}
+
+impl Record {
+    /// Whether it is about a user and a welcome todo, as far as is known.
+    #[must_use]
+    pub fn is_registration(&self) -> bool {
+        self.event_type.is_none_or(EventType::is_registration)
+    }
 }
 
 /// A user.

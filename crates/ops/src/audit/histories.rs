@@ -1,7 +1,6 @@
-//! Reads the histories of finished registrations.
+//! Reads the histories of finished events.
 
 use futures::{StreamExt, TryStreamExt};
-use onboard_contract::names::workflow_id;
 use temporalio_client::errors::WorkflowInteractionError;
 use temporalio_client::{Client, UntypedWorkflow, WorkflowFetchHistoryOptions};
 
@@ -49,7 +48,8 @@ pub(crate) async fn judge(
 }
 
 async fn find_flaw(client: &Client, one: Finished) -> Result<Option<String>, AuditError> {
-    let handle = client.get_workflow_handle::<UntypedWorkflow>(workflow_id(one.event));
+    let handle =
+        client.get_workflow_handle::<UntypedWorkflow>(one.event_type.workflow_id(one.event));
     let history = handle.fetch_history(WorkflowFetchHistoryOptions::default());
     match history.into_events().await {
         Ok(events) => Ok(flaw(&events, one)),

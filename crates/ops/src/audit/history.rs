@@ -1,12 +1,13 @@
-//! What the history of a finished registration must hold: every step, in its
-//! order, about the right ids. An input that names its consumers is judged by
-//! `delivery`, one without by the plan of released builds.
+//! What the history of a finished event must hold: every step, in its order, about
+//! the right ids. An input that names its consumers is judged by `delivery`, one
+//! without by the plan of released builds, which knew registrations alone.
 
+use onboard_contract::message::Workflow;
 use onboard_contract::names::{
     ACTIVITY_CHECK, ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH, ACTIVITY_PUBLISH_EVENT, ACTIVITY_RECORD,
-    SIGNAL_ACKNOWLEDGED, WORKFLOW,
+    SIGNAL_ACKNOWLEDGED,
 };
-use onboard_contract::workflow::EventRef;
+use onboard_contract::workflow::{DeliveryInput, EventRef};
 use onboard_contract::{Acknowledgement, Progress, RegistrationInput, TodoId};
 use serde::de::DeserializeOwned;
 use temporalio_common::protos::temporal::api::common::v1::Payloads;
@@ -18,14 +19,36 @@ use crate::audit::sample::Finished;
 mod delivery;
 mod local;
 
+const OTHER_IDS: &str = "its input names other ids than the row";
+
 /// What the history lacks, if anything. A run that continues an earlier one
 /// has published there.
 pub(crate) fn flaw(events: &[HistoryEvent], one: Finished) -> Option<String> {
-    let Some(input) = start(events) else {
-        return Some(format!("it does not begin as a {WORKFLOW} with a readable input"));
+    match one.event_type.workflow {
+        Workflow::Registration => flaw_of_registration(events, one),
+        Workflow::Delivery => flaw_of_delivery(events, one),
+    }
+}
+
+fn flaw_of_delivery(events: &[HistoryEvent], one: Finished) -> Option<String> {
+    let input: DeliveryInput = match start(events, one) {
+        Ok(input) => input,
+        Err(flaw) => return Some(flaw),
     };
-    if input.event_id != one.event || input.user_id != one.user {
-        return Some("its input names other ids than the row".to_owned());
+    let about = (input.event_id, input.aggregate_id, input.event_type.as_str());
+    if about != (one.event, one.aggregate, one.event_type.name) {
+        return Some(OTHER_IDS.to_owned());
+    }
+    delivery::flaw(events, one, &input.delivery, input.carried.as_ref())
+}
+
+fn flaw_of_registration(events: &[HistoryEvent], one: Finished) -> Option<String> {
+    let input: RegistrationInput = match start(events, one) {
+        Ok(input) => input,
+        Err(flaw) => return Some(flaw),
+    };
+    if input.event_id != one.event || input.user_id != one.user() {
+        return Some(OTHER_IDS.to_owned());
     }
     if let Some(delivery) = &input.delivery {
         return delivery::flaw(events, one, delivery, input.carried.as_ref());
@@ -41,7 +64,7 @@ pub(crate) fn flaw(events: &[HistoryEvent], one: Finished) -> Option<String> {
             None => return Some(format!("{step} did not complete in its turn")),
         }
     }
-    let todo = TodoId::welcome(one.user);
+    let todo = TodoId::welcome(one.user());
     let is_it = |found: Acknowledgement| found.event_id == one.event && found.todo_id == todo;
     if !acknowledgements(events).any(|(_, found)| is_it(found)) {
         return Some("nothing in it acknowledges the welcome todo".to_owned());
@@ -53,15 +76,18 @@ pub(crate) fn flaw(events: &[HistoryEvent], one: Finished) -> Option<String> {
     }
 }
 
-fn start(events: &[HistoryEvent]) -> Option<RegistrationInput> {
-    match events.first()?.attributes.as_ref()? {
-        Attributes::WorkflowExecutionStartedEventAttributes(start)
-            if start.workflow_type.as_ref().is_some_and(|kind| kind.name == WORKFLOW) =>
+/// The input of a history that begins as the event's workflow.
+fn start<T: DeserializeOwned>(events: &[HistoryEvent], one: Finished) -> Result<T, String> {
+    let workflow = one.event_type.workflow_type();
+    let input = match events.first().and_then(|first| first.attributes.as_ref()) {
+        Some(Attributes::WorkflowExecutionStartedEventAttributes(start))
+            if start.workflow_type.as_ref().is_some_and(|kind| kind.name == workflow) =>
         {
             json(start.input.as_ref())
         }
         _ => None,
-    }
+    };
+    input.ok_or_else(|| format!("it does not begin as a {workflow} with a readable input"))
 }
 
 /// The event ids at which an activity with such an input completed, with its

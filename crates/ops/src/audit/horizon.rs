@@ -31,6 +31,11 @@ impl Horizon {
         load(sources.mongo.auth(), WORKFLOWS).await
     }
 
+    /// The time before which something may have been removed.
+    pub(crate) const fn ms(self) -> i64 {
+        self.0
+    }
+
     /// Whether something from then may have been removed.
     pub(crate) fn covers(self, at_ms: Option<i64>) -> bool {
         at_ms.is_some_and(|at| at < self.0)

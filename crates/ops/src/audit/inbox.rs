@@ -44,7 +44,10 @@ async fn judge_page(
         judge_conflicts(audit, record);
         match record.event_id.known() {
             Some(event) if known.contains(&event.uuid()) => (),
-            Some(event) => without.push((event, record.user_id.known().map(UserId::uuid))),
+            Some(event) => {
+                let user = record.user_id.known().map(UserId::uuid);
+                without.push((event, Origin::User(user)));
+            }
             None => {
                 audit.report.violation(Kind::InboxAltered, name(document), "eventId is no UUID");
             }
@@ -78,24 +81,35 @@ pub(crate) async fn existing_rows(
     Ok(found.iter().filter_map(event).collect())
 }
 
-/// Of what has no row, with its user: what neither retention nor the scope
-/// explains.
+/// What tells how old the row was that is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Origin {
+    /// The user who registered with it.
+    User(Option<Uuid>),
+    /// A time between its creation and its end, in Unix ms.
+    At(Option<i64>),
+}
+
+/// Of what has no row: what neither retention nor the scope explains.
 pub(crate) async fn unexplained<T>(
     audit: &Audit<'_>,
-    without: Vec<(T, Option<Uuid>)>,
+    without: Vec<(T, Origin)>,
 ) -> Result<Vec<T>, AuditError> {
     if without.is_empty() {
         return Ok(Vec::new());
     }
     // After the rows: it covers every gap among them.
     let removed = Horizon::of_outbox(audit.sources).await?;
-    let users = without.iter().filter_map(|(_, user)| *user).map(stored).collect();
-    let users = find_users(audit, users).await?;
-    let explained = |user: &Option<Uuid>| {
-        let user = user.and_then(|user| users.get(&user));
-        user.is_some_and(|user| {
+    let users = without.iter().filter_map(|(_, origin)| match origin {
+        Origin::User(user) => user.map(stored),
+        Origin::At(_) => None,
+    });
+    let users = find_users(audit, users.collect()).await?;
+    let explained = |origin: &Origin| match origin {
+        Origin::User(user) => user.and_then(|user| users.get(&user)).is_some_and(|user| {
             removed.covers(user.created_at_ms) || !audit.scope.judges(user.created_at_ms)
-        })
+        }),
+        Origin::At(at) => removed.covers(*at),
     };
-    Ok(without.into_iter().filter(|(_, user)| !explained(user)).map(|(one, _)| one).collect())
+    Ok(without.into_iter().filter(|(_, of)| !explained(of)).map(|(one, _)| one).collect())
 }

@@ -1,105 +1,109 @@
-//! Every outbox row has a user, comes to its end, and has left an inbox record
-//! and a completed workflow.
+//! The case of every outbox row: its user, its inbox record and its workflow. The rules
+//! ([`crate::rules`]) judge each.
 
 use std::collections::HashMap;
 
 use mongodb::bson::{Bson, Document, doc};
-use onboard_contract::{ConsumerName, EventId, OutboxStatus, TodoId, UserId};
-use onboard_store::{Conflict, Field, InboxRecord};
+use onboard_contract::EventId;
+use onboard_store::{Field, InboxRecord, outbox};
 use uuid::Uuid;
 
+use crate::Row;
 use crate::audit::document::{name, stored};
 use crate::audit::horizon::Horizon;
 use crate::audit::page::{Pages, lookup};
 use crate::audit::passes::Audit;
 use crate::audit::progress::Pass;
-use crate::audit::row::Row;
+use crate::audit::sample::Finished;
 use crate::audit::scope::Age;
-use crate::audit::user::User;
-use crate::audit::{AuditError, Kind, workflow};
+use crate::audit::{AuditError, Kind, histories, workflow};
+use crate::case::{Case, Looked};
+use crate::rules;
+use crate::sound::{altered, disagrees, user_of};
+use crate::user::User;
 
 /// Judges all rows.
 pub(crate) async fn judge(audit: &mut Audit<'_>) -> Result<(), AuditError> {
     let outbox = audit.sources.mongo.outbox();
-    let mut pages = Pages::of("read the outbox", outbox, Row::projection()).await?;
+    let fields = doc! { "traceparent": 0, "lastError": 0, "attempts": 0, "nextAttemptAt": 0 };
+    let mut pages = Pages::of("read the outbox", outbox, fields).await?;
     loop {
         let page = pages.next().await?;
         if page.is_empty() {
             return Ok(());
         }
-        let rows = readable(audit, &page);
-        let rows = judge_users(audit, rows).await?;
-        judge_inbox(audit, &rows).await?;
-        workflow::judge(audit, &rows).await?;
+        let mut cases = with_users(audit, &page).await?;
+        look_into_the_inbox(audit, &mut cases).await?;
+        workflow::look(audit, &mut cases).await?;
+        for case in &cases {
+            judge_case(audit, case);
+        }
+        let finished = cases.iter().filter_map(Finished::of).collect();
+        let at_once = audit.sample.offer(finished);
+        histories::judge(audit, at_once).await?;
         audit.tell(Pass::Outbox, pages.done, pages.total);
     }
 }
 
-fn readable(audit: &mut Audit<'_>, page: &[Document]) -> Vec<Row> {
-    let mut rows = Vec::with_capacity(page.len());
-    for document in page {
-        match Row::read(document) {
-            Some(row) => rows.push(row),
-            None => {
-                audit.report.violation(Kind::RowAltered, name(document), "its id is no UUID");
-            }
-        }
+fn judge_case(audit: &mut Audit<'_>, case: &Case) {
+    let Some(row) = &case.row else { return };
+    let report = &mut audit.report;
+    // Each user counts in the pass over the users.
+    if !row.is_registration() || case.user.is_missing() {
+        report.attempted += 1;
+        report.acknowledged += u64::from(row.acknowledged_at.is_some());
     }
-    rows
+    for (kind, words) in rules::judge(case).into_iter().filter_map(|found| found.violation) {
+        report.violation(kind, row.registration_id, words);
+    }
 }
 
-/// Judges the rows themselves and against their users; those of which the
-/// rest can be judged.
-async fn judge_users(audit: &mut Audit<'_>, rows: Vec<Row>) -> Result<Vec<Row>, AuditError> {
-    let users = users_of(audit, &rows).await?;
-    let mut judged = Vec::with_capacity(rows.len());
-    for row in rows {
-        let user = row.user.and_then(|user| users.get(&user.uuid()));
-        let created = user.map_or(row.created_at.known(), |user| user.created_at_ms);
-        if audit.scope.age(created) != Age::Judged {
+/// The cases of the rows that are to be judged, with their users.
+async fn with_users(audit: &mut Audit<'_>, page: &[Document]) -> Result<Vec<Case>, AuditError> {
+    let read = page.iter().map(|document| (document, outbox::Row::read(document)));
+    let rows: Vec<(&Document, outbox::Row)> = read.collect();
+    let of_registrations = rows.iter().filter(|(_, row)| is_registration(row));
+    let users = of_registrations.filter_map(|(_, row)| user_of(row));
+    let users = find_users(audit, users.map(|user| stored(user.uuid())).collect()).await?;
+    let mut cases = Vec::with_capacity(rows.len());
+    for (document, stored) in rows {
+        if stored.id.known().is_none() {
+            audit.report.violation(Kind::RowAltered, name(document), "its id is no UUID");
             continue;
         }
-        let report = &mut audit.report;
-        let alone = row.altered();
-        if let Some(why) = alone.or_else(|| row.disagrees_with(user?)) {
-            report.violation(Kind::RowAltered, row.event, why);
+        let of_registration = is_registration(&stored);
+        let owner = user_of(&stored).filter(|_| of_registration);
+        let user = owner.and_then(|id| users.get(&id.uuid()));
+        let created = user.map_or(stored.created_at.known(), |user| user.created_at_ms);
+        match audit.scope.age(created) {
+            Age::Judged => (),
+            Age::InFlight => {
+                audit.report.in_flight += u64::from(!of_registration);
+                continue;
+            }
+            Age::Before => continue,
         }
-        let Some(id) = row.user else { continue };
-        if user.is_none() {
-            report.violation(Kind::RowWithoutUser, row.event, format!("there is no user {id}"));
-            report.attempted += 1;
-            report.acknowledged += u64::from(row.acknowledged_at_ms().is_some());
-        }
-        if let Some((kind, detail)) = unfinished(&row).filter(|_| alone.is_none()) {
-            report.violation(kind, row.event, detail);
-        }
-        for consumer in row.forgotten().iter().filter(|_| alone.is_none()) {
-            let detail = format!("it counts as acknowledged, and {consumer} has not acknowledged");
-            report.violation(Kind::ConsumerUnacknowledged, row.event, detail);
-        }
-        judged.push(row);
+        cases.push(Case {
+            altered: altered(document, &stored),
+            disagrees: user.and_then(|user| disagrees(&stored, user)),
+            user: owner.map_or(Looked::NotAsked, |_| Looked::of(user.map(|_| ()))),
+            settled_until_ms: Some(audit.scope.until_ms),
+            row: Row::of(stored, audit.scope.now_ms, i64::MAX),
+            ..Case::default()
+        });
     }
-    Ok(judged)
+    Ok(cases)
 }
 
-/// Where a row stands that should have come to its end by now.
-fn unfinished(row: &Row) -> Option<(Kind, String)> {
-    if row.acknowledged_at_ms().is_some() {
-        return None;
-    }
-    let (kind, detail) = match row.status? {
-        OutboxStatus::Sent => (Kind::RowUnacknowledged, "SENT and not acknowledged"),
-        OutboxStatus::Pending if row.was_started() => {
-            (Kind::RowUnsent, "its workflow was started and it is not SENT")
-        }
-        OutboxStatus::Pending => (Kind::RowPending, "it waits for the relay"),
-    };
-    let awaited = row.awaited().map(|awaited| format!("; it awaits {awaited}"));
-    Some((kind, format!("{detail}{}", awaited.unwrap_or_default())))
+/// Whether it is, as far as this build knows its type.
+pub(crate) fn is_registration(row: &outbox::Row) -> bool {
+    row.known_type().is_none_or(onboard_contract::EventType::is_registration)
 }
 
-async fn judge_inbox(audit: &mut Audit<'_>, rows: &[Row]) -> Result<(), AuditError> {
-    let keys = rows.iter().map(|row| stored(row.event.uuid())).collect();
+async fn look_into_the_inbox(audit: &Audit<'_>, cases: &mut [Case]) -> Result<(), AuditError> {
+    let owed = cases.iter().filter(|case| case.is_registration());
+    let keys = owed.filter_map(|case| Some(stored(case.row.as_ref()?.registration_id.uuid())));
+    let keys = keys.collect();
     let inbox = audit.sources.mongo.processed_events();
     let fields = doc! {
         "eventId": 1, "userId": 1, "todoId": 1, "processedAt": 1, "todoDeletedAt": 1,
@@ -114,62 +118,12 @@ async fn judge_inbox(audit: &mut Audit<'_>, rows: &[Row]) -> Result<(), AuditErr
             records.entry(event).or_default().push(record);
         }
     }
-    for row in rows {
-        let records = records.get(&row.event).map_or(&[][..], Vec::as_slice);
-        judge_records(audit, row, records, removed);
+    for case in cases.iter_mut().filter(|case| case.is_registration()) {
+        let event = case.row.as_ref().map(|row| row.registration_id);
+        case.inbox = Looked::of(event.and_then(|event| records.remove(&event)));
+        case.removed.inbox_before_ms = removed.ms();
     }
     Ok(())
-}
-
-fn judge_records(audit: &mut Audit<'_>, row: &Row, records: &[InboxRecord], removed: Horizon) {
-    let report = &mut audit.report;
-    if records.len() > 1 {
-        let detail = format!("there are {} records", records.len());
-        report.violation(Kind::InboxDuplicated, row.event, detail);
-    }
-    if let Some(why) = row.user.and_then(|user| records.iter().find_map(|one| altered(one, user))) {
-        report.violation(Kind::InboxAltered, row.event, why);
-    }
-    // Between start and acknowledgement the record was written: a horizon
-    // behind the start may have passed it, one before cannot.
-    let gone = removed.covers(row.started_at.known());
-    let owed = row.acknowledged_at_ms().is_some() && row.expects.contains(&ConsumerName::TODO);
-    if records.is_empty() && owed && !gone {
-        report.violation(Kind::InboxMissing, row.event, "acknowledged, and no inbox record");
-    }
-}
-
-/// What is wrong with the record of a user's event. A message with the same
-/// event id and another user may have come before the user's own, which is a
-/// conflict then (the inbox pass names it).
-fn altered(record: &InboxRecord, user: UserId) -> Option<&'static str> {
-    if record.user_id != Field::Is(user) && record.conflict_of(user).is_none() {
-        return Some("userId is not the row's");
-    }
-    if !is_welcome(record.todo_id, record.user_id) {
-        return Some("todoId is not the user's welcome todo");
-    }
-    let sound = |one: &Conflict| {
-        let times = one.at.known().is_some() && !one.todo_deleted_at.is_other();
-        times && is_welcome(one.todo_id, one.user_id)
-    };
-    if record.conflicts.is_other() || !record.conflicts().iter().all(sound) {
-        return Some("conflicts is not a list of users with their welcome todos");
-    }
-    if record.todo_deleted_at.is_other() {
-        return Some("todoDeletedAt is not a date");
-    }
-    record.processed_at.known().is_none().then_some("processedAt is not a date")
-}
-
-fn is_welcome(todo: Field<TodoId>, user: Field<UserId>) -> bool {
-    todo.known().is_some() && todo.known() == user.known().map(TodoId::welcome)
-}
-
-async fn users_of(audit: &Audit<'_>, rows: &[Row]) -> Result<HashMap<Uuid, User>, AuditError> {
-    let keys: Vec<Bson> =
-        rows.iter().filter_map(|row| row.user).map(|user| stored(user.uuid())).collect();
-    find_users(audit, keys).await
 }
 
 /// The users of these ids, by their id.

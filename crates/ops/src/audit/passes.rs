@@ -15,10 +15,9 @@ use crate::audit::{
 pub(crate) struct Audit<'a> {
     pub(crate) sources: &'a Sources,
     pub(crate) scope: Scope,
-    /// How long Temporal keeps closed workflows.
-    pub(crate) retention_ms: i64,
-    /// What Temporal lost with its database.
-    pub(crate) lost_workflows: Horizon,
+    /// Workflows of rows that were acknowledged before then may be gone: Temporal has
+    /// forgotten them, or lost them with its database.
+    pub(crate) workflows_before_ms: i64,
     /// The finished registrations whose history is to be read.
     pub(crate) sample: Sample,
     pub(crate) report: Report,
@@ -39,11 +38,12 @@ pub async fn audit(
     progress: impl Fn(Progress) + Send + Sync,
 ) -> Result<Report, AuditError> {
     let began_at_ms = clock::now_ms();
+    let retention_ms = visibility::retention_ms(&sources.temporal).await?;
+    let lost = Horizon::of_workflows(sources).await?;
     let mut audit = Audit {
         sources,
         scope: Scope::new(options, began_at_ms),
-        retention_ms: visibility::retention_ms(&sources.temporal).await?,
-        lost_workflows: Horizon::of_workflows(sources).await?,
+        workflows_before_ms: began_at_ms.saturating_sub(retention_ms).max(lost.ms()),
         sample: Sample::new(options.histories),
         report: Report::new(options, began_at_ms),
         progress: &progress,

@@ -5,13 +5,13 @@
 use std::time::Duration;
 
 use onboard_broker::{DeadLetters, DeadLettersError, depths};
-use onboard_contract::{ACKNOWLEDGEMENTS_QUEUE, Queue, TODO_QUEUE, UserRegistered};
-use onboard_store::Consumers;
+use onboard_contract::{ACKNOWLEDGEMENTS_QUEUE, EventType, Queue, TODO_QUEUE};
 use tokio::time::Instant;
 
 use crate::audit::passes::Audit;
 use crate::audit::progress::Pass;
 use crate::audit::{AuditError, Kind};
+use crate::letters::queues;
 
 /// Dead letters looked at; further ones are only counted.
 const LOOKED_AT_MAX: u64 = 1_000;
@@ -26,14 +26,11 @@ pub(crate) async fn judge(audit: &mut Audit<'_>) -> Result<(), AuditError> {
 }
 
 async fn judge_dead_letters(audit: &mut Audit<'_>) -> Result<(), AuditError> {
-    judge_letters(audit, TODO_QUEUE).await?;
-    let known = Consumers::new(&audit.sources.mongo).known().await.map_err(AuditError::Store)?;
-    let here = known.iter().filter(|one| one.retired_at_ms.is_none());
-    let others: Vec<Queue> = here.map(|one| Queue::of(&one.name)).collect();
-    for queue in std::iter::once(ACKNOWLEDGEMENTS_QUEUE).chain(others) {
+    for queue in queues(&audit.sources.mongo).await.map_err(AuditError::Store)? {
+        let of_todo = queue == TODO_QUEUE;
         match judge_letters(audit, queue).await {
             // No letter waits where there is no queue; `doctor` says so.
-            Err(AuditError::RabbitMq(error)) if error.is_missing() => (),
+            Err(AuditError::RabbitMq(error)) if error.is_missing() && !of_todo => (),
             judged => judged?,
         }
     }
@@ -45,7 +42,7 @@ async fn judge_dead_letters(audit: &mut Audit<'_>) -> Result<(), AuditError> {
 async fn judge_letters(audit: &mut Audit<'_>, queue: Queue) -> Result<(), AuditError> {
     let config = &audit.sources.broker;
     let named = queue.dead_letter_queue.clone();
-    let letters = DeadLetters::open(config, queue, "onboard audit", UserRegistered::ids).await;
+    let letters = DeadLetters::open(config, queue, "onboard audit", EventType::ids).await;
     let letters = letters.map_err(AuditError::RabbitMq)?;
     let read = read_letters(audit, &letters, &named).await;
     letters.close().await;

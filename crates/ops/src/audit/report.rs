@@ -25,7 +25,7 @@ pub struct Violation {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// Registrations judged: users, and rows without a user.
+    /// Registrations judged (users, and rows without a user), and rows of other events.
     pub attempted: u64,
     /// Those of them with the terminal record.
     pub acknowledged: u64,
@@ -37,7 +37,7 @@ pub struct Report {
     pub unexpected: u64,
     /// Violations: older than the grace and still on its way.
     pub unfinished: u64,
-    /// Registrations younger than the grace, not judged.
+    /// Registrations and other events younger than the grace, not judged.
     pub in_flight: u64,
     /// Histories read.
     pub histories: u64,

@@ -1,23 +1,38 @@
 //! Which finished registrations have their history read.
 
-use onboard_contract::{EventId, UserId};
+use onboard_contract::{EventId, EventType, UserId};
 use onboard_runtime::clock;
+use onboard_temporal::ExecutionStatus;
+use uuid::Uuid;
 
 use crate::audit::Histories;
-use crate::audit::row::Row;
+use crate::case::Case;
 
-/// A registration whose workflow has completed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An event that is acknowledged and whose workflow has completed.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Finished {
+    pub(crate) event_type: &'static EventType,
     pub(crate) event: EventId,
-    pub(crate) user: UserId,
+    /// What the event is about: of a registration the user.
+    pub(crate) aggregate: Uuid,
 }
 
 impl Finished {
-    /// Of a row that is acknowledged.
-    pub(crate) fn of(row: &Row) -> Option<Self> {
-        row.acknowledged_at_ms()?;
-        Some(Self { event: row.event, user: row.user? })
+    pub(crate) fn of(case: &Case) -> Option<Self> {
+        let row = case.row.as_ref().filter(|row| row.acknowledged_at.is_some())?;
+        let run = case.workflow.found()?;
+        // Aggregate and payload name one user.
+        let of_user = !row.is_registration() || case.user.was_asked();
+        (run.status == ExecutionStatus::Completed && of_user).then_some(Self {
+            event_type: row.known_type?,
+            event: row.registration_id,
+            aggregate: row.about()?,
+        })
+    }
+
+    /// The user of a registration.
+    pub(crate) fn user(&self) -> UserId {
+        self.aggregate.into()
     }
 }
 
@@ -67,13 +82,16 @@ fn below(bound: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
+    use onboard_contract::UserRegistered;
 
     use super::*;
 
     fn finished(count: u128) -> Vec<Finished> {
-        let one =
-            |n| Finished { event: Uuid::from_u128(n).into(), user: Uuid::from_u128(n).into() };
+        let one = |n| Finished {
+            event_type: UserRegistered::TYPE,
+            event: Uuid::from_u128(n).into(),
+            aggregate: Uuid::from_u128(n),
+        };
         (0..count).map(one).collect()
     }
 

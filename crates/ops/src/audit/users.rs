@@ -8,13 +8,14 @@ use uuid::Uuid;
 
 use crate::audit::document::{name, stored};
 use crate::audit::horizon::Horizon;
+use crate::audit::outbox::is_registration;
 use crate::audit::page::{Pages, lookup};
 use crate::audit::passes::Audit;
 use crate::audit::progress::Pass;
 use crate::audit::scope::Age;
-use crate::audit::user::User;
 use crate::audit::welcome::{Welcome, judge_missing};
 use crate::audit::{AuditError, Kind};
+use crate::user::User;
 
 /// Judges all users.
 pub(crate) async fn judge(audit: &mut Audit<'_>) -> Result<(), AuditError> {
@@ -56,7 +57,7 @@ fn judged(audit: &mut Audit<'_>, page: &[Document]) -> Vec<User> {
 async fn judge_page(audit: &mut Audit<'_>, users: &[User]) -> Result<(), AuditError> {
     let ids: Vec<Bson> = users.iter().map(|user| stored(user.id)).collect();
     let outbox = audit.sources.mongo.outbox();
-    let fields = doc! { "aggregateId": 1, "createdAt": 1, "acknowledgedAt": 1 };
+    let fields = doc! { "aggregateId": 1, "createdAt": 1, "acknowledgedAt": 1, "eventType": 1 };
     let rows = lookup("find the users' rows", &outbox, "aggregateId", ids, fields).await?;
     let rows = by_user(rows);
     // After the rows: it covers every gap among them.
@@ -104,7 +105,8 @@ fn by_user(documents: Vec<Document>) -> HashMap<Uuid, Vec<(outbox::Row, Document
     let mut grouped: HashMap<Uuid, Vec<(outbox::Row, Document)>> = HashMap::new();
     for document in documents {
         let row = outbox::Row::read(&document);
-        if let Some(user) = row.aggregate_id.known() {
+        // Other events may be about the user, too.
+        if let Some(user) = row.aggregate_id.known().filter(|_| is_registration(&row)) {
             grouped.entry(user.uuid()).or_default().push((row, document));
         }
     }

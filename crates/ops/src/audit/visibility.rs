@@ -3,11 +3,12 @@
 //! Lists come from visibility, which lags behind the truth; `describe` is the
 //! truth. Search attributes are never asked for correctness.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use onboard_contract::names::WORKFLOW;
+use onboard_contract::EventType;
+use onboard_temporal::ExecutionStatus;
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::{Code, IntoRequest, Request, Response, Status};
 use temporalio_client::{Client, NamespacedClient};
@@ -31,23 +32,12 @@ const CONCURRENCY: usize = 4;
 /// Workflows in one page of a list.
 const PAGE: i32 = 1_000;
 
-/// How a workflow stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    Open,
-    Completed,
-    Failed,
-    Terminated,
-    TimedOut,
-    Canceled,
-}
-
 /// The states of these workflows as visibility lists them, by workflow id; of
 /// several runs that of the latest.
 pub(crate) async fn states(
     client: &Client,
     ids: &[String],
-) -> Result<HashMap<String, State>, AuditError> {
+) -> Result<HashMap<String, ExecutionStatus>, AuditError> {
     let lists: Vec<Vec<WorkflowExecutionInfo>> = futures::stream::iter(ids.chunks(IDS))
         .map(|ids| all(client, ids_query(ids)))
         .buffer_unordered(CONCURRENCY)
@@ -75,7 +65,10 @@ async fn all(client: &Client, query: String) -> Result<Vec<WorkflowExecutionInfo
 
 /// How a workflow stands in truth; `None` when there is none. Of several runs
 /// the latest counts.
-pub(crate) async fn describe(client: &Client, id: &str) -> Result<Option<State>, AuditError> {
+pub(crate) async fn describe(
+    client: &Client,
+    id: &str,
+) -> Result<Option<ExecutionStatus>, AuditError> {
     const WHAT: &str = "describe a workflow";
     let request = DescribeWorkflowExecutionRequest {
         namespace: client.namespace(),
@@ -109,10 +102,12 @@ pub(crate) async fn retention_ms(client: &Client) -> Result<i64, AuditError> {
     Ok(kept.map_or(i64::MAX, |kept| kept.seconds.saturating_mul(1_000)))
 }
 
-/// The registrations' workflows on a task queue.
-pub(crate) fn registrations(task_queue: &str) -> String {
+/// The workflows of the known event types on a task queue.
+pub(crate) fn of_events(task_queue: &str) -> String {
     let quoted = task_queue.replace('\\', "\\\\").replace('\'', "\\'");
-    format!("WorkflowType = '{WORKFLOW}' AND TaskQueue = '{quoted}'")
+    let names: BTreeSet<&str> = EventType::known().map(EventType::workflow_type).collect();
+    let names: Vec<String> = names.into_iter().map(|name| format!("'{name}'")).collect();
+    format!("WorkflowType IN ({}) AND TaskQueue = '{quoted}'", names.join(","))
 }
 
 /// About how many workflows fit.
@@ -170,17 +165,18 @@ pub(crate) fn started_at_ms(run: &WorkflowExecutionInfo) -> Option<i64> {
     run.start_time.as_ref().map(|at| at.seconds * 1_000 + i64::from(at.nanos) / 1_000_000)
 }
 
-fn state(status: WorkflowExecutionStatus) -> State {
+/// What is not known to have ended is taken for running.
+fn state(status: WorkflowExecutionStatus) -> ExecutionStatus {
     match status {
-        WorkflowExecutionStatus::Completed => State::Completed,
-        WorkflowExecutionStatus::Failed => State::Failed,
-        WorkflowExecutionStatus::Canceled => State::Canceled,
-        WorkflowExecutionStatus::Terminated => State::Terminated,
-        WorkflowExecutionStatus::TimedOut => State::TimedOut,
+        WorkflowExecutionStatus::Completed => ExecutionStatus::Completed,
+        WorkflowExecutionStatus::Failed => ExecutionStatus::Failed,
+        WorkflowExecutionStatus::Canceled => ExecutionStatus::Cancelled,
+        WorkflowExecutionStatus::Terminated => ExecutionStatus::Terminated,
+        WorkflowExecutionStatus::TimedOut => ExecutionStatus::TimedOut,
         WorkflowExecutionStatus::Unspecified
         | WorkflowExecutionStatus::Running
         | WorkflowExecutionStatus::ContinuedAsNew
-        | WorkflowExecutionStatus::Paused => State::Open,
+        | WorkflowExecutionStatus::Paused => ExecutionStatus::Running,
     }
 }
 
@@ -217,8 +213,8 @@ mod tests {
     #[test]
     fn a_task_queue_cannot_break_out_of_its_quotes() {
         assert_eq!(
-            registrations(r"it's \ odd"),
-            r"WorkflowType = 'UserRegistration' AND TaskQueue = 'it\'s \\ odd'"
+            of_events(r"it's \ odd"),
+            r"WorkflowType IN ('UserRegistration') AND TaskQueue = 'it\'s \\ odd'"
         );
     }
 }

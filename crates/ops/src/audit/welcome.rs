@@ -16,8 +16,8 @@ use crate::audit::document::{id, stored, text, time};
 use crate::audit::horizon::Horizon;
 use crate::audit::page::lookup;
 use crate::audit::passes::Audit;
-use crate::audit::user::User;
 use crate::audit::{AuditError, Kind};
+use crate::user::User;
 
 /// The welcome todos of a page of users, and the notes of their deletion.
 pub(crate) struct Welcome {

@@ -1,80 +1,68 @@
-//! Every row that was started has its workflow, and the workflow of one that
-//! is acknowledged has completed.
+//! The workflow of every row that was started.
 
 use futures::{StreamExt, TryStreamExt};
-use onboard_contract::names::workflow_id;
+use onboard_temporal::ExecutionStatus;
 
-use crate::audit::histories;
+use crate::Row;
+use crate::audit::AuditError;
 use crate::audit::passes::Audit;
-use crate::audit::row::Row;
-use crate::audit::sample::Finished;
-use crate::audit::visibility::{self, State};
-use crate::audit::{AuditError, Kind};
+use crate::audit::visibility;
+use crate::case::{Case, Looked, WorkflowRun};
 
 /// Workflows asked for one by one at the same time.
 const CONCURRENCY: usize = 8;
 
-/// Judges the workflows of a page of rows.
-pub(crate) async fn judge(audit: &mut Audit<'_>, rows: &[Row]) -> Result<(), AuditError> {
-    let owed: Vec<&Row> = rows.iter().filter(|row| is_owed(audit, row)).collect();
-    let ids: Vec<String> = owed.iter().map(|row| workflow_id(row.event)).collect();
+/// Asks for the workflows of a page of cases that must have one.
+pub(crate) async fn look(audit: &Audit<'_>, cases: &mut [Case]) -> Result<(), AuditError> {
+    let before_ms = audit.workflows_before_ms;
+    let owed = cases.iter_mut().filter_map(|case| {
+        case.removed.workflows_before_ms = before_ms;
+        let id = is_owed(case).then(|| case.row.as_ref()?.workflow_id()).flatten()?;
+        Some((id, case))
+    });
+    let owed: Vec<(String, &mut Case)> = owed.collect();
+    let ids: Vec<String> = owed.iter().map(|(id, _)| id.clone()).collect();
     let temporal = &audit.sources.temporal;
     let listed = visibility::states(temporal, &ids).await?;
-    let (sure, unsure): (Vec<&Row>, Vec<&Row>) = owed
-        .into_iter()
-        .partition(|row| suffices(row, listed.get(&workflow_id(row.event)).copied()));
-    let asked: Vec<(&Row, Option<State>)> = futures::stream::iter(unsure)
-        .map(async |row| {
-            let state = visibility::describe(temporal, &workflow_id(row.event)).await?;
-            Ok::<_, AuditError>((row, state))
+    let mut unsure = Vec::new();
+    for (id, case) in owed {
+        match listed.get(&id).copied().filter(|status| suffices(case, *status)) {
+            Some(status) => case.workflow = Looked::Found(WorkflowRun::from(status)),
+            None => unsure.push((id, case)),
+        }
+    }
+    futures::stream::iter(unsure)
+        .map(async |(id, case)| {
+            let found = visibility::describe(temporal, &id).await?;
+            case.workflow = Looked::of(found.map(WorkflowRun::from));
+            Ok::<_, AuditError>(())
         })
         .buffer_unordered(CONCURRENCY)
         .try_collect()
-        .await?;
-    let mut finished: Vec<Finished> = sure.into_iter().filter_map(Finished::of).collect();
-    for (row, state) in asked {
-        match state {
-            Some(State::Completed) => finished.extend(Finished::of(row)),
-            state => name_violation(audit, row, state),
-        }
-    }
-    let at_once = audit.sample.offer(finished);
-    histories::judge(audit, at_once).await
+        .await
 }
 
 /// Whether the row's workflow must be there: it was started, and Temporal
 /// cannot have forgotten it since, nor lost it with its database.
-fn is_owed(audit: &Audit<'_>, row: &Row) -> bool {
-    let acknowledged_ms = row.acknowledged_at_ms();
-    let forgotten = acknowledged_ms
-        .is_some_and(|at| at.saturating_add(audit.retention_ms) < audit.scope.now_ms);
-    row.was_started() && !forgotten && !audit.lost_workflows.covers(acknowledged_ms)
+fn is_owed(case: &Case) -> bool {
+    let started = |row: &Row| {
+        let times = [row.started_at, row.sent_at, row.acknowledged_at];
+        times.iter().any(Option::is_some)
+    };
+    let gone = |done: i64| done < case.removed.workflows_before_ms;
+    case.row.as_ref().is_some_and(started) && !case.acknowledged_at().is_some_and(gone)
 }
 
 /// Whether what visibility lists says that all is well. It lags: anything
 /// else is asked of the workflow itself.
-fn suffices(row: &Row, listed: Option<State>) -> bool {
-    match (row.acknowledged_at_ms(), listed) {
-        // Of a row on its way the row itself tells.
-        (_, Some(State::Completed)) | (None, Some(State::Open)) => true,
-        (_, _) => false,
+fn suffices(case: &Case, listed: ExecutionStatus) -> bool {
+    match listed {
+        ExecutionStatus::Completed => true,
+        // The row's status says how far an unfinished event is.
+        ExecutionStatus::Running => case.is_unacknowledged(),
+        ExecutionStatus::Failed
+        | ExecutionStatus::Cancelled
+        | ExecutionStatus::Terminated
+        | ExecutionStatus::TimedOut => false,
     }
-}
-
-fn name_violation(audit: &mut Audit<'_>, row: &Row, state: Option<State>) {
-    let (kind, detail) = match state {
-        Some(State::Completed) => return,
-        Some(State::Open) => match row.acknowledged_at_ms() {
-            Some(at) if at <= audit.scope.until_ms => {
-                (Kind::WorkflowStillOpen, "the row is acknowledged and its workflow runs")
-            }
-            Some(_) | None => return,
-        },
-        None => (Kind::WorkflowMissing, "the row was started and Temporal knows no workflow"),
-        Some(State::Failed) => (Kind::WorkflowFailed, "its workflow has failed"),
-        Some(State::Terminated) => (Kind::WorkflowTerminated, "its workflow was terminated"),
-        Some(State::TimedOut) => (Kind::WorkflowTimedOut, "its workflow has timed out"),
-        Some(State::Canceled) => (Kind::WorkflowCanceled, "its workflow was canceled"),
-    };
-    audit.report.violation(kind, row.event, detail);
 }

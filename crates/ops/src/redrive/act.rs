@@ -2,7 +2,7 @@
 
 use mongodb::bson::{DateTime, doc};
 use onboard_broker::{DeadLetter, DeadLetters, Publisher, PutBackError};
-use onboard_contract::{EventId, Start, TODO_QUEUE, UserRegistered};
+use onboard_contract::{EventId, TODO_QUEUE};
 use onboard_fault::{Step, step};
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
@@ -91,7 +91,7 @@ impl Run<'_> {
         act: Act,
     ) -> Result<Performed, OperatorError> {
         match (act, work.event, work.letter) {
-            (Act::Republish, Some(event), _) => self.republish(event).await,
+            (Act::Republish, Some(event), _) => self.republish(event, facts).await,
             (Act::Restart, Some(event), _) => self.restart(event, facts).await,
             (Act::Release, Some(event), _) => self.release(event).await,
             (Act::PutBack, _, Some((_, letter))) => self.put_back(letter).await,
@@ -124,9 +124,11 @@ impl Run<'_> {
         }
     }
 
-    async fn republish(&self, event: EventId) -> Result<Performed, OperatorError> {
+    async fn republish(&self, event: EventId, facts: &Facts) -> Result<Performed, OperatorError> {
+        let known = facts.case.known_type();
+        let Some(event_type) = known else { return Ok(Performed::Overtaken) };
         let redrive = self.id.to_string();
-        let asked = self.temporal.republish(event, &redrive);
+        let asked = self.temporal.republish(event_type, event, &redrive);
         match step(Step::RedriveSignal, asked).await {
             Ok(Signalled::Delivered) => Ok(Performed::Yes),
             Ok(Signalled::NoWorkflow) => Ok(Performed::Overtaken),
@@ -136,19 +138,13 @@ impl Run<'_> {
     }
 
     async fn restart(&self, event: EventId, facts: &Facts) -> Result<Performed, OperatorError> {
-        let row = facts.row.as_ref();
-        let Some(user_id) = row.and_then(|row| row.user_id) else {
-            return Ok(Performed::Refused("its outbox row names no user".to_owned()));
+        let row = facts.case.row.as_ref();
+        let Some(start) = row.and_then(|row| row.start(self.operator.overdue_ms())) else {
+            return Ok(Performed::Refused(
+                "its outbox row does not say what it is about".to_owned(),
+            ));
         };
-        let start = Start {
-            event_type: UserRegistered::TYPE,
-            event_id: event,
-            aggregate_id: user_id.uuid(),
-            traceparent: row.and_then(|row| row.traceparent.clone()),
-            overdue_ms: u64::try_from(self.operator.overdue_ms()).unwrap_or(u64::MAX),
-            delivery: row.and_then(|row| row.delivery.clone()),
-        };
-        let completed = facts.execution.as_ref().map(|run| run.status);
+        let completed = facts.case.workflow.found().map(|run| run.status);
         let started = if completed == Some(ExecutionStatus::Completed) {
             // What the row says now is said after the run has completed.
             let outbox = Outbox::new(&self.operator.mongo);
@@ -208,10 +204,10 @@ fn cause(work: &Work<'_>, facts: &Facts) -> String {
     if let Some((_, letter)) = work.letter {
         return letter.reason.clone();
     }
-    match (&facts.row, &facts.execution) {
+    match (&facts.case.row, facts.case.workflow.found()) {
         (Some(row), _) if row.quarantined_at.is_some() => "quarantined".to_owned(),
-        (Some(row), Some(execution)) if execution.status.ended_without_success() => {
-            format!("{}, workflow {}", row.stage, execution.status.as_str())
+        (Some(row), Some(run)) if run.status.ended_without_success() => {
+            format!("{}, workflow {}", row.stage, run.status.as_str())
         }
         (Some(row), None) if row.started_at.is_some() => format!("{}, workflow lost", row.stage),
         (Some(row), _) => row.stage.to_string(),

@@ -1,5 +1,5 @@
 //! The dead letters, queue by queue, in the order of each: those of the todo
-//! service, then those of the acknowledgements and of every other consumer.
+//! service, then those of every other consumer and of the acknowledgements.
 //!
 //! A run works on the letters that were there when it began: what becomes a
 //! dead letter meanwhile stands behind them. Those of one user are worked on
@@ -8,13 +8,14 @@
 
 use futures::StreamExt;
 use onboard_broker::{DeadLetter, DeadLetters};
-use onboard_contract::{ACKNOWLEDGEMENTS_QUEUE, Queue, TODO_QUEUE, UserId, UserRegistered};
+use onboard_contract::{EventType, Queue, TODO_QUEUE, UserId};
 use onboard_runtime::clock;
 
 use super::act::Work;
 use super::tally::Tally;
 use super::{Item, Outcome, Run};
 use crate::OperatorError;
+use crate::letters::queues;
 use crate::times::millis;
 
 /// Letters read at once.
@@ -36,14 +37,13 @@ impl Run<'_> {
         &self,
         tally: &mut Tally<'_>,
     ) -> Result<(), OperatorError> {
-        self.work_off_queue(TODO_QUEUE, tally).await?;
-        let extra = self.operator.extra_consumers().await?;
-        let others = std::iter::once(ACKNOWLEDGEMENTS_QUEUE).chain(extra.iter().map(Queue::of));
-        for queue in others {
+        let queues = queues(&self.operator.mongo).await.map_err(OperatorError::Store)?;
+        for queue in queues {
+            let of_todo = queue == TODO_QUEUE;
             match self.work_off_queue(queue, tally).await {
                 // No letter waits where there is no queue; `consumers list` and
                 // `doctor` say that it is missing.
-                Err(OperatorError::Broker(error)) if error.is_missing() => (),
+                Err(OperatorError::Broker(error)) if error.is_missing() && !of_todo => (),
                 worked => worked?,
             }
         }
@@ -56,7 +56,7 @@ impl Run<'_> {
         tally: &mut Tally<'_>,
     ) -> Result<(), OperatorError> {
         let (broker, name) = (&self.operator.broker, "onboard redrive");
-        let letters = DeadLetters::open(broker, queue, name, UserRegistered::ids).await;
+        let letters = DeadLetters::open(broker, queue, name, EventType::ids).await;
         let letters = letters.map_err(OperatorError::Broker)?;
         let worked = self.work_off(&letters, tally).await;
         letters.close().await;

@@ -1,24 +1,26 @@
 //! What is to be done with one case, decided from what the stores say.
 
+use mongodb::bson::Document;
 use onboard_broker::DeadLetter;
-use onboard_contract::{
-    ACKNOWLEDGEMENTS_QUEUE, Acknowledged, AcknowledgedError, EventId, Stage, UserId,
-};
+use onboard_contract::{ACKNOWLEDGEMENTS_QUEUE, Acknowledged, AcknowledgedError, EventId, UserId};
 use onboard_runtime::availability::chain;
-use onboard_store::{InboxRecord, Outbox, StoreError};
-use onboard_temporal::{Execution, ExecutionStatus};
+use onboard_runtime::clock;
+use onboard_store::{InboxRecord, OutboxRow};
+use onboard_temporal::Execution;
 
 use super::{Act, Run};
-use crate::{OperatorError, Row};
+use crate::case::{Case, Looked, WorkflowRun};
+use crate::{OperatorError, Row, rules};
 
 /// What the stores say about an event.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
-    pub(crate) row: Option<Row>,
+    /// The row and its workflow.
+    pub(crate) case: Case,
     /// Why the row cannot be published as it is.
     pub(crate) damage: Option<String>,
-    pub(crate) execution: Option<Execution>,
-    /// Whether the inbox has it: for the letter's user, or else for the row's.
+    /// Whether the inbox has a registration: for the letter's user, or else for the
+    /// row's. Another event is applied when its row is acknowledged.
     pub(crate) applied: bool,
     /// Whether the inbox has it for other users alone.
     pub(crate) of_another: bool,
@@ -41,41 +43,48 @@ impl Run<'_> {
         letter: Option<&DeadLetter>,
     ) -> Result<Facts, OperatorError> {
         let Some(event) = event else { return Ok(Facts::default()) };
-        let (row, inbox, execution) = tokio::join!(
-            self.operator.find_row(event),
+        let (now_ms, overdue_ms) = (clock::now_ms(), self.operator.overdue_ms());
+        let (document, mut case) = (self.operator.find_document(event).await?, Case::default());
+        case.set_row(document.as_ref(), now_ms, overdue_ms);
+        let damage = document.as_ref().and_then(damage);
+        let (execution, inbox) = tokio::join!(
+            self.find_run(case.row.as_ref().and_then(Row::workflow_id)),
             self.operator.find_inbox(event),
-            self.temporal.find_execution(event),
         );
-        let (row, inbox) = (row?, inbox?);
-        let user = letter.and_then(user_of).or_else(|| row.as_ref()?.user_id);
+        case.workflow = Looked::of(execution?.map(WorkflowRun::from));
+        if !case.is_registration() {
+            let applied = case.acknowledged_at().is_some();
+            return Ok(Facts { case, damage, applied, of_another: false });
+        }
+        let inbox = inbox?;
+        let user = letter.and_then(user_of).or_else(|| case.row.as_ref()?.user_id);
         let applied = inbox.as_ref().is_some_and(|record| is_applied(record, user));
         let of_another = inbox.is_some() && !applied;
-        let execution = execution.map_err(OperatorError::Temporal)?;
-        let damage = if row.is_some() { self.damage(event).await? } else { None };
-        Ok(Facts { row, damage, execution, applied, of_another })
+        Ok(Facts { case, damage, applied, of_another })
     }
 
-    /// Asks as the publish activity does.
-    async fn damage(&self, event: EventId) -> Result<Option<String>, OperatorError> {
-        match Outbox::new(&self.operator.mongo).find(event).await {
-            Ok(Some(_)) => Ok(None),
-            Ok(None) => Ok(Some("it is no row of this event type".to_owned())),
-            Err(error @ StoreError::Corrupt { .. }) => Ok(Some(chain(&error))),
-            Err(error) => Err(OperatorError::Store(error)),
-        }
+    async fn find_run(&self, workflow: Option<String>) -> Result<Option<Execution>, OperatorError> {
+        let Some(workflow) = workflow else { return Ok(None) };
+        self.temporal.find(workflow).await.map_err(OperatorError::Temporal)
     }
+}
+
+/// Judges as the publish activity does.
+fn damage(row: &Document) -> Option<String> {
+    OutboxRow::read(row).err().map(|error| chain(&error))
 }
 
 /// Decides. `discard` lets letters go that are no events.
 pub(crate) fn plan(facts: &Facts, letter: Option<&DeadLetter>, discard: bool) -> Plan {
     let is_event = letter.map(|letter| letter.is_event);
-    let is_conflict = |user| facts.of_another || is_anothers(facts.row.as_ref(), user);
+    let row = facts.case.row.as_ref();
+    let is_conflict = |user| facts.of_another || is_anothers(row, user);
     if letter.and_then(user_of).is_some_and(is_conflict) {
         // The workflow may have ended with the effect of another user.
         return Plan::Do(if facts.applied { Act::RemoveLeftover } else { Act::PutBack });
     }
-    match (&facts.row, is_event) {
-        (Some(row), _) => with_row(row, facts, is_event.is_some()),
+    match (row, is_event) {
+        (Some(_), _) => with_row(facts, is_event.is_some()),
         (None, Some(_)) if facts.applied => Plan::Do(Act::RemoveLeftover),
         (None, Some(true)) => Plan::Do(Act::PutBack),
         (None, Some(false)) if discard => Plan::Do(Act::Discard),
@@ -141,29 +150,23 @@ pub(crate) fn by_routing_key(
     Ok(read.consumer.as_str().to_owned())
 }
 
-fn with_row(row: &Row, facts: &Facts, has_letter: bool) -> Plan {
-    let over = || match (facts.applied, has_letter) {
-        (true, true) => Plan::Do(Act::RemoveLeftover),
-        (true, false) => Plan::Finished,
-        (false, _) => Plan::Leave(
-            "its workflow has completed and never runs again, yet the inbox has no record of it; \
-             see what `onboard audit` says"
-                .to_owned(),
-        ),
-    };
-    let act = match facts.execution.as_ref().map(|execution| execution.status) {
-        // It awaits a consumer that its run did not know of.
-        Some(ExecutionStatus::Completed) if row.is_forgotten() => Act::Restart,
-        Some(ExecutionStatus::Completed) => return over(),
-        Some(ExecutionStatus::Running) => Act::Republish,
-        // Temporal forgets what has ended; the row does not.
-        None if row.stage == Stage::Acknowledged => return over(),
-        None if row.stage == Stage::Pending => Act::Release,
-        None | Some(_) => Act::Restart,
-    };
-    match &facts.damage {
-        Some(damage) => Plan::Leave(format!("its outbox row must be mended first: {damage}")),
-        None => Plan::Do(act),
+/// The remedy of what the rules find, where there is one.
+fn with_row(facts: &Facts, has_letter: bool) -> Plan {
+    let remedy = rules::judge(&facts.case).into_iter().find_map(|found| found.remedy);
+    match (remedy, &facts.damage) {
+        (Some(_), Some(damage)) => {
+            Plan::Leave(format!("its outbox row must be mended first: {damage}"))
+        }
+        (Some(act), None) => Plan::Do(act),
+        (None, _) => match (facts.applied, has_letter) {
+            (true, true) => Plan::Do(Act::RemoveLeftover),
+            (true, false) => Plan::Finished,
+            (false, _) => Plan::Leave(
+                "its workflow has completed and never runs again, yet the inbox has no record of \
+                 it; see what `onboard audit` says"
+                    .to_owned(),
+            ),
+        },
     }
 }
 
@@ -171,7 +174,8 @@ fn with_row(row: &Row, facts: &Facts, has_letter: bool) -> Plan {
 mod tests {
     use super::*;
     use crate::operator::id;
-    use mongodb::bson::{DateTime, Document, doc};
+    use mongodb::bson::{DateTime, doc};
+    use onboard_temporal::ExecutionStatus;
     use uuid::Uuid;
 
     fn row(extra: Document) -> Row {
@@ -188,19 +192,10 @@ mod tests {
         row(doc! { "status": "SENT", "acknowledgedAt": DateTime::from_millis(0) })
     }
 
-    fn execution(status: ExecutionStatus) -> Execution {
-        Execution {
-            workflow_id: String::new(),
-            run_id: String::new(),
-            status,
-            history_events: 0,
-            pending: None,
-        }
-    }
-
     fn decide(row: &Row, ended: Option<ExecutionStatus>, applied: bool, letter: bool) -> Plan {
-        let facts = Facts { execution: ended.map(execution), applied, ..Facts::default() };
-        with_row(row, &facts, letter)
+        let workflow = Looked::of(ended.map(WorkflowRun::from));
+        let case = Case { row: Some(row.clone()), workflow, ..Case::default() };
+        with_row(&Facts { case, applied, ..Facts::default() }, letter)
     }
 
     #[test]
@@ -270,8 +265,10 @@ mod tests {
 
     #[test]
     fn a_damaged_row_is_mended_before_it_is_redriven() {
-        let facts = Facts { damage: Some("no e-mail".to_owned()), ..Facts::default() };
-        let left = with_row(&sent(), &facts, true);
+        let (row, workflow) = (Some(sent()), Looked::Missing);
+        let case = Case { row, workflow, ..Case::default() };
+        let damage = Some("no e-mail".to_owned());
+        let left = with_row(&Facts { case, damage, ..Facts::default() }, true);
         assert!(matches!(left, Plan::Leave(why) if why.contains("no e-mail")));
     }
 }

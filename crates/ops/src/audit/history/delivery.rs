@@ -102,8 +102,8 @@ fn acknowledgement(
     one: Finished,
     consumer: &ConsumerName,
 ) -> Option<(i64, Option<String>)> {
-    let welcome = TodoId::welcome(one.user);
-    let is_todo = *consumer == ConsumerName::TODO;
+    let welcome = TodoId::welcome(one.user());
+    let is_todo = one.event_type.is_registration() && *consumer == ConsumerName::TODO;
     let told = signals::<Acknowledged>(events, SIGNAL_CONSUMER_ACKNOWLEDGED)
         .filter(|(_, found)| found.event_id == one.event && found.consumer == *consumer)
         .map(|(at, found)| (at, found.reference));

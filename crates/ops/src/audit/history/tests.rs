@@ -1,3 +1,5 @@
+use onboard_contract::UserRegistered;
+use onboard_contract::names::WORKFLOW;
 use serde::Serialize;
 use serde_json::json;
 use temporalio_common::protos::temporal::api::common::v1::{ActivityType, Payload, WorkflowType};
@@ -14,7 +16,11 @@ use temporalio_common::protos::temporal::api::failure::v1::Failure;
 use temporalio_common::protos::temporal::api::history::v1::MarkerRecordedEventAttributes;
 
 pub(super) fn finished() -> Finished {
-    Finished { event: Uuid::from_u128(1).into(), user: Uuid::from_u128(2).into() }
+    Finished {
+        event_type: UserRegistered::TYPE,
+        event: Uuid::from_u128(1).into(),
+        aggregate: Uuid::from_u128(2),
+    }
 }
 
 pub(super) fn payloads(value: impl Serialize) -> Payloads {
@@ -23,7 +29,7 @@ pub(super) fn payloads(value: impl Serialize) -> Payloads {
 }
 
 pub(super) fn todo() -> TodoId {
-    TodoId::welcome(finished().user)
+    TodoId::welcome(finished().user())
 }
 
 pub(super) fn acknowledged() -> serde_json::Value {

@@ -13,7 +13,7 @@ use crate::audit::history::tests::{
 fn begin(consumers: &[&str], direct: bool, carried: Option<&Value>) -> Attributes {
     let delivery = json!({ "consumers": consumers, "direct": direct });
     started(json!({
-        "eventId": finished().event, "userId": finished().user, "delivery": delivery,
+        "eventId": finished().event, "userId": finished().user(), "delivery": delivery,
         "carried": carried,
     }))
 }
@@ -166,7 +166,7 @@ fn an_acknowledgement_of_the_todo_service_names_the_welcome_todo() {
     events.splice(6..7, [scheduled(ACTIVITY_CHECK), done(Some(acknowledged()))]);
     assert_eq!(flaw_of(events), None, "found in the inbox");
     let mut events = whole();
-    let made_up = json!({ "eventId": finished().event, "todoId": finished().user });
+    let made_up = json!({ "eventId": finished().event, "todoId": finished().user() });
     events.insert(6, signalled(SIGNAL_ACKNOWLEDGED, made_up.clone()));
     assert_eq!(flaw_of(events), None, "the next one counts");
     let mut events = whole();
