@@ -197,6 +197,10 @@ async fn what_stands_still_is_seen_and_goes_back_to_work(app: &App) {
     for words in ["ORDER_PLACED waits", "1 dead letter in shipping.order_placed.dlq"] {
         assert!(table.contains(words), "{table}");
     }
+    let consumers = app.tool(&["consumers", "list"]).await.yes();
+    let shipping = &consumers["consumers"][1];
+    let (queue, problems) = (&shipping["queue"], &shipping["problems"]);
+    assert_eq!((queue, problems), (&json!(QUEUE), &json!([])), "{consumers}");
     let links = missing(app, event).await;
     assert!(links.contains("a dead letter of this event waits of shipping"), "{links}");
     app.finds(&[("row_unacknowledged", event), ("dead_letter", event)]).await;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 use onboard_broker::{DeadLettersError, Waiting, waiting};
 use onboard_contract::names::USER_REGISTERED;
-use onboard_contract::{ConsumerName, Queue};
+use onboard_contract::{ConsumerName, EventType, Queue, UserRegistered};
 use onboard_runtime::clock;
 use onboard_store::{AwaitedBy, Outbox};
 use serde::Serialize;
@@ -67,10 +67,11 @@ impl Operator {
         for known in self.known_consumers().await? {
             noted.insert(known.name, Noted::BySetup { retired_at: known.retired_at_ms });
         }
-        noted.insert(ConsumerName::TODO, Noted::BuiltIn);
+        let built_in = EventType::known().flat_map(|known| known.consumers);
+        noted.extend(built_in.map(|name| (name.clone(), Noted::BuiltIn)));
         let awaited = try_join_all(noted.keys().map(|name| outbox.awaited_by(name)));
         let awaited = awaited.await.map_err(OperatorError::Store)?;
-        let queues: Vec<Queue> = noted.keys().map(Queue::of).collect();
+        let queues: Vec<Queue> = noted.keys().map(queue_of).collect();
         let counted = waiting(&self.broker, "onboard consumers", &queues).await;
         let counted =
             counted.map_err(|error| OperatorError::Broker(DeadLettersError::Connect(error)))?;
@@ -84,6 +85,13 @@ impl Operator {
         all.sort_by_key(|one| one.consumer != ConsumerName::TODO);
         Ok(all)
     }
+}
+
+/// The queue in which the consumer gets the event that this program has it for.
+fn queue_of(consumer: &ConsumerName) -> Queue {
+    let has = |known: &&EventType| known.consumers.contains(consumer);
+    let event_type = EventType::known().find(has).unwrap_or(UserRegistered::TYPE);
+    Queue::for_event(event_type, consumer)
 }
 
 fn standing(
