@@ -108,7 +108,7 @@ impl Shape {
         let publishing = tokio::time::timeout(LONE_WITHIN, work).await;
         let publishing = publishing.context("a lone workflow did not end")??;
         let ended = async || {
-            let found = self.temporal.find_execution(event).await?;
+            let found = self.temporal.find(UserRegistered::TYPE.workflow_id(event)).await?;
             Ok(u64::from(found.is_none_or(|run| run.status.as_str() != "COMPLETED")))
         };
         until("a lone workflow", (LONE_WITHIN, Duration::from_millis(5)), ended).await?;

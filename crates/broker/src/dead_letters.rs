@@ -32,9 +32,9 @@ const X_DEATH: &str = "x-death";
 /// The header that names the user.
 const SUBJECT: &str = "cloudEvents_subject";
 
-/// Reads the ids of an event and its user from a body, if the body is an event
-/// that the caller understands.
-pub type ReadIds = fn(&[u8]) -> Option<(EventId, UserId)>;
+/// Reads the ids of an event and of the user that it is about, if it is about one,
+/// from a body that is an event that the caller understands.
+pub type ReadIds = fn(&[u8]) -> Option<(EventId, Option<UserId>)>;
 
 /// A connection to the dead-letter queue of a queue.
 #[derive(Debug)]
@@ -168,7 +168,7 @@ impl DeadLetters {
         let subject = text(&headers, SUBJECT).and_then(|id| id.parse().ok());
         DeadLetter {
             event_id: ids.map(|(event, _)| event).or(named),
-            user_id: ids.map(|(_, user)| user).or(subject),
+            user_id: ids.and_then(|(_, user)| user).or(subject),
             is_event: ids.is_some(),
             reason: reason(&headers),
             detail: text(&headers, DETAIL),

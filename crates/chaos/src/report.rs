@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use onboard_audit::Report as Audit;
+use onboard_ops::audit::Report as Audit;
 use serde::Serialize;
 
 use crate::facts::Facts;

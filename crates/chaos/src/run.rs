@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use onboard_audit::{Histories, Options, Sources};
+use onboard_ops::audit::{Histories, Options, Sources};
 use onboard_stack::State;
 use onboard_store::Mongo;
 use tokio::time::Instant;
@@ -83,7 +83,7 @@ pub async fn run(stage: &Stage, settings: &Settings, live: &Live) -> anyhow::Res
     let sources = Sources::connect(&mongo_config, &broker, &temporal).await?;
     let options =
         Options { since_ms: None, grace: Duration::ZERO, histories: Histories::Sample(200) };
-    let audit = onboard_audit::audit(&sources, &options, |at| {
+    let audit = onboard_ops::audit::audit(&sources, &options, |at| {
         live.show(format!("auditing: {} of {} {}", at.done, at.total, at.pass.as_str()));
     })
     .await?;

@@ -6,13 +6,14 @@
 
 use std::sync::OnceLock;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use crate::event::BODY_BYTES_MAX;
 use crate::names::{WORKFLOW, WORKFLOW_EVENT_DELIVERY, workflow_id};
-use crate::{ConsumerName, EventError, EventId, TraceParent, UserRegistered};
+use crate::{ConsumerName, EventError, EventId, TraceParent, UserId, UserRegistered};
 
 /// What the engine knows of one event type: how its rows become messages, which
 /// workflow delivers it, and to whom.
@@ -73,6 +74,25 @@ impl EventType {
         Self::known().find(|known| known.name == name)
     }
 
+    /// Whether it is the event of a registration, which a user and a welcome todo
+    /// belong to.
+    #[must_use]
+    pub fn is_registration(&self) -> bool {
+        self.workflow == Workflow::Registration
+    }
+
+    /// The ids that a body of any known event type has: the event's, and of a
+    /// registration the user's.
+    #[must_use]
+    pub fn ids(body: &[u8]) -> Option<(EventId, Option<UserId>)> {
+        if let Some((event, user)) = UserRegistered::ids(body) {
+            return Some((event, Some(user)));
+        }
+        let named: Named = serde_json::from_slice(body).ok()?;
+        let event_type = Self::find(&named.event_type)?;
+        (event_type.check)(body).ok().map(|()| (named.event_id, None))
+    }
+
     /// The type of the workflow.
     #[must_use]
     pub const fn workflow_type(&self) -> &'static str {
@@ -91,6 +111,14 @@ impl EventType {
                 format!("{}-{event}", self.name.to_ascii_lowercase().replace('_', "-"))
             }
         }
+    }
+
+    /// The event whose workflow has this id, if it is one of this type.
+    #[must_use]
+    pub fn event_of(&self, workflow: &str) -> Option<EventId> {
+        let at = workflow.len().checked_sub(Hyphenated::LENGTH)?;
+        let event = workflow.get(at..)?.parse().ok()?;
+        (self.workflow_id(event) == workflow).then_some(event)
     }
 
     /// The message of an event.
@@ -147,6 +175,14 @@ struct Wire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     occurred_at: Option<&'a str>,
     payload: &'a Value,
+}
+
+/// What a body of any event says first.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named {
+    event_id: EventId,
+    event_type: String,
 }
 
 /// A message of an event.
@@ -218,11 +254,31 @@ mod tests {
     }
 
     #[test]
+    fn a_body_tells_the_ids_of_an_event_that_is_known() {
+        let (id, user) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let body = |event_type: &str| {
+            let payload = json!({ "userId": user, "email": "a@example.com" });
+            let body = json!({
+                "eventId": id, "eventType": event_type, "schemaVersion": 1, "payload": payload,
+            });
+            body.to_string().into_bytes()
+        };
+        let known = (id.into(), Some(user.into()));
+        assert_eq!(EventType::ids(&body("USER_REGISTERED")), Some(known));
+        assert_eq!(EventType::ids(&body("ORDER_PLACED")), None, "it is not installed");
+        assert_eq!(EventType::ids(b"{}"), None);
+    }
+
+    #[test]
     fn a_workflow_is_named_by_its_event_type() {
         let event: EventId = Uuid::from_u128(1).into();
         assert_eq!(UserRegistered::TYPE.workflow_id(event), format!("registration-{event}"));
         assert_eq!(ORDER_PLACED.workflow_id(event), format!("order-placed-{event}"));
         assert_eq!(ORDER_PLACED.workflow_type(), "EventDelivery");
+        let workflow = ORDER_PLACED.workflow_id(event);
+        assert_eq!(ORDER_PLACED.event_of(&workflow), Some(event));
+        assert_eq!(UserRegistered::TYPE.event_of(&workflow), None);
+        assert_eq!(ORDER_PLACED.event_of("order-placed-"), None);
         assert!(EventType::find("USER_REGISTERED").is_some());
         assert!(EventType::find("ORDER_PLACED").is_none(), "it is not installed");
     }

@@ -1,7 +1,7 @@
-//! What Temporal says about a registration's workflow right now.
+//! What Temporal says about an event's workflow right now.
 
-use onboard_contract::names::{QUERY_PROGRESS, workflow_id};
-use onboard_contract::{EventId, Progress};
+use onboard_contract::Progress;
+use onboard_contract::names::QUERY_PROGRESS;
 use temporalio_client::errors::{WorkflowInteractionError, WorkflowQueryError};
 use temporalio_client::{
     UntypedQuery, UntypedWorkflow, WorkflowDescribeOptions, WorkflowExecutionDescription,
@@ -21,7 +21,7 @@ use crate::{Temporal, TemporalError};
 pub enum ExecutionStatus {
     /// It runs.
     Running,
-    /// It has completed: the welcome todo exists.
+    /// It has completed: every expected consumer has done its part.
     Completed,
     /// It ended with a failure.
     Failed,
@@ -84,14 +84,6 @@ impl ExecutionStatus {
 }
 
 impl Temporal {
-    /// Looks a registration's workflow up; `None` when Temporal knows none.
-    ///
-    /// # Errors
-    /// See [`TemporalError`].
-    pub async fn find_execution(&self, event: EventId) -> Result<Option<Execution>, TemporalError> {
-        self.find(workflow_id(event)).await
-    }
-
     /// Looks a workflow up; `None` when Temporal knows none.
     ///
     /// # Errors
@@ -113,9 +105,9 @@ impl Temporal {
     ///
     /// # Errors
     /// No worker answers, Temporal is away, or there is no such workflow.
-    pub async fn progress(&self, event: EventId) -> Result<Progress, TemporalError> {
+    pub async fn progress(&self, workflow: String) -> Result<Progress, TemporalError> {
         const WHAT: &str = "ask the workflow for its progress";
-        let handle = self.client()?.get_workflow_handle::<UntypedWorkflow>(workflow_id(event));
+        let handle = self.client()?.get_workflow_handle::<UntypedWorkflow>(workflow);
         let query = UntypedQuery::new(QUERY_PROGRESS);
         let options = WorkflowQueryOptions::builder().rpc_options(one_try()).build();
         let asking = handle.query(query, RawValue::new(Vec::new()), options);

@@ -3,11 +3,11 @@
 //! run it is the history of the last run.
 
 use futures::TryStreamExt;
+use onboard_contract::Progress;
 use onboard_contract::names::{
-    ACTIVITY_PUBLISH, ACTIVITY_PUBLISH_COPY, ACTIVITY_PUBLISH_EVENT, SIGNAL_REPUBLISH, workflow_id,
+    ACTIVITY_PUBLISH, ACTIVITY_PUBLISH_COPY, ACTIVITY_PUBLISH_EVENT, SIGNAL_REPUBLISH,
 };
 use onboard_contract::workflow::Published;
-use onboard_contract::{EventId, Progress};
 use temporalio_client::errors::WorkflowInteractionError;
 use temporalio_client::{UntypedWorkflow, WorkflowFetchHistoryOptions};
 use temporalio_common::protos::temporal::api::common::v1::Payloads;
@@ -39,14 +39,13 @@ pub struct Account {
 }
 
 impl Temporal {
-    /// Reads the history of a registration's workflow; `None` when Temporal
-    /// knows none.
+    /// Reads the history of a workflow; `None` when Temporal knows none.
     ///
     /// # Errors
     /// See [`TemporalError`].
-    pub async fn account(&self, event: EventId) -> Result<Option<Account>, TemporalError> {
+    pub async fn account(&self, workflow: String) -> Result<Option<Account>, TemporalError> {
         const WHAT: &str = "read the workflow's history";
-        let handle = self.client()?.get_workflow_handle::<UntypedWorkflow>(workflow_id(event));
+        let handle = self.client()?.get_workflow_handle::<UntypedWorkflow>(workflow);
         let options = WorkflowFetchHistoryOptions::builder().rpc_options(one_try()).build();
         let reading = handle.fetch_history(options).try_fold(Account::default(), fold);
         match tokio::time::timeout(READ_DEADLINE, reading).await {

@@ -1,12 +1,12 @@
-//! Putting a registration back to work, through its workflow alone.
+//! Putting an event back to work, through its workflow alone.
 //!
 //! Both calls may be repeated and cut off anywhere: the workflow takes any
 //! number of requests to publish again, and the inbox any number of messages.
 
 use std::time::{Duration, Instant};
 
-use onboard_contract::names::{SIGNAL_REPUBLISH, workflow_id};
-use onboard_contract::{EventId, Start};
+use onboard_contract::names::SIGNAL_REPUBLISH;
+use onboard_contract::{EventId, EventType, Start};
 use onboard_runtime::Backoff;
 use temporalio_client::WorkflowIdReusePolicy;
 
@@ -25,6 +25,7 @@ impl Temporal {
     /// See [`TemporalError`].
     pub async fn republish(
         &self,
+        event_type: &EventType,
         event: EventId,
         redrive: &str,
     ) -> Result<Signalled, TemporalError> {
@@ -33,7 +34,7 @@ impl Temporal {
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
         let begun = Instant::now();
         loop {
-            let (workflow, request_id) = (workflow_id(event), request_id.clone());
+            let (workflow, request_id) = (event_type.workflow_id(event), request_id.clone());
             match self.signal(workflow, SIGNAL_REPUBLISH, &payload, request_id).await? {
                 Signalled::Busy if begun.elapsed() < BUSY_MAX => {
                     tokio::time::sleep(backoff.failed()).await;

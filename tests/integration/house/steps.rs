@@ -16,7 +16,7 @@ const CODE: [&str; 10] = [
     "activities",
     "crates/broker",
     "crates/inbox",
-    "crates/operator",
+    "crates/ops",
     "crates/store",
     "crates/temporal",
     "services/auth",

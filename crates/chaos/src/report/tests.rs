@@ -69,7 +69,7 @@ fn a_run_is_clean_only_when_nothing_is_wrong_and_nothing_is_left() {
     assert!(!report(Verdict::default(), Some(Left { workflows: 1, ..left() })).clean());
     assert!(!report(one_lost(), Some(left())).clean());
     let mut audited = report(Verdict::default(), Some(left()));
-    audited.audit.kinds.insert(onboard_audit::Kind::TodoDuplicated, 1);
+    audited.audit.kinds.insert(onboard_ops::audit::Kind::TodoDuplicated, 1);
     assert!(!audited.clean());
 }
 

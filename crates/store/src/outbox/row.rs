@@ -168,13 +168,17 @@ impl Row {
     /// The field holds something else than names.
     pub fn expects(&self) -> Result<Vec<ConsumerName>, Malformed> {
         let expects = self.expects.as_ref().optional("expects", NAMES)?;
-        Ok(expects.cloned().unwrap_or_else(|| self.default_consumers().to_vec()))
+        Ok(expects.cloned().unwrap_or_else(|| {
+            self.known_type().map_or(&[][..], |event_type| event_type.consumers).to_vec()
+        }))
     }
 
-    /// Those of a row that has no readable type are those of a registration.
-    fn default_consumers(&self) -> &'static [ConsumerName] {
+    /// The event type, if this build knows it. That of a row that has no readable
+    /// one is the registration's.
+    #[must_use]
+    pub fn known_type(&self) -> Option<&'static EventType> {
         let name = self.event_type.as_ref().known().map_or(USER_REGISTERED, String::as_str);
-        EventType::find(name).map_or(&[], |event_type| event_type.consumers)
+        EventType::find(name)
     }
 
     /// The consumers that are still to acknowledge the event, in the order of

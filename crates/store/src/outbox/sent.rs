@@ -22,6 +22,7 @@ use crate::field::{self, COUNT, DOCUMENT};
 use crate::mongo::bounded;
 use crate::{Malformed, StoreError};
 
+const LOAD: &str = "load the row";
 /// What belongs into `eventType`, in words.
 const KNOWN: &str = "an event type that this build knows";
 /// What belongs into `payload`, in words.
@@ -73,11 +74,10 @@ impl Outbox {
     /// # Errors
     /// The store failed, or the row is corrupt (permanent).
     pub async fn find(&self, event: EventId) -> Result<Option<OutboxRow>, StoreError> {
-        const WHAT: &str = "load the row";
         let outbox = self.mongo.outbox();
         let find = outbox.find_one(doc! { "_id": id(event.uuid()) });
-        let Some(row) = bounded(WHAT, async { find.await }).await? else { return Ok(None) };
-        OutboxRow::of(&row).map(Some).map_err(|malformed| StoreError::corrupt(WHAT, malformed))
+        let Some(row) = bounded(LOAD, async { find.await }).await? else { return Ok(None) };
+        OutboxRow::read(&row).map(Some)
     }
 
     /// The user whom a registration's event is about; absent when the row is
@@ -279,6 +279,15 @@ fn marked(fields: Document) -> Vec<Document> {
 }
 
 impl OutboxRow {
+    /// Reads a whole row.
+    ///
+    /// # Errors
+    /// The row is corrupt (permanent): a field that a message needs is missing or of
+    /// another type.
+    pub fn read(row: &Document) -> Result<Self, StoreError> {
+        Self::of(row).map_err(|malformed| StoreError::corrupt(LOAD, malformed))
+    }
+
     fn of(document: &Document) -> Result<Self, Malformed> {
         let row = Row::read(document);
         let field = "eventType";

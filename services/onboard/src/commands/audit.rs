@@ -8,7 +8,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use onboard_audit::{AuditError, Histories, Options, Report, Sources};
+use onboard_ops::audit::{AuditError, Histories, Options, Report, Sources};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{clock, exit};
 
@@ -69,7 +69,7 @@ pub(crate) fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
 async fn audit(target: &Target, options: &Options) -> Result<Report, AuditError> {
     let sources = Sources::connect(&target.mongo, &target.broker, &target.temporal).await?;
     let bar = bar::Bar::new();
-    let report = onboard_audit::audit(&sources, options, |progress| bar.show(progress)).await;
+    let report = onboard_ops::audit::audit(&sources, options, |progress| bar.show(progress)).await;
     bar.clear();
     report
 }

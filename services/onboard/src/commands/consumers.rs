@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use onboard_contract::{ConsumerName, Queue};
-use onboard_operator::{Change, Refusal, Retired};
+use onboard_ops::{Change, Refusal, Retired};
 use onboard_runtime::{clock, exit};
 use serde_json::json;
 

@@ -1,12 +1,13 @@
-//! `onboard list`: registrations by stage and age, the oldest first, then the
-//! dead letters by reason.
+//! `onboard list`: registrations, and the other events of the outbox, by stage and age,
+//! the oldest first, then the dead letters by reason.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use onboard_contract::Stage;
-use onboard_operator::{ListQuery, Listed, Listing};
+use onboard_contract::names::DEAD_LETTER_QUEUE;
+use onboard_ops::{LetterSummary, ListQuery, Listed, Listing};
 use onboard_runtime::exit;
 
 use super::operate::{OperateArgs, age, complain, cut, duration, print, run as operate};
@@ -71,14 +72,17 @@ pub(crate) fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
     }
     let query = ListQuery { stage: stage.map(StageArg::stage), stuck, older_than, limit };
     operate(target, async |operator| {
-        let mut begun = false;
+        let (mut begun, mut noun) = (false, "registration");
         let listing = operator
             .list(&query, |row| {
+                if !row.row.is_registration() {
+                    noun = "event";
+                }
                 print(&if json { json_row(row, begun) } else { table_row(row, begun) });
                 begun = true;
             })
             .await?;
-        print(&if json { json_end(&listing, begun) } else { table_end(&listing, begun) });
+        print(&if json { json_end(&listing, begun) } else { table_end(&listing, begun, noun) });
         Ok(if listing.unreachable.is_empty() { exit::DONE } else { exit::UNAVAILABLE })
     })
 }
@@ -95,8 +99,9 @@ fn json_end(listing: &Listing, begun: bool) -> String {
 }
 
 fn table_row(row: &Listed, begun: bool) -> String {
-    let head =
-        format!("{:<36} {:<8} {:>4} {:>5} reason\n", "registration", "stage", "age", "tries");
+    let registration = row.row.is_registration();
+    let id = if registration { "registration" } else { "event" };
+    let head = format!("{id:<36} {:<8} {:>4} {:>5} reason\n", "stage", "age", "tries");
     let old = row.age_ms.map_or_else(|| "?".to_owned(), age);
     let start = format!(
         "{:<36} {:<8} {old:>4} {:>5} ",
@@ -105,32 +110,44 @@ fn table_row(row: &Listed, begun: bool) -> String {
         row.tries
     );
     let room = COLUMNS.saturating_sub(start.chars().count());
-    let line = format!("{start}{}", cut(&row.reason, room));
+    let reason = match &row.row.event_type {
+        Some(event_type) if !registration => format!("{event_type} {}", row.reason),
+        Some(_) | None => row.reason.clone(),
+    };
+    let line = format!("{start}{}", cut(&reason, room));
     format!("{}{}\n", if begun { "" } else { head.as_str() }, line.trim_end())
 }
 
-fn table_end(listing: &Listing, begun: bool) -> String {
+fn table_end(listing: &Listing, begun: bool, noun: &str) -> String {
     let mut lines = Vec::new();
     if begun {
         lines.push(String::new());
     }
     lines.push(match listing.listed {
-        0 => "no registration to list".to_owned(),
-        n if listing.more => format!("{n} registrations, and more: raise --limit"),
-        1 => "1 registration".to_owned(),
-        n => format!("{n} registrations"),
+        0 => format!("no {noun} to list"),
+        n if listing.more => format!("{n} {noun}s, and more: raise --limit"),
+        1 => format!("1 {noun}"),
+        n => format!("{n} {noun}s"),
     });
     if let Some(letters) = &listing.dead_letters {
-        lines.push(match letters.total {
-            0 => "no dead letters".to_owned(),
-            1 => "1 dead letter".to_owned(),
-            n => format!("{n} dead letters"),
-        });
-        lines.extend(letters.by_reason.iter().map(|(why, count)| format!("{count:>8} {why}")));
-        if letters.looked_at < letters.total {
-            lines.push(format!("  of the first {}", letters.looked_at));
-        }
+        lines.extend(letters_of(letters, ""));
     }
+    let others = listing.dead_letters_by_queue.iter();
+    let others = others.filter(|(queue, of)| of.total > 0 && *queue != DEAD_LETTER_QUEUE);
+    lines.extend(others.flat_map(|(queue, of)| letters_of(of, &format!(" in {queue}"))));
     lines.extend(listing.unreachable.iter().map(|who| format!("not asked: {who}")));
     lines.join("\n") + "\n"
+}
+
+fn letters_of(letters: &LetterSummary, place: &str) -> Vec<String> {
+    let mut lines = vec![match letters.total {
+        0 => "no dead letters".to_owned(),
+        1 => format!("1 dead letter{place}"),
+        n => format!("{n} dead letters{place}"),
+    }];
+    lines.extend(letters.by_reason.iter().map(|(why, count)| format!("{count:>8} {why}")));
+    if letters.looked_at < letters.total {
+        lines.push(format!("  of the first {}", letters.looked_at));
+    }
+    lines
 }

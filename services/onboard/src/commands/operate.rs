@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use onboard_operator::{Operator, OperatorError};
+use onboard_ops::{Operator, OperatorError};
 use onboard_runtime::availability::chain;
 use onboard_runtime::exit;
 

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use onboard_operator::redrive::Told;
-use onboard_operator::{Item, Order, Outcome, Report, Selection};
+use onboard_ops::redrive::Told;
+use onboard_ops::{Item, Order, Outcome, Report, Selection};
 use onboard_runtime::exit;
 
 use super::actor::ActorArgs;

@@ -1,12 +1,13 @@
-//! `onboard show`: one registration's whole record, with every missing link
-//! named and what to do next.
+//! `onboard show`: the whole record of one registration, or of another event, with every
+//! missing link named and what to do next.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use onboard_auth::email::Email;
+use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::{ConsumerName, EventId};
-use onboard_operator::{Record, Subject};
+use onboard_ops::{Record, Subject};
 use onboard_runtime::exit;
 
 use super::operate::{OperateArgs, complain, print, run as operate, wrapped};
@@ -14,7 +15,7 @@ use super::operate::{OperateArgs, complain, print, run as operate, wrapped};
 /// Arguments of `onboard show`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShowArgs {
-    /// A registration's id, or the user's e-mail address.
+    /// The id of a registration or of another event, or a user's e-mail address.
     #[arg(value_name = "ID or E-MAIL", value_parser = subject)]
     subject: Subject,
     /// Print one JSON document instead of text.
@@ -55,21 +56,20 @@ pub(crate) fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// What a registration has.
+const PARTS: [&str; 6] = ["user", "outbox", "workflow", "confirm", "inbox", "todo"];
+
 /// A value of the record as JSON has it, so that both say the same.
 fn text(record: &Record) -> String {
     let value = serde_json::to_value(record).unwrap_or_default();
     let mut text = String::new();
     let id = record.registration_id.map_or_else(|| "-".to_owned(), |id| id.to_string());
-    writeln!(text, "registration  {id}").ok();
-    for (name, part) in [
-        ("user", "user"),
-        ("outbox", "outbox"),
-        ("workflow", "workflow"),
-        ("confirm", "confirm"),
-        ("inbox", "inbox"),
-        ("todo", "todo"),
-    ] {
-        section(&mut text, name, value.get(part));
+    let registration = record.is_registration();
+    writeln!(text, "{:<13} {id}", if registration { "registration" } else { "event" }).ok();
+    let (all, of_any_event) = (&PARTS[..], &["outbox", "workflow", "confirm"][..]);
+    for name in if registration { all } else { of_any_event } {
+        let name = *name;
+        section(&mut text, name, value.get(name));
         if name == "outbox" {
             consumers(&mut text, record);
         }
@@ -109,7 +109,11 @@ fn section(text: &mut String, name: &str, part: Option<&serde_json::Value>) {
         return;
     };
     let mut name = name;
-    for (field, value) in fields.iter().filter(|(field, _)| *field != "awaited") {
+    // That of a registration goes without saying.
+    let says_nothing = |field: &str, value: &serde_json::Value| {
+        field == "awaited" || (field == "eventType" && value == USER_REGISTERED)
+    };
+    for (field, value) in fields.iter().filter(|(field, value)| !says_nothing(field, value)) {
         let value = match value {
             serde_json::Value::Null => continue,
             serde_json::Value::String(text) => text.clone(),

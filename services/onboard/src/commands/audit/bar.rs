@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use onboard_audit::Progress;
+use onboard_ops::audit::Progress;
 
 const LINE: &str = "{msg:<14} {bar:30} {human_pos} of {human_len}";
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use onboard_audit::{Class, Kind, Report, Violation};
+use onboard_ops::audit::{Class, Kind, Report, Violation};
 
 /// Violations of one kind that a terminal shows.
 const SHOWN: usize = 20;

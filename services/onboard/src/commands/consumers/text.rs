@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use onboard_contract::ConsumerName;
 use onboard_contract::names::USER_REGISTERED;
 use onboard_http::timestamp::rfc3339;
-use onboard_operator::{Backfilled, Retired, Standing};
+use onboard_ops::{Backfilled, Retired, Standing};
 
 use super::super::operate::{age, wrapped};
 

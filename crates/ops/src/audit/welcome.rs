@@ -1,0 +1,177 @@
+//! The welcome todo of every user: there, or deleted by the user.
+//!
+//! The todo service notes a deletion on the inbox record in the transaction
+//! that deletes. So a note is read before the todo it contradicts, and after
+//! the gap it explains: the system may run meanwhile.
+
+use std::collections::{HashMap, HashSet};
+
+use mongodb::bson::{Bson, Document, doc};
+use onboard_contract::names::WELCOME_TITLE;
+use onboard_contract::{TodoId, UserId};
+use onboard_store::InboxNames;
+use uuid::Uuid;
+
+use crate::audit::document::{id, stored, text, time};
+use crate::audit::horizon::Horizon;
+use crate::audit::page::lookup;
+use crate::audit::passes::Audit;
+use crate::audit::{AuditError, Kind};
+use crate::user::User;
+
+/// The welcome todos of a page of users, and the notes of their deletion.
+pub(crate) struct Welcome {
+    noted: HashSet<Uuid>,
+    found: HashMap<Uuid, Document>,
+}
+
+impl Welcome {
+    /// Reads them.
+    pub(crate) async fn of(audit: &Audit<'_>, users: &[User]) -> Result<Self, AuditError> {
+        let ids: Vec<Bson> = users.iter().map(|user| stored(todo_of(user))).collect();
+        let noted = records(audit, ids.clone()).await?.noted;
+        let fields = doc! {
+            "userId": 1, "title": 1, "completed": 1, "createdAt": 1, "updatedAt": 1,
+            "version": 1, "createdBy": 1,
+        };
+        let todos = audit.sources.mongo.todos();
+        let found = lookup("find the welcome todos", &todos, "_id", ids, fields).await?;
+        let found = found.into_iter().filter_map(|todo| Some((id(&todo, "_id")?, todo))).collect();
+        Ok(Self { noted, found })
+    }
+
+    /// Judges what is there; whether the user's todo is missing.
+    pub(crate) fn judge(&self, audit: &mut Audit<'_>, user: &User, owed: bool) -> bool {
+        let todo = todo_of(user);
+        let Some(found) = self.found.get(&todo) else { return owed };
+        if let Some(why) = altered(found, user.id) {
+            audit.report.violation(Kind::TodoAltered, todo, why);
+        }
+        if self.noted.contains(&todo) {
+            let detail = "it is there, and an inbox record notes that the user deleted it";
+            audit.report.violation(Kind::TodoReturned, todo, detail);
+        }
+        false
+    }
+}
+
+/// Of the users whose todo is missing, names those who did not delete it.
+pub(crate) async fn judge_missing(
+    audit: &mut Audit<'_>,
+    users: &[&User],
+) -> Result<(), AuditError> {
+    if users.is_empty() {
+        return Ok(());
+    }
+    let ids = users.iter().map(|user| stored(todo_of(user))).collect();
+    let Records { noted, known } = records(audit, ids).await?;
+    // After the records: it covers every gap among them.
+    let removed = Horizon::of_inbox(audit.sources).await?;
+    for user in users {
+        let todo = todo_of(user);
+        // Nothing was left to note the deletion on.
+        let unnotable = !known.contains(&todo) && removed.covers(user.created_at_ms);
+        if !noted.contains(&todo) && !unnotable {
+            let detail =
+                format!("user {} was acknowledged, has no welcome todo, and deleted none", user.id);
+            audit.report.violation(Kind::TodoMissing, todo, detail);
+        }
+    }
+    Ok(())
+}
+
+fn todo_of(user: &User) -> Uuid {
+    TodoId::welcome(UserId::from(user.id)).uuid()
+}
+
+/// The user may complete and rename it, which leaves its traces; owner and
+/// birth are ours.
+fn altered(todo: &Document, user: Uuid) -> Option<String> {
+    if id(todo, "userId") != Some(user) {
+        return Some(format!("it is the welcome todo of user {user} and belongs to another"));
+    }
+    if text(todo, "title") != Some(WELCOME_TITLE) && !was_changed(todo) {
+        return Some("the title is another, and the todo service has not changed it".to_owned());
+    }
+    if text(todo, "title").is_none() || todo.contains_key("createdBy") {
+        return Some("it is not what the todo service makes".to_owned());
+    }
+    if time(todo, "createdAt").is_none() || todo.get_bool("completed").is_err() {
+        return Some("a field is missing or of another type".to_owned());
+    }
+    None
+}
+
+/// Every change by its user raises the version and lies after the birth.
+fn was_changed(todo: &Document) -> bool {
+    let version = todo.get_i64("version").or_else(|_| todo.get_i32("version").map(i64::from));
+    let (born, changed) = (time(todo, "createdAt"), time(todo, "updatedAt"));
+    version.is_ok_and(|version| version > 1) && born.zip(changed).is_some_and(|(b, c)| c > b)
+}
+
+/// What the inbox says about some welcome todos.
+struct Records {
+    /// Those with a record.
+    known: HashSet<Uuid>,
+    /// Those whose deletion a record notes.
+    noted: HashSet<Uuid>,
+}
+
+async fn records(audit: &Audit<'_>, todos: Vec<Bson>) -> Result<Records, AuditError> {
+    let inbox = audit.sources.mongo.processed_events();
+    let fields = doc! { "todoId": 1, "todoDeletedAt": 1, "conflicts": 1 };
+    let (own, of_conflicts) = ("todoId", "conflicts.todoId");
+    let what = "find the todos' records";
+    let mut found = lookup(what, &inbox, own, todos.clone(), fields.clone()).await?;
+    found.extend(lookup(what, &inbox, of_conflicts, todos, fields).await?);
+    let (mut known, mut noted) = (HashSet::new(), HashSet::new());
+    for record in found.iter().map(|record| InboxNames::TODO.read(record)) {
+        for (todo, deleted) in record.made() {
+            known.insert(todo);
+            if deleted {
+                noted.insert(todo);
+            }
+        }
+    }
+    Ok(Records { known, noted })
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn only_a_change_that_left_its_traces_renames_the_welcome_todo() {
+        let user = Uuid::from_u128(1);
+        let todo = |title: &str, version: Option<i64>, updated: i64| {
+            let mut todo = doc! {
+                "userId": stored(user), "title": title, "completed": false,
+                "createdAt": DateTime::from_millis(1_000),
+                "updatedAt": DateTime::from_millis(updated),
+            };
+            if let Some(version) = version {
+                todo.insert("version", version);
+            }
+            todo
+        };
+        for (title, version, updated, sound) in [
+            (WELCOME_TITLE, None, 1_000, true),
+            (WELCOME_TITLE, Some(3), 2_000, true),
+            ("Mine", Some(2), 1_001, true),
+            ("Mine", Some(2), 1_000, false),
+            ("Mine", Some(1), 2_000, false),
+            ("Mine", None, 2_000, false),
+        ] {
+            let found = altered(&todo(title, version, updated), user);
+            assert_eq!(found.is_none(), sound, "{title} {version:?} {updated}: {found:?}");
+        }
+        let mut claimed = todo(WELCOME_TITLE, None, 1_000);
+        claimed.insert("createdBy", "user");
+        assert!(altered(&claimed, user).is_some());
+        let mut renamed = todo("Mine", Some(2), 1_001);
+        renamed.insert("version", 2_i32);
+        assert_eq!(altered(&renamed, user), None, "an int is as good as a long");
+    }
+}

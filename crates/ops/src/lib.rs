@@ -1,0 +1,31 @@
+//! What operators ask and do: list registrations, show one whole, put work
+//! that stands still back into its workflow.
+//!
+//! Looking changes nothing, not even a topology. Acting goes through the
+//! workflow wherever there is one, is recorded before it is done, and may be
+//! cut off anywhere and done twice.
+
+pub mod audit;
+mod case;
+pub mod consumers;
+mod error;
+mod letters;
+mod list;
+mod operator;
+pub mod redrive;
+mod row;
+mod rules;
+pub mod show;
+mod slice;
+mod sound;
+mod times;
+mod user;
+
+pub use consumers::{Backfilled, Change, ConsumerState, Refusal, Retired, Standing};
+pub use error::OperatorError;
+pub use letters::LetterSummary;
+pub use list::{ListQuery, Listed, Listing};
+pub use operator::Operator;
+pub use redrive::{Act, Item, Order, Outcome, Report, Selection};
+pub use row::Row;
+pub use show::{Record, Subject};

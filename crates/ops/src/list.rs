@@ -1,0 +1,210 @@
+//! `onboard list`: registrations, and the other events of the outbox, by stage and age,
+//! oldest first.
+//!
+//! Each stage is a slice of the outbox that an index serves, the oldest in it
+//! first. The first rows of every slice asked for are merged by age, so a listing
+//! reads about as many rows of each stage as it shows, however many there are.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use futures::future::join_all;
+use mongodb::bson::{DateTime, Document, doc};
+use onboard_contract::{Stage, TODO_QUEUE};
+use onboard_runtime::availability::chain;
+use onboard_runtime::clock;
+use onboard_temporal::ExecutionStatus;
+use serde::Serialize;
+
+use crate::case::{Case, Looked, WorkflowRun};
+use crate::error::bounded;
+use crate::row::without_payload;
+use crate::slice::Slice;
+use crate::times::millis;
+use crate::{LetterSummary, Operator, OperatorError, Row, letters, rules};
+
+/// A row this old that nobody has started is stuck.
+const PENDING_STUCK: Duration = Duration::from_secs(30);
+/// Rows whose workflows are looked up at the same time.
+const BATCH: usize = 16;
+
+/// What to list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ListQuery {
+    /// Only this stage; otherwise every stage but ACKNOWLEDGED.
+    pub stage: Option<Stage>,
+    /// Only what stands still.
+    pub stuck: bool,
+    /// Only what is at least this old.
+    pub older_than: Option<Duration>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// One line of the list.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed {
+    /// The row.
+    #[serde(flatten)]
+    pub row: Row,
+    /// Since the event.
+    pub age_ms: Option<i64>,
+    /// How its workflow stands, where it was asked.
+    pub workflow: Option<&'static str>,
+    /// Tries of what it waits in: the relay's, or the activity's.
+    pub tries: u32,
+    /// What it waits for, or why it does not go on, in a few words.
+    pub reason: String,
+}
+
+/// What the list comes to.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listing {
+    /// How many were listed.
+    pub listed: u32,
+    /// Whether there are more than the limit.
+    pub more: bool,
+    /// The dead letters of the todo service; absent when RabbitMQ could not be asked.
+    pub dead_letters: Option<LetterSummary>,
+    /// Those of every queue, by the name of the queue that they wait in. A queue that
+    /// does not exist is left out.
+    pub dead_letters_by_queue: BTreeMap<String, LetterSummary>,
+    /// Who could not be asked, and why.
+    pub unreachable: Vec<String>,
+}
+
+impl Operator {
+    /// Lists rows, handing each to `each` as it is found.
+    ///
+    /// # Errors
+    /// MongoDB failed. That another server is away is part of the answer.
+    pub async fn list(
+        &self,
+        query: &ListQuery,
+        mut each: impl FnMut(&Listed),
+    ) -> Result<Listing, OperatorError> {
+        let mut listing = Listing::default();
+        if let Err(error) = self.temporal() {
+            listing.unreachable.push(format!("Temporal: {}", chain(error)));
+        }
+        let mut rows = Vec::new();
+        for slice in slices(query, clock::now_ms(), self.overdue_ms()) {
+            rows.extend(self.first_rows(slice, query.limit).await?);
+        }
+        rows.sort_by_key(|row| (row.created_at, row.registration_id));
+        rows.dedup_by_key(|row| row.registration_id);
+        let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+        listing.more = rows.len() > limit;
+        rows.truncate(limit);
+        listing.listed = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+        let mut rows = rows.into_iter();
+        loop {
+            let batch: Vec<Row> = rows.by_ref().take(BATCH).collect();
+            if batch.is_empty() {
+                break;
+            }
+            self.hand_out(batch, &mut each).await;
+        }
+        self.look_at_letters(&mut listing).await?;
+        Ok(listing)
+    }
+
+    /// Counts the dead letters of every queue. No letter waits where there is no
+    /// queue; `consumers list` and `doctor` say that it is missing.
+    async fn look_at_letters(&self, listing: &mut Listing) -> Result<(), OperatorError> {
+        for queue in letters::queues(&self.mongo).await.map_err(OperatorError::Store)? {
+            let of_todo = queue == TODO_QUEUE;
+            let name = queue.dead_letter_queue.to_string();
+            let summary = match letters::look(&self.broker, queue, |_| ()).await {
+                Ok(summary) => summary,
+                Err(error) if error.is_missing() && !of_todo => continue,
+                Err(error) => {
+                    listing.unreachable.push(format!("RabbitMQ: {}", chain(&error)));
+                    return Ok(());
+                }
+            };
+            if of_todo {
+                listing.dead_letters = Some(summary.clone());
+            }
+            listing.dead_letters_by_queue.insert(name, summary);
+        }
+        Ok(())
+    }
+
+    /// The oldest rows of a slice, one more than the limit.
+    async fn first_rows(&self, slice: Slice, limit: u32) -> Result<Vec<Row>, OperatorError> {
+        let outbox = self.mongo.outbox();
+        let find = outbox
+            .find(slice.filter)
+            .sort(slice.order)
+            .limit(i64::from(limit) + 1)
+            .projection(without_payload());
+        let documents: Vec<Document> =
+            bounded("list the registrations", async { find.await?.try_collect().await }).await?;
+        let read = |document| Row::read(document, clock::now_ms(), self.overdue_ms());
+        Ok(documents.iter().filter_map(read).collect())
+    }
+
+    async fn hand_out(&self, batch: Vec<Row>, each: &mut impl FnMut(&Listed)) {
+        let listed = join_all(batch.into_iter().map(|row| self.describe(row))).await;
+        listed.iter().for_each(each);
+    }
+
+    async fn describe(&self, row: Row) -> Listed {
+        let started = matches!(row.stage, Stage::Started | Stage::Sent | Stage::Stalled);
+        let workflow = match (self.temporal(), row.workflow_id()) {
+            (Ok(temporal), Some(id)) if started => {
+                temporal.find(id).await.map_or(Looked::NotAsked, Looked::of)
+            }
+            (Ok(_) | Err(_), _) => Looked::NotAsked,
+        };
+        let (status, pending) = match workflow.found() {
+            Some(run) => (Some(run.status), run.pending.as_ref()),
+            None => (None, None),
+        };
+        let (age_ms, attempts) = (row.age_ms(clock::now_ms()), row.attempts);
+        let tries = pending.map_or(attempts, |activity| activity.attempt);
+        let (workflow, of_row) = (workflow.map(WorkflowRun::from), Some(row.clone()));
+        let case = Case { workflow, row: of_row, ..Case::default() };
+        let reason = rules::judge(&case).into_iter().find_map(|found| found.reason);
+        Listed {
+            age_ms,
+            workflow: status.map(ExecutionStatus::as_str),
+            tries,
+            reason: reason.unwrap_or_default(),
+            row,
+        }
+    }
+}
+
+/// The slices to list.
+fn slices(query: &ListQuery, now_ms: i64, overdue_ms: i64) -> Vec<Slice> {
+    let before = |ms: i64| DateTime::from_millis(now_ms.saturating_sub(ms));
+    let overdue = before(overdue_ms);
+    let unfinished = [Stage::Pending, Stage::Started, Stage::Sent, Stage::Stalled];
+    let stages = query.stage.map_or(unfinished.to_vec(), |stage| vec![stage]);
+    let mut slices = Vec::new();
+    for stage in stages {
+        let slice = Slice::of(stage, overdue);
+        match (query.stuck, stage) {
+            (false, _) | (true, Stage::Stalled) => slices.push(slice),
+            (true, Stage::Pending) => {
+                let waiting = before(millis(PENDING_STUCK));
+                slices.push(slice.and(doc! { "createdAt": { "$lte": waiting } }));
+                slices.push(Slice::quarantined());
+            }
+            (true, Stage::Started) => {
+                slices.push(slice.and(doc! { "startedAt": { "$lt": overdue } }));
+            }
+            // What moves is not stuck.
+            (true, Stage::Sent | Stage::Acknowledged) => (),
+        }
+    }
+    let old = query.older_than.map_or(Document::new(), |age| {
+        doc! { "createdAt": { "$lte": before(millis(age)) } }
+    });
+    slices.into_iter().map(|slice| slice.and(old.clone())).collect()
+}

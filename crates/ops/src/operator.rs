@@ -1,0 +1,108 @@
+//! The servers as an operator reaches them.
+
+use std::time::Duration;
+
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::{Collection, bson};
+use onboard_broker::BrokerConfig;
+use onboard_contract::EventId;
+use onboard_runtime::availability::chain;
+use onboard_runtime::clock;
+use onboard_store::retention::{INBOX, OUTBOX, WORKFLOWS, removed_before};
+use onboard_store::{InboxNames, InboxRecord, Mongo, MongoConfig};
+use onboard_temporal::{Temporal, TemporalConfig, TemporalError};
+use uuid::Uuid;
+
+use crate::OperatorError;
+use crate::case::Removed;
+use crate::error::bounded;
+use crate::times::millis;
+
+/// Reads and acts with the rights of the settings it was given.
+#[derive(Debug)]
+pub struct Operator {
+    pub(crate) mongo: Mongo,
+    pub(crate) broker: BrokerConfig,
+    temporal: Result<Temporal, TemporalError>,
+    pub(crate) overdue: Duration,
+    pub(crate) retention: Duration,
+}
+
+impl Operator {
+    /// Connects. MongoDB must answer; Temporal and RabbitMQ are asked when
+    /// they are needed. An acknowledgement counts as overdue after `overdue`.
+    ///
+    /// # Errors
+    /// MongoDB does not answer.
+    pub async fn connect(
+        mongo: &MongoConfig,
+        broker: &BrokerConfig,
+        temporal: &TemporalConfig,
+        overdue: Duration,
+    ) -> Result<Self, OperatorError> {
+        let mongo = Mongo::new(mongo).await.map_err(OperatorError::Store)?;
+        mongo.ping().await.map_err(OperatorError::Store)?;
+        Ok(Self {
+            mongo,
+            broker: broker.clone(),
+            retention: temporal.retention(),
+            temporal: Temporal::connect(temporal).await,
+            overdue,
+        })
+    }
+
+    /// Temporal, or why there is none.
+    pub(crate) fn temporal(&self) -> Result<&Temporal, &TemporalError> {
+        self.temporal.as_ref()
+    }
+
+    /// Temporal, where nothing can be done without it.
+    pub(crate) fn needed_temporal(&self) -> Result<&Temporal, OperatorError> {
+        self.temporal().map_err(|error| OperatorError::NoTemporal(chain(error)))
+    }
+
+    pub(crate) fn overdue_ms(&self) -> i64 {
+        millis(self.overdue)
+    }
+
+    /// The outbox row of an event, as it is stored.
+    pub(crate) async fn find_document(
+        &self,
+        event: EventId,
+    ) -> Result<Option<Document>, OperatorError> {
+        let outbox: Collection<Document> = self.mongo.outbox();
+        let find = outbox.find_one(doc! { "_id": id(event.uuid()) });
+        bounded("look up the outbox row", find).await
+    }
+
+    /// What need not be there any more. Temporal forgets what has ended, and
+    /// its database may have been lost.
+    pub(crate) async fn removed(&self) -> Result<Removed, OperatorError> {
+        const WHAT: &str = "tell what has been removed";
+        let rows = bounded(WHAT, removed_before(self.mongo.auth(), OUTBOX)).await?;
+        let lost = bounded(WHAT, removed_before(self.mongo.auth(), WORKFLOWS)).await?;
+        let inbox = bounded(WHAT, removed_before(self.mongo.todo(), INBOX)).await?;
+        let kept_since = clock::now_ms() - millis(self.retention);
+        Ok(Removed {
+            rows_before_ms: rows.unwrap_or(i64::MIN),
+            inbox_before_ms: inbox.unwrap_or(i64::MIN),
+            workflows_before_ms: lost.map_or(kept_since, |lost| lost.max(kept_since)),
+        })
+    }
+
+    /// The inbox record of an event.
+    pub(crate) async fn find_inbox(
+        &self,
+        event: EventId,
+    ) -> Result<Option<InboxRecord>, OperatorError> {
+        let inbox = self.mongo.processed_events();
+        let find = inbox.find_one(doc! { "eventId": id(event.uuid()) });
+        let found = bounded("look into the inbox", find).await?;
+        Ok(found.as_ref().map(|record| InboxNames::TODO.read(record)))
+    }
+}
+
+/// An id as it is stored.
+pub(crate) fn id(uuid: Uuid) -> Bson {
+    bson::Uuid::from_bytes(uuid.into_bytes()).into()
+}

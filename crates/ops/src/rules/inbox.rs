@@ -1,0 +1,102 @@
+//! What must hold of a registration in the todo service: its record, and the
+//! welcome todo.
+
+use onboard_contract::{ConsumerName, TodoId, UserId};
+use onboard_store::{Conflict, Field, InboxRecord};
+use uuid::Uuid;
+
+use super::Finding;
+use crate::audit::Kind;
+use crate::case::Case;
+
+/// One record, of the row's user, and noted.
+pub(super) fn has_the_record(case: &Case, found: &mut Vec<Finding>) {
+    let records = match case.inbox.found() {
+        Some(records) => records.as_slice(),
+        None if case.inbox.is_missing() => &[],
+        None => return,
+    };
+    if records.len() > 1 {
+        let words = format!("there are {} records", records.len());
+        let finding = Finding::missing("no single inbox record: the event has several");
+        found.push(finding.counted(Kind::InboxDuplicated, words));
+    }
+    let user = case.row.as_ref().filter(|_| case.user.was_asked()).and_then(|row| row.user_id);
+    if let Some(why) = user.and_then(|user| records.iter().find_map(|one| altered(one, user))) {
+        let finding = Finding::missing(format!("no sound inbox record: {why}"));
+        found.push(finding.counted(Kind::InboxAltered, why));
+    }
+    if case.expects_todo() {
+        found.extend(conflicts(records));
+        found.extend(lacks(case, records));
+    }
+}
+
+fn conflicts(records: &[InboxRecord]) -> Option<Finding> {
+    let others = records.first().map_or(0, |record| record.conflicts().len());
+    (others > 0).then(|| {
+        Finding::note(format!(
+            "messages with this event id came for {others} other users, too; each has the todo"
+        ))
+    })
+}
+
+fn lacks(case: &Case, records: &[InboxRecord]) -> Option<Finding> {
+    let Some(record) = records.first() else {
+        // Between start and acknowledgement the record was written: a horizon behind
+        // the start may have passed it, one before cannot.
+        let started = case.row.as_ref().and_then(|row| row.started_at);
+        let gone = started.is_some_and(|started| started < case.removed.inbox_before_ms);
+        let owed = case.acknowledged_at().is_some() && case.names(&ConsumerName::TODO) && !gone;
+        let words = "no inbox record: the todo service has not committed it";
+        let finding = Finding::missing(words);
+        let words = "acknowledged, and no inbox record";
+        return Some(if owed { finding.counted(Kind::InboxMissing, words) } else { finding });
+    };
+    let untold = record.acknowledged_at.known().is_none();
+    untold.then(|| Finding::missing("no note in the inbox: the workflow has not been told"))
+}
+
+/// There, or deleted by its user. Also of an event that only the inbox knows.
+pub(super) fn has_the_todo(case: &Case, found: &mut Vec<Finding>) {
+    let owed = case.expects_todo() && !case.row_removed;
+    if !case.todo.was_asked() || !(owed || case.inbox.found().is_some()) {
+        return;
+    }
+    match (case.todo.found().is_some(), case.todo_deleted) {
+        (true, false) => (),
+        (false, true) => found.push(Finding::note("the user has deleted the welcome todo")),
+        (false, false) => found.push(Finding::missing("no welcome todo of this user")),
+        (true, true) => found.push(Finding::missing(
+            "no end of the welcome todo: its deletion is noted, and it is there",
+        )),
+    }
+}
+
+/// What is wrong with the record of a user's event. A message with the same
+/// event id and another user may have come before the user's own, which is a
+/// conflict then (the inbox pass names it).
+fn altered(record: &InboxRecord, user: UserId) -> Option<&'static str> {
+    if record.aggregate_id != Field::Is(user.uuid()) && record.conflict_of(user.uuid()).is_none() {
+        return Some("userId is not the row's");
+    }
+    if !is_welcome(record.reference, record.aggregate_id) {
+        return Some("todoId is not the user's welcome todo");
+    }
+    let sound = |one: &Conflict| {
+        let times = one.at.known().is_some() && !one.deleted_at.is_other();
+        times && is_welcome(one.reference, one.aggregate_id)
+    };
+    if record.conflicts.is_other() || !record.conflicts().iter().all(sound) {
+        return Some("conflicts is not a list of users with their welcome todos");
+    }
+    if record.deleted_at.is_other() {
+        return Some("todoDeletedAt is not a date");
+    }
+    record.processed_at.known().is_none().then_some("processedAt is not a date")
+}
+
+fn is_welcome(todo: Field<Uuid>, user: Field<Uuid>) -> bool {
+    let welcome = |user: Uuid| TodoId::welcome(user.into()).uuid();
+    todo.known().is_some() && todo.known() == user.known().map(welcome)
+}
