@@ -79,7 +79,6 @@ pub enum RunError {
 /// # Errors
 /// See [`RunError`].
 async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError> {
-    onboard_http::metrics::begin("todo", metrics::CATALOGUE);
     let tasks = Tasks::new(shutdown.clone());
     let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
     let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());

@@ -54,6 +54,11 @@ impl App {
         }
     }
 
+    /// Acknowledgements and dead letters of them that wait.
+    pub(super) async fn acknowledgements_left(&self) -> u32 {
+        self.depth(ACKNOWLEDGEMENTS).await + self.depth("acknowledgements.dlq").await
+    }
+
     /// Removes what the setting has added to the virtual host, so that it is as
     /// others have it.
     pub(super) async fn remove_extra_queues(&self) {

@@ -103,6 +103,8 @@ impl App {
         DEFINITIONS.get() == Some(&definitions)
             && lacking.is_ok_and(|lacking| lacking.is_empty())
             && self.queue_depths().await == (0, 0)
+            // An acknowledgement that came last may not have been taken.
+            && self.acknowledgements_left().await == 0
             && !self.profiled().await
     }
 
