@@ -2,7 +2,8 @@
 //! and say whether the broker took it for every queue.
 //!
 //! The first try runs inside the workflow task, and only when the broker is likely
-//! to answer at once; what it does not do there, a task of its own does.
+//! to answer at once. When that try fails, the workflow asks for the activity again
+//! as a task of its own.
 //!
 //! A refusal is an answer here and no error: the workflow then brings each
 //! consumer a copy, so that a full queue holds up no other. A crash after the
