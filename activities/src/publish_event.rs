@@ -1,4 +1,4 @@
-//! Stop 3 of a delivery to several consumers: publish the event to its exchange,
+//! Stop 3 of a delivery: publish the event to its exchange,
 //! and say whether the broker took it for every queue.
 //!
 //! The first try runs inside the workflow task, and only when the broker is likely

@@ -1,5 +1,5 @@
-//! Stop 3 of a registration: load the row by id, publish it persistent and
-//! mandatory, await the broker's confirm.
+//! Stop 3 of a registration in the plan of released builds: load the row by id,
+//! publish it persistent and mandatory, await the broker's confirm.
 //!
 //! A crash after the confirm publishes the same message id again; the inbox
 //! takes care of that.

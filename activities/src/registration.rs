@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use futures::future::{Either, select};
 use onboard_broker::Publisher;
-use onboard_contract::workflow::{CopyRef, EventRef, Published, RecordRef};
+use onboard_contract::workflow::{CopyRef, EventRef, PublishRef, Published, RecordRef};
 use onboard_contract::{Acknowledgement, EventId, TraceParent};
 use onboard_inbox::{Inbox, InboxNames};
 use onboard_runtime::trace;
@@ -60,11 +60,21 @@ impl RegistrationActivities {
     async fn publish_user_registered(
         self: Arc<Self>,
         ctx: ActivityContext,
-        event: EventRef,
-    ) -> Result<(), ActivityError> {
-        let work = publish_user_registered(&self.outbox, &self.publisher, event.event_id);
-        let work = measured("publish_user_registered", work);
-        traced(&ctx, &event, async { work.await.map_err(Failure::into_activity_error) }).await
+        publish: PublishRef,
+    ) -> Result<Option<Published>, ActivityError> {
+        let PublishRef { event_id, traceparent, tells_refusal } = publish;
+        let inside = ctx.info().is_local;
+        let work = async {
+            if tells_refusal {
+                publish_event(&self.outbox, &self.publisher, event_id, inside).await.map(Some)
+            } else {
+                publish_user_registered(&self.outbox, &self.publisher, event_id)
+                    .await
+                    .map(|()| None)
+            }
+        };
+        let work = while_wanted(&ctx, measured("publish_user_registered", work));
+        traced(&ctx, &event(event_id, traceparent.as_ref()), work).await
     }
 
     #[activity(definition = PublishEvent)]

@@ -18,8 +18,8 @@ use crate::harness::{App, Options, Proxy, eventually};
 /// The acknowledgement comes while the workflow waits for it: 20 events. It
 /// comes before the mark is decided on: 15, and it cannot come otherwise.
 #[tokio::test]
-async fn a_plain_registration_takes_at_most_20_events_and_3_workflow_tasks() {
-    let app = App::start().await;
+async fn in_the_released_plan_a_plain_registration_takes_at_most_20_events_and_3_workflow_tasks() {
+    let app = App::start_with(Options::default().in_the_released_plan()).await;
     for history in plain(&app).await {
         let tasks = count(&history, EventType::WorkflowTaskCompleted);
         assert!(history.len() <= 20 && tasks <= 3, "{tasks} tasks, {:#?}", names(&history));
@@ -33,8 +33,8 @@ async fn a_plain_registration_takes_at_most_20_events_and_3_workflow_tasks() {
 /// The publish is inside the first workflow task, too. When it takes too long
 /// there, or the acknowledgement comes late, there are more.
 #[tokio::test]
-async fn in_the_second_plan_a_plain_registration_takes_14_events_and_2_workflow_tasks() {
-    let app = App::start_with(Options::default().with("DELIVERY_PLAN", "2")).await;
+async fn a_plain_registration_takes_14_events_and_2_workflow_tasks() {
+    let app = App::start().await;
     let id = app.register().await;
     app.reaches(id, "ACKNOWLEDGED").await;
     let started = app.history(id).await.into_iter().next().unwrap();
@@ -49,7 +49,7 @@ async fn in_the_second_plan_a_plain_registration_takes_14_events_and_2_workflow_
         let tasks = count(history, EventType::WorkflowTaskCompleted);
         let steps = markers(history).into_iter().map(|(step, ..)| step).collect::<Vec<_>>();
         (history.len(), tasks) == (14, 2)
-            && steps == ["publish_event", "mark_outbox_sent", "record_acknowledgement"]
+            && steps == ["publish_user_registered", "mark_outbox_sent", "record_acknowledgement"]
     };
     let seen: Vec<_> = histories.iter().map(|history| names(history)).collect();
     assert!(histories.iter().any(|history| cheap(&history)), "{seen:#?}");
@@ -61,7 +61,7 @@ async fn in_the_second_plan_a_plain_registration_takes_14_events_and_2_workflow_
 #[tokio::test]
 async fn a_broker_that_is_away_at_the_publish_is_waited_for_in_the_open() {
     let proxy = Proxy::before(Server::Rabbitmq).await;
-    let options = Options::default().with("DELIVERY_PLAN", "2").amqp_through("worker", &proxy);
+    let options = Options::default().amqp_through("worker", &proxy);
     let app = App::start_with(options).await;
     proxy.refuse(true);
     proxy.cut_all();
@@ -76,14 +76,18 @@ async fn a_broker_that_is_away_at_the_publish_is_waited_for_in_the_open() {
     completed(&app, id).await;
     let history = app.history(id).await;
     let first = markers(&history).remove(0);
-    assert_eq!((first.0.as_str(), first.1), ("publish_event", 1), "it was tried inside once");
+    assert_eq!(
+        (first.0.as_str(), first.1),
+        ("publish_user_registered", 1),
+        "it was tried inside once"
+    );
     assert!(first.2.is_some_and(|failure| failure.contains("an activity of its own")));
     assert_eq!(count(&history, EventType::ActivityTaskScheduled), 1, "{:#?}", names(&history));
     eventually("a publish is inside again", async || {
         let id = app.register().await;
         app.reaches(id, "ACKNOWLEDGED").await;
         match markers(&app.history(id).await).remove(0) {
-            (step, _, None) if step == "publish_event" => Ok(()),
+            (step, _, None) if step == "publish_user_registered" => Ok(()),
             other => Err(other),
         }
     })

@@ -7,7 +7,7 @@ use onboard_contract::names::{
     ACTIVITY_CHECK, ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH, ACTIVITY_PUBLISH_COPY,
     ACTIVITY_PUBLISH_EVENT, ACTIVITY_RECORD,
 };
-use onboard_contract::workflow::{CopyRef, EventRef, Published, RecordRef};
+use onboard_contract::workflow::{CopyRef, EventRef, PublishRef, Published, RecordRef};
 use temporalio_common::ActivityError;
 use temporalio_macros::activity_definitions;
 
@@ -23,14 +23,15 @@ pub struct RegistrationActivities;
     reason = "the macro demands these signatures and bodies"
 )]
 impl RegistrationActivities {
-    /// Publishes the event and awaits the broker's confirm.
+    /// Publishes a registration's event and awaits the broker's confirm. Says what
+    /// the broker answered where the input asks for that.
     #[activity(name = ACTIVITY_PUBLISH)]
-    pub fn publish_user_registered(event: EventRef) -> Result<(), ActivityError> {
+    pub fn publish_user_registered(event: PublishRef) -> Result<Option<Published>, ActivityError> {
         unimplemented!()
     }
 
-    /// Publishes the event to its exchange, and says whether the broker took it
-    /// for every queue.
+    /// Publishes an event of any other type to its exchange, and says whether the
+    /// broker took it for every queue.
     #[activity(name = ACTIVITY_PUBLISH_EVENT)]
     pub fn publish_event(event: EventRef) -> Result<Published, ActivityError> {
         unimplemented!()

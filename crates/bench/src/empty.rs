@@ -15,7 +15,7 @@ use futures::stream::FuturesUnordered;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use onboard_chaos::Live;
 use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
-use onboard_contract::{EventId, Start, TraceParent, UserRegistered};
+use onboard_contract::{ConsumerName, Delivery, EventId, Start, TraceParent, UserRegistered};
 use onboard_runtime::clock;
 use onboard_temporal::{Temporal, TemporalError};
 use temporalio_client::WorkflowCountOptions;
@@ -181,7 +181,7 @@ async fn start_one(temporal: &Temporal) -> anyhow::Result<EventId> {
         aggregate_id: clock::random_id(),
         traceparent: Some(TraceParent::from_random(clock::random_id().as_u128(), 1)),
         overdue_ms: OVERDUE_MS_DEFAULT,
-        delivery: None,
+        delivery: Some(Delivery { consumers: vec![ConsumerName::TODO], direct: false }),
     };
     answered(async || temporal.begin_workflow(&start).await.map(drop)).await?;
     Ok(event_id)

@@ -174,6 +174,27 @@ pub struct EventRef {
     pub traceparent: Option<TraceParent>,
 }
 
+/// The input of the activity that publishes a registration's event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishRef {
+    /// The outbox event.
+    pub event_id: EventId,
+    /// The trace the registration belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
+    /// Whether a refusal of the broker is an answer. Absent in the plan of released
+    /// builds, where it is an error and the activity is tried again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tells_refusal: bool,
+}
+
+impl From<EventRef> for PublishRef {
+    fn from(EventRef { event_id, traceparent }: EventRef) -> Self {
+        Self { event_id, traceparent, tells_refusal: false }
+    }
+}
+
 /// The input of the activity that records an acknowledgement on the row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -266,7 +266,7 @@ impl Servers {
             ("RATE_LIMIT_EXEMPT", "127.0.0.0/8,::1/128".to_owned()),
             ("ONBOARD_LOG_FORMAT", "json".to_owned()),
         ];
-        let all = own.into_iter().chain(self.more_env.iter().cloned());
+        let all = own.into_iter().chain(delivery_plan()).chain(self.more_env.iter().cloned());
         all.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
@@ -290,6 +290,13 @@ impl Servers {
             priority: Priority::Foreground,
         }
     }
+}
+
+/// The plan of new runs, unless the caller's environment sets it: the newest one,
+/// since all services here are of one build.
+fn delivery_plan() -> Option<(&'static str, String)> {
+    const SETTING: &str = "DELIVERY_PLAN";
+    std::env::var_os(SETTING).is_none().then(|| (SETTING, "2".to_owned()))
 }
 
 /// Variables that would point a service at other servers than these.

@@ -53,6 +53,7 @@ async fn this_build_and_the_one_before_finish_what_the_other_began() {
 fn both(program: &Path) -> Options {
     let (setting, value) = EXPECTING_CRM;
     let today = Options::default()
+        .in_the_released_plan()
         .built_by("setup", program)
         .and("worker-crm", "worker")
         .with_for("worker-crm", setting, value)

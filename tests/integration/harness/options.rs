@@ -66,6 +66,11 @@ impl Options {
         self
     }
 
+    /// With the plan of released builds for runs whose row names no consumers.
+    pub(crate) fn in_the_released_plan(self) -> Self {
+        self.with("DELIVERY_PLAN", "1")
+    }
+
     /// With a setting of one component alone; see `env_for`.
     pub(crate) fn with_for(
         mut self,
@@ -163,6 +168,8 @@ pub(super) fn environment(
         ("ONBOARD_ENVIRONMENT", "local".to_owned()),
         ("AUTH_SECRET_FILE", host.home().secret_file().display().to_string()),
         ("RATE_LIMIT_EXEMPT", "127.0.0.0/8,::1/128".to_owned()),
+        // As in `onboard up`.
+        ("DELIVERY_PLAN", "2".to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();

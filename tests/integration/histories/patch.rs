@@ -4,7 +4,7 @@
 
 #![allow(dead_code, reason = "the macro declares handles that only workflows would use")]
 
-use onboard_contract::workflow::{EventRef, RecordRef};
+use onboard_contract::workflow::{EventRef, PublishRef, Published, RecordRef};
 use onboard_contract::{Acknowledgement, RegistrationInput};
 use onboard_workflows::activities::{
     CheckTodoAcknowledgement, MarkOutboxSent, PublishUserRegistered, RecordAcknowledgement,
@@ -100,8 +100,11 @@ struct Nothing;
 #[allow(clippy::unused_async, reason = "the macro demands these signatures")]
 impl Nothing {
     #[activity(definition = PublishUserRegistered)]
-    async fn publish(_ctx: ActivityContext, _event: EventRef) -> Result<(), ActivityError> {
-        Ok(())
+    async fn publish(
+        _ctx: ActivityContext,
+        _event: PublishRef,
+    ) -> Result<Option<Published>, ActivityError> {
+        Ok(None)
     }
 
     #[activity(definition = MarkOutboxSent)]

@@ -26,7 +26,8 @@ async fn a_plain_run() {
 
 #[tokio::test]
 async fn a_run_acknowledged_before_it_is_marked() {
-    let app = App::start_with(Options::default().apart(&["todo"])).await;
+    let options = Options::default().in_the_released_plan().apart(&["todo"]);
+    let app = App::start_with(options).await;
     app.unbind().await;
     let email = app.address();
     let answer: Value = app.post_register(&email).await.json().await.unwrap();
@@ -58,11 +59,10 @@ async fn a_run_with_a_long_wait() {
 
 #[tokio::test]
 async fn a_run_whose_signal_was_lost() {
-    let options = Options::default().with("REGISTRATION_OVERDUE", "1s").with_for(
-        "todo",
-        "TEMPORAL_ADDRESS",
-        "127.0.0.1:1",
-    );
+    let options = Options::default()
+        .in_the_released_plan()
+        .with("REGISTRATION_OVERDUE", "1s")
+        .with_for("todo", "TEMPORAL_ADDRESS", "127.0.0.1:1");
     let app = App::prepare_on_shared(options).await;
     for service in NO_TODO {
         app.component(service).start().await.unwrap();
@@ -116,7 +116,8 @@ async fn runs_that_continued_as_new() {
     })
     .await;
     let places = Places { temporal_address: address, ..Places::of(servers) };
-    let app = App::start_on(servers, places.clone(), Options::only(&NO_TODO)).await;
+    let options = Options::only(&NO_TODO).in_the_released_plan();
+    let app = App::start_on(servers, places.clone(), options).await;
     let id = app.register().await;
     app.reaches(id, "SENT").await;
     continues(&app, id, "continued_first_run").await;
@@ -179,7 +180,8 @@ async fn a_run_with_two_consumers_that_each_got_a_copy() {
 
 #[tokio::test]
 async fn a_run_whose_row_is_missing_at_the_publish() {
-    let app = App::start_with(Options::only(&["auth", "relay"])).await;
+    let options = Options::only(&["auth", "relay"]).in_the_released_plan();
+    let app = App::start_with(options).await;
     let id = app.register().await;
     app.reaches(id, "STARTED").await;
     let row = app.row(id).await;
@@ -204,7 +206,8 @@ async fn a_run_whose_row_is_missing_at_the_record() {
 
 #[tokio::test]
 async fn a_run_whose_row_was_marked_by_a_remote_activity() {
-    let app = App::start_with(Options::only(&NO_TODO).failing("worker")).await;
+    let options = Options::only(&NO_TODO).in_the_released_plan().failing("worker");
+    let app = App::start_with(options).await;
     let away = doc! { "failCommands": ["update"], "errorCode": 91 };
     let point = app.fail_commands(doc! { "times": i32::MAX }, away).await;
     let id = app.register().await;
@@ -215,7 +218,8 @@ async fn a_run_whose_row_was_marked_by_a_remote_activity() {
 
 /// A registration that is SENT; there is no todo service yet.
 async fn sent(overdue: &str) -> (App, EventId) {
-    let options = Options::only(&NO_TODO).with("REGISTRATION_OVERDUE", overdue);
+    let options =
+        Options::only(&NO_TODO).in_the_released_plan().with("REGISTRATION_OVERDUE", overdue);
     let app = App::start_with(options).await;
     let id = app.register().await;
     app.reaches(id, "SENT").await;

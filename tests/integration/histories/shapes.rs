@@ -110,22 +110,22 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "two_consumers",
         sketched: false,
-        steps: &["publish event", "mark", "timer", "acknowledged", "record", "stage", "done"],
+        steps: &["publish", "mark", "timer", "acknowledged", "record", "stage", "done"],
     },
     Shape {
         name: "two_consumers_one_stalled",
         sketched: false,
-        steps: &["publish event", "mark", "fired", "stage", "copy", "record", "done"],
+        steps: &["publish", "mark", "fired", "stage", "copy", "record", "done"],
     },
     Shape {
         name: "two_consumers_copied",
         sketched: false,
-        steps: &["publish event", "copy", "record", "mark", "record", "stage", "done"],
+        steps: &["publish", "copy", "record", "mark", "record", "stage", "done"],
     },
     Shape {
         name: "two_consumers_continued_first_run",
         sketched: false,
-        steps: &["publish event", "mark", "republish", "copy", "continued"],
+        steps: &["publish", "mark", "republish", "copy", "continued"],
     },
     Shape {
         name: "two_consumers_continued_second_run",
@@ -185,7 +185,6 @@ fn step(attributes: &Attributes) -> Option<String> {
 fn word(activity: &str) -> &str {
     match activity {
         "publish_user_registered" => "publish",
-        "publish_event" => "publish event",
         "publish_copy" => "copy",
         "mark_outbox_sent" => "mark",
         "check_todo_acknowledgement" => "look",

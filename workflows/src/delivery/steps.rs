@@ -8,7 +8,8 @@
 
 use std::time::Duration;
 
-use onboard_contract::workflow::{CopyRef, EventRef, Published, RecordRef};
+use onboard_contract::names::USER_REGISTERED;
+use onboard_contract::workflow::{CopyRef, EventRef, PublishRef, Published, RecordRef};
 use onboard_contract::{Acknowledgement, ConsumerName};
 use serde::de::DeserializeOwned;
 use temporalio_common::ActivityDefinition;
@@ -33,7 +34,14 @@ pub(crate) async fn publish_event<W: Delivering>(
     waiting_for(ctx, format!("RabbitMQ to confirm the event {event_type}"));
     let summary = format!("publish {event_type} and await the broker's confirm");
     let quick = Quick { server: "RabbitMQ", summary: &summary, tries: 1 };
-    quick.run(ctx, || RegistrationActivities::publish_event, event(ctx)).await
+    if event_type != USER_REGISTERED {
+        return quick.run(ctx, || RegistrationActivities::publish_event, event(ctx)).await;
+    }
+    let publish = PublishRef { tells_refusal: true, ..event(ctx).into() };
+    let published =
+        quick.run(ctx, || RegistrationActivities::publish_user_registered, publish).await?;
+    // A worker of a released build does not say it: it returns with the confirm alone.
+    Ok(published.unwrap_or(Published::Confirmed))
 }
 
 /// Publishes a copy straight to the queue of one consumer, unless `over` comes

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
-use onboard_contract::workflow::{EventRef, RecordRef};
+use onboard_contract::workflow::{EventRef, PublishRef, Published, RecordRef};
 use onboard_contract::{Acknowledgement, EventId, TodoId, UserId};
 use onboard_runtime::Shutdown;
 use onboard_workflows::UserRegistration;
@@ -59,10 +59,10 @@ impl EmptyActivities {
     async fn publish_user_registered(
         self: Arc<Self>,
         _ctx: ActivityContext,
-        event: EventRef,
-    ) -> Result<(), ActivityError> {
+        event: PublishRef,
+    ) -> Result<Option<Published>, ActivityError> {
         self.tell(Told::Publishing(event.event_id, Instant::now())).await;
-        Ok(())
+        Ok(event.tells_refusal.then_some(Published::Confirmed))
     }
 
     #[activity(definition = MarkOutboxSent)]

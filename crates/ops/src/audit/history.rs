@@ -126,6 +126,7 @@ fn completed<'a>(
 fn is_quick(activity: &str, result: &Payloads) -> bool {
     match activity {
         ACTIVITY_MARK_SENT | ACTIVITY_RECORD => local::is_nothing(result),
+        ACTIVITY_PUBLISH => !local::is_nothing(result),
         ACTIVITY_PUBLISH_EVENT => true,
         _ => false,
     }

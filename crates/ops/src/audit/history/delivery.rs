@@ -8,8 +8,8 @@
 //! `mark_outbox_sent` to mark.
 
 use onboard_contract::names::{
-    ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH_EVENT, ACTIVITY_RECORD, SIGNAL_CONSUMER_ACKNOWLEDGED,
-    SIGNAL_WAIVED,
+    ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH, ACTIVITY_PUBLISH_EVENT, ACTIVITY_RECORD,
+    SIGNAL_CONSUMER_ACKNOWLEDGED, SIGNAL_WAIVED,
 };
 use onboard_contract::workflow::{Carried, Published, RecordRef, Waiver};
 use onboard_contract::{Acknowledged, ConsumerName, Delivery, Stage, TodoId};
@@ -54,15 +54,17 @@ pub(super) fn flaw(
 fn published(events: &[HistoryEvent], one: Finished) -> Result<i64, String> {
     let lacks = |step: &str| format!("{step} did not complete in its turn");
     let about = |input: Option<&Payloads>| is_about(input, one);
-    let publishes = completed(events, ACTIVITY_PUBLISH_EVENT, about);
-    let Some((at, answer)) = publishes.first() else { return Err(lacks(ACTIVITY_PUBLISH_EVENT)) };
-    match json::<Published>(*answer) {
-        None => Err(format!("{ACTIVITY_PUBLISH_EVENT} does not say what the broker did")),
+    let mut publishes = [ACTIVITY_PUBLISH, ACTIVITY_PUBLISH_EVENT]
+        .into_iter()
+        .flat_map(|publish| completed(events, publish, about));
+    let Some((at, answer)) = publishes.next() else { return Err(lacks(ACTIVITY_PUBLISH)) };
+    match json::<Published>(answer) {
+        None => Err(format!("{ACTIVITY_PUBLISH} does not say what the broker did")),
         // Each consumer got a copy of its own, or acknowledged without one.
-        Some(Published::Refused | Published::Waiting) => Ok(*at),
+        Some(Published::Refused | Published::Waiting) => Ok(at),
         Some(Published::Confirmed) => {
             let marked = completed(events, ACTIVITY_MARK_SENT, about);
-            let marked = marked.into_iter().map(|(marked, _)| marked).find(|marked| marked > at);
+            let marked = marked.into_iter().map(|(marked, _)| marked).find(|marked| *marked > at);
             marked.ok_or_else(|| lacks(ACTIVITY_MARK_SENT))
         }
     }

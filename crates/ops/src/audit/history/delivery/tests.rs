@@ -41,7 +41,7 @@ fn marked() -> Attributes {
 }
 
 fn published(how: &str) -> [Attributes; 2] {
-    [scheduled(ACTIVITY_PUBLISH_EVENT), done(Some(json!(how)))]
+    [scheduled(ACTIVITY_PUBLISH), done(Some(json!(how)))]
 }
 
 fn end() -> Attributes {
@@ -119,7 +119,7 @@ fn a_refused_publish_is_made_up_for_by_copies() {
 
 /// The publish as a marker that says what the broker did.
 fn published_inside(how: &Value) -> Attributes {
-    let mut marker = local_with(ACTIVITY_PUBLISH_EVENT, json!({ "eventId": finished().event }));
+    let mut marker = local_with(ACTIVITY_PUBLISH, json!({ "eventId": finished().event }));
     marker.details.insert("result".to_owned(), payloads(how.clone()));
     Attributes::MarkerRecordedEventAttributes(marker)
 }
