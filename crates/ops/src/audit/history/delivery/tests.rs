@@ -134,7 +134,8 @@ fn the_publish_may_run_inside_a_workflow_task_when_it_says_what_the_broker_did()
     assert_eq!(with(&json!("confirmed"), 3), None);
     assert_eq!(with(&json!("refused"), 4), None, "nothing to mark");
     assert!(with(&json!("confirmed"), 4).is_some_and(|flaw| flaw.contains(ACTIVITY_MARK_SENT)));
-    assert!(with(&Value::Null, 3).is_some_and(|flaw| flaw.contains("does not say")));
+    assert!(with(&Value::Null, 3).is_some_and(|flaw| flaw.contains(ACTIVITY_PUBLISH)));
+    assert!(with(&json!("odd"), 3).is_some_and(|flaw| flaw.contains("does not say")));
 }
 
 #[test]
