@@ -11,6 +11,7 @@ use onboard_contract::EventId;
 use onboard_fault::Step;
 use onboard_stack::Server;
 use temporalio_client::WorkflowExecutionStatus;
+use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
 use crate::harness::{App, Options, Own, Places, binary, eventually, own_servers, text, with_own};
 use crate::kill_points::ACTS;
@@ -206,10 +207,10 @@ async fn what_runs_is_left_alone_and_what_has_ended_without_success_is_left_to_r
     app.reaches(running, "SENT").await;
     app.reaches(terminated, "SENT").await;
     app.terminate_workflow(&format!("registration-{terminated}")).await;
-    // The worker marks the row before it completes the workflow task.
     eventually("the workflow waits for its acknowledgement", async || {
-        let progress = app.progress(running).await;
-        if progress["stage"] == "SENT" { Ok(()) } else { Err(progress) }
+        let history = app.history(running).await;
+        let shown = EventType::UpsertWorkflowSearchAttributes;
+        if history.iter().any(|event| event.event_type() == shown) { Ok(()) } else { Err(history) }
     })
     .await;
     let events = app.history(running).await.len();

@@ -190,8 +190,8 @@ async fn a_worker_that_does_not_know_the_plan_is_named_where_the_plan_is_used() 
     assert_eq!(named.0, Some(1));
     assert!(named.1["found"].as_str().unwrap().contains("7@released"), "{named:?}");
     assert!(named.1["advice"].as_str().unwrap().contains("DELIVERY_PLAN"), "{named:?}");
-    // Without the setting, new runs follow the plan that this worker knows.
-    let (code, findings) = examine(&app, &[]).await;
+    // New runs follow the plan that this worker knows.
+    let (code, findings) = examine(&app, &[("DELIVERY_PLAN", "1")]).await;
     assert_eq!((code, &finding(&findings, place.0, place.1)["verdict"]), (Some(0), &"ok".into()));
     app.remove().await;
 }

@@ -36,3 +36,5 @@ mod released;
 #[path = "endurance/rolling.rs"]
 mod rolling;
 mod runbook;
+#[path = "endurance/strangers.rs"]
+mod strangers;

@@ -3,31 +3,12 @@
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
 
-use crate::harness::{App, Options};
+use crate::harness::{App, Options, Random, seed};
 
 const BODIES: usize = 10_000;
 const AT_ONCE: usize = 16;
 
-/// splitmix64: small, and the same for the same seed.
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound as u64).unwrap()
-    }
-
-    fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len())]
-    }
-
     fn text(&mut self) -> String {
         const ODD: [&str; 14] = [
             "",
@@ -97,11 +78,6 @@ impl Random {
     }
 }
 
-fn seed() -> u64 {
-    let given = std::env::var("ABUSE_SEED").ok().and_then(|text| text.parse().ok());
-    given.unwrap_or_else(|| u64::from(std::process::id()) ^ uuid::Uuid::new_v4().as_u64_pair().0)
-}
-
 /// The access token of a user, so that bodies are read where one is needed.
 async fn token(app: &App) -> String {
     assert_eq!(app.post_register("token@example.com").await.status(), 201);
@@ -114,8 +90,7 @@ async fn token(app: &App) -> String {
 
 #[tokio::test]
 async fn ten_thousand_random_bodies_hear_documented_answers_only() {
-    let seed = seed();
-    eprintln!("ABUSE_SEED={seed}");
+    let seed = seed("ABUSE_SEED");
     let app = App::start_with(Options::only(&["auth", "todo"]).apart(&["auth", "todo"])).await;
     let targets: [(&str, &str, &[u16]); 4] = [
         ("auth", "/api/v1/auth/register", &[201, 400, 409, 413, 422, 429]),

@@ -54,7 +54,7 @@ async fn another_costs_at_most_five_events_and_one_workflow_task_more(app: &App)
 /// As released builds do it.
 #[tokio::test]
 async fn a_registration_without_other_consumers_goes_by_the_plan_of_released_builds() {
-    let app = App::start().await;
+    let app = App::start_with(Options::default().in_the_released_plan()).await;
     let event = app.register().await;
     app.reaches(event, "ACKNOWLEDGED").await;
     assert!(!app.row(event).await.contains_key("expects"));

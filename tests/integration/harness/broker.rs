@@ -54,7 +54,12 @@ impl App {
 
     /// Publishes what the management API takes.
     pub(crate) async fn publish(&self, message: Value) -> bool {
-        let path = format!("exchanges/{}/user.events/publish", self.names);
+        self.publish_through("user.events", message).await
+    }
+
+    /// The same through any exchange.
+    pub(crate) async fn publish_through(&self, exchange: &str, message: Value) -> bool {
+        let path = format!("exchanges/{}/{exchange}/publish", self.names);
         let answer = self.management(Method::POST, &path, Some(message)).await;
         answer.json::<Value>().await.unwrap()["routed"].as_bool().unwrap()
     }

@@ -85,6 +85,13 @@ impl App {
             .await;
     }
 
+    /// Sends a signal with this input, whether or not there is a run to take it.
+    pub(crate) async fn try_signal(&self, event: EventId, name: &str, input: &Value) {
+        let input = RawValue::from_value(input, &PayloadConverter::serde_json());
+        let options = WorkflowSignalOptions::builder().build();
+        self.handle(event).await.signal(UntypedSignal::new(name), input, options).await.ok();
+    }
+
     /// The same as it is stored.
     pub(crate) async fn history_bytes(&self, event: EventId) -> Vec<u8> {
         let events = self.history(event).await;
