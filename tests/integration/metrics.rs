@@ -85,7 +85,7 @@ fn is(count: f64) -> impl Fn(f64) -> bool {
 
 #[tokio::test]
 async fn what_is_counted_is_what_was_done() {
-    let app = App::start_with(Options::default().each_apart()).await;
+    let app = App::start_with(Options::default().in_the_released_plan().each_apart()).await;
     let mut events = Vec::new();
     for _ in 0..3 {
         events.push(app.register().await);

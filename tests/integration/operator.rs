@@ -161,7 +161,9 @@ async fn show_names_every_missing_link() {
 
 #[tokio::test]
 async fn show_says_what_a_registration_waits_for() {
-    let options = Options::only(&["auth", "worker"]).with("REGISTRATION_OVERDUE", "1h");
+    let options = Options::only(&["auth", "worker"])
+        .in_the_released_plan()
+        .with("REGISTRATION_OVERDUE", "1h");
     let app = App::start_with(options).await;
     app.unbind().await;
     let id = app.register().await;

@@ -198,7 +198,7 @@ async fn a_dead_letter_whose_event_was_applied_is_a_leftover() {
 
 #[tokio::test]
 async fn a_request_to_publish_again_is_safe_wherever_the_workflow_is() {
-    let app = App::start_with(patient(&["auth", "relay", "worker"])).await;
+    let app = App::start_with(patient(&["auth", "relay", "worker"]).in_the_released_plan()).await;
     app.unbind().await;
     let publishing = app.register().await;
     eventually("it cannot be published", async || match app.pending_activity(publishing).await {

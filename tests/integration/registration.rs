@@ -27,7 +27,10 @@ async fn a_registration_ends_with_one_todo_and_a_completed_workflow() {
 /// No personal data enters Temporal, on the plain way or a failing one.
 #[tokio::test]
 async fn a_history_holds_ids_only() {
-    let options = Options::default().apart(&["todo"]).with("REGISTRATION_OVERDUE", "1s");
+    let options = Options::default()
+        .in_the_released_plan()
+        .apart(&["todo"])
+        .with("REGISTRATION_OVERDUE", "1s");
     let app = App::start_with(options).await;
     app.component("todo").stop().await.unwrap();
     app.unbind().await;

@@ -29,7 +29,7 @@ async fn a_worker_killed_in_the_middle_of_an_activity_is_no_loss() {
 
 #[tokio::test]
 async fn an_unroutable_publish_is_retried_and_not_marked_sent() {
-    let app = App::start().await;
+    let app = App::start_with(Options::default().in_the_released_plan()).await;
     app.unbind().await;
     let id = app.register().await;
     let failure = eventually("the publish has failed twice", async || {
@@ -50,7 +50,7 @@ async fn an_unroutable_publish_is_retried_and_not_marked_sent() {
 /// lapin mixes returned messages up when several are in flight on a channel.
 #[tokio::test]
 async fn of_many_unroutable_publishes_none_is_marked_sent() {
-    let app = App::start().await;
+    let app = App::start_with(Options::default().in_the_released_plan()).await;
     app.unbind().await;
     let ids = join_all((0..40).map(|_| app.register())).await;
     for id in &ids {
@@ -70,7 +70,9 @@ async fn of_many_unroutable_publishes_none_is_marked_sent() {
 
 #[tokio::test]
 async fn an_acknowledgement_ends_a_registration_that_is_published_again() {
-    let options = Options::only(&["auth", "relay", "worker"]).with("REGISTRATION_OVERDUE", "1s");
+    let options = Options::only(&["auth", "relay", "worker"])
+        .in_the_released_plan()
+        .with("REGISTRATION_OVERDUE", "1s");
     let app = App::start_with(options).await;
     let id = app.register().await;
     app.reaches(id, "SENT").await;

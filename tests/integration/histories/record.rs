@@ -175,6 +175,7 @@ async fn a_run_with_two_consumers_that_each_got_a_copy() {
     })
     .await;
     app.unbound_queue().await;
+    app.reaches(id, "SENT").await;
     acknowledged_by_crm(app, id, "two_consumers_copied").await;
 }
 

@@ -13,6 +13,7 @@ async fn a_registration_that_crossed_two_crashes_is_one_trace() {
     let worker = Tokens::new(["publish.confirm.after".to_owned()].into_iter());
     let todo = Tokens::new(["inbox.commit.after".to_owned()].into_iter());
     let options = Options::default()
+        .in_the_released_plan()
         .with_for("worker", "FAILPOINTS", &worker.armed("crash"))
         .with_for("todo", "FAILPOINTS", &todo.armed("crash"));
     let app = App::start_with(collector.of_all(options)).await;
