@@ -8,6 +8,7 @@ use onboard_broker::Publisher;
 use onboard_contract::EventId;
 use onboard_store::Outbox;
 
+use crate::attempt::Attempt;
 use crate::failure::Failure;
 use crate::message::message;
 
@@ -15,8 +16,9 @@ pub(crate) async fn publish_user_registered(
     outbox: &Outbox,
     publisher: &Publisher,
     event: EventId,
+    attempt: Attempt,
 ) -> Result<(), Failure> {
-    let message = message(outbox, event).await?;
+    let message = message(outbox, event, attempt).await?;
     publisher.publish(&message).await.map_err(|source| Failure::Publish { event, source })?;
     tracing::info!(event_id = %event, "published and confirmed");
     Ok(())

@@ -9,6 +9,7 @@
 use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::{Either, select};
 use onboard_broker::Publisher;
@@ -25,6 +26,7 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError, activities};
 use tracing::Instrument;
 use tracing::instrument::Instrumented;
 
+use crate::attempt::Attempt;
 use crate::check_todo_acknowledgement::check_todo_acknowledgement;
 use crate::failure::Failure;
 use crate::mark_outbox_sent::mark_outbox_sent;
@@ -40,17 +42,24 @@ pub struct RegistrationActivities {
     outbox: Outbox,
     inbox: Inbox,
     publisher: Publisher,
+    row_missing_after: Duration,
 }
 
 impl RegistrationActivities {
-    /// Over the stores and a publisher.
+    /// Over the stores and a publisher. An outbox row that is not found for
+    /// `row_missing_after` is missing, which ends its workflow.
     #[must_use]
-    pub fn new(mongo: &Mongo, publisher: Publisher) -> Self {
+    pub fn new(mongo: &Mongo, publisher: Publisher, row_missing_after: Duration) -> Self {
         Self {
             outbox: Outbox::new(mongo),
             inbox: Inbox::new(mongo.todo(), InboxNames::TODO),
             publisher,
+            row_missing_after,
         }
+    }
+
+    fn attempt(&self, ctx: &ActivityContext) -> Attempt {
+        Attempt::of(ctx.info(), self.row_missing_after)
     }
 }
 
@@ -62,7 +71,8 @@ impl RegistrationActivities {
         ctx: ActivityContext,
         event: EventRef,
     ) -> Result<(), ActivityError> {
-        let work = publish_user_registered(&self.outbox, &self.publisher, event.event_id);
+        let (outbox, attempt) = (&self.outbox, self.attempt(&ctx));
+        let work = publish_user_registered(outbox, &self.publisher, event.event_id, attempt);
         let work = measured("publish_user_registered", work);
         traced(&ctx, &event, async { work.await.map_err(Failure::into_activity_error) }).await
     }
@@ -73,8 +83,8 @@ impl RegistrationActivities {
         ctx: ActivityContext,
         event: EventRef,
     ) -> Result<Published, ActivityError> {
-        let inside = ctx.info().is_local;
-        let work = publish_event(&self.outbox, &self.publisher, event.event_id, inside);
+        let attempt = self.attempt(&ctx);
+        let work = publish_event(&self.outbox, &self.publisher, event.event_id, attempt);
         let work = while_wanted(&ctx, measured("publish_event", work));
         traced(&ctx, &event, work).await
     }
@@ -86,7 +96,8 @@ impl RegistrationActivities {
         copy: CopyRef,
     ) -> Result<Published, ActivityError> {
         let event = event(copy.event_id, copy.traceparent.as_ref());
-        let work = measured("publish_copy", publish_copy(&self.outbox, &self.publisher, copy));
+        let work = publish_copy(&self.outbox, &self.publisher, copy, self.attempt(&ctx));
+        let work = measured("publish_copy", work);
         traced(&ctx, &event, async { work.await.map_err(Failure::into_activity_error) }).await
     }
 
@@ -96,7 +107,8 @@ impl RegistrationActivities {
         ctx: ActivityContext,
         event: EventRef,
     ) -> Result<(), ActivityError> {
-        let work = measured("mark_outbox_sent", mark_outbox_sent(&self.outbox, event.event_id));
+        let work = mark_outbox_sent(&self.outbox, event.event_id, self.attempt(&ctx));
+        let work = measured("mark_outbox_sent", work);
         traced(&ctx, &event, while_wanted(&ctx, work)).await
     }
 
@@ -118,7 +130,7 @@ impl RegistrationActivities {
         record: RecordRef,
     ) -> Result<(), ActivityError> {
         let event = event(record.event_id, record.traceparent.as_ref());
-        let work = record_acknowledgement(&self.outbox, record);
+        let work = record_acknowledgement(&self.outbox, record, self.attempt(&ctx));
         let work = while_wanted(&ctx, measured("record_acknowledgement", work));
         traced(&ctx, &event, work).await
     }

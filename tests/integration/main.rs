@@ -46,6 +46,7 @@ mod launcher;
 mod limits;
 mod local_activities;
 mod metrics;
+mod missing_rows;
 mod operator;
 mod outages;
 mod passwords;

@@ -211,7 +211,8 @@ async fn a_malformed_acknowledgement_does_not_stop_the_workflow() {
 
 #[tokio::test]
 async fn a_missing_or_corrupt_row_ends_in_a_failed_workflow_of_that_type() {
-    let app = App::start_with(Options::only(&["auth", "relay"])).await;
+    let options = Options::only(&["auth", "relay"]).with("OUTBOX_ROW_MISSING_AFTER", "0s");
+    let app = App::start_with(options).await;
     for (damage, failure) in [
         (None, "OutboxRowMissing"),
         (Some(doc! { "$set": { "payload.userId": 7 } }), "OutboxRowCorrupt"),

@@ -95,7 +95,8 @@ async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunError> {
     let consume = consumer.run(move |message| handler.clone().handle(message), shutdown.clone());
     tasks.spawn("acknowledgements", consume);
     tasks.spawn("queue depths", depths::run(config.broker.clone(), shutdown.clone()));
-    let activities = RegistrationActivities::new(&mongo, publisher.clone());
+    let activities =
+        RegistrationActivities::new(&mongo, publisher.clone(), config.row_missing_after);
     let poller = Poller {
         temporal,
         task_queue: config.temporal.task_queue.clone(),

@@ -15,6 +15,8 @@ use super::shapes::{Shape, steps};
 use super::{comes_to, folder, replay};
 use crate::harness::{App, Crm, Options, Places, eventually, shared_servers};
 
+/// How long the worker looks for a row that is not there.
+const MISSING_AFTER: &str = "OUTBOX_ROW_MISSING_AFTER";
 const NO_TODO: [&str; 3] = ["auth", "relay", "worker"];
 
 #[tokio::test]
@@ -179,7 +181,7 @@ async fn a_run_with_two_consumers_that_each_got_a_copy() {
 
 #[tokio::test]
 async fn a_run_whose_row_is_missing_at_the_publish() {
-    let app = App::start_with(Options::only(&["auth", "relay"])).await;
+    let app = App::start_with(Options::only(&["auth", "relay"]).with(MISSING_AFTER, "0s")).await;
     let id = app.register().await;
     app.reaches(id, "STARTED").await;
     let row = app.row(id).await;
@@ -192,7 +194,9 @@ async fn a_run_whose_row_is_missing_at_the_publish() {
 
 #[tokio::test]
 async fn a_run_whose_row_is_missing_at_the_record() {
-    let (app, id) = sent("30s").await;
+    let app = App::start_with(Options::only(&NO_TODO).with(MISSING_AFTER, "0s")).await;
+    let id = app.register().await;
+    app.reaches(id, "SENT").await;
     is_shown(&app, "SENT").await;
     let row = app.row(id).await;
     app.outbox().await.delete_one(doc! { "_id": row.get("_id").unwrap() }).await.unwrap();
