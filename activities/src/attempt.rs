@@ -19,6 +19,8 @@ use crate::failure::Failure;
 pub(crate) struct Attempt {
     /// Whether it runs inside a workflow task.
     pub(crate) inside: bool,
+    /// Whether it is the first activity that its run has asked for.
+    pub(crate) first_of_run: bool,
     /// How long the activity has been tried, by Temporal's clock.
     tried_for: Duration,
     /// From then on a row that is not there is missing for good.
@@ -29,7 +31,13 @@ impl Attempt {
     pub(crate) fn of(info: &ActivityInfo, missing_after: Duration) -> Self {
         let times = info.started_time.zip(info.scheduled_time);
         let tried_for = times.and_then(|(now, first)| now.duration_since(first).ok());
-        Self { inside: info.is_local, tried_for: tried_for.unwrap_or_default(), missing_after }
+        Self {
+            inside: info.is_local,
+            // The SDK numbers the activities of a run.
+            first_of_run: info.activity_id == "1",
+            tried_for: tried_for.unwrap_or_default(),
+            missing_after,
+        }
     }
 
     /// What it means that this try has not found the row.

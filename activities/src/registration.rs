@@ -17,7 +17,7 @@ use onboard_contract::workflow::{CopyRef, EventRef, Published, RecordRef};
 use onboard_contract::{Acknowledgement, EventId, TraceParent};
 use onboard_inbox::{Inbox, InboxNames};
 use onboard_runtime::trace;
-use onboard_store::{Mongo, Outbox};
+use onboard_store::{Mongo, Outbox, Todos};
 use onboard_workflows::activities::{
     CheckTodoAcknowledgement, MarkOutboxSent, PublishCopy, PublishEvent, PublishUserRegistered,
     RecordAcknowledgement,
@@ -41,6 +41,7 @@ use crate::record_acknowledgement::record_acknowledgement;
 pub struct RegistrationActivities {
     outbox: Outbox,
     inbox: Inbox,
+    todos: Todos,
     publisher: Publisher,
     row_missing_after: Duration,
 }
@@ -53,6 +54,7 @@ impl RegistrationActivities {
         Self {
             outbox: Outbox::new(mongo),
             inbox: Inbox::new(mongo.todo(), InboxNames::TODO),
+            todos: Todos::new(mongo),
             publisher,
             row_missing_after,
         }
@@ -118,7 +120,8 @@ impl RegistrationActivities {
         ctx: ActivityContext,
         event: EventRef,
     ) -> Result<Option<Acknowledgement>, ActivityError> {
-        let work = check_todo_acknowledgement(&self.outbox, &self.inbox, event.event_id);
+        let (outbox, inbox, todos) = (&self.outbox, &self.inbox, &self.todos);
+        let work = check_todo_acknowledgement(outbox, inbox, todos, event.event_id);
         let work = measured("check_todo_acknowledgement", work);
         traced(&ctx, &event, async { work.await.map_err(Failure::into_activity_error) }).await
     }

@@ -45,6 +45,7 @@ mod kill_points;
 mod launcher;
 mod limits;
 mod local_activities;
+mod looking;
 mod metrics;
 mod missing_rows;
 mod operator;

@@ -89,8 +89,13 @@ async fn a_run_that_an_operator_had_published_again() {
 async fn a_run_acknowledged_while_it_is_published_again() {
     let (app, id) = sent("30s").await;
     app.unbind().await;
+    app.purge_queue().await;
     app.signal(id, "republish").await;
     tried_twice(&app, id).await;
+    let user = app.registered_user(id).await;
+    let body = json!({ "eventId": id, "eventType": "USER_REGISTERED", "schemaVersion": 1,
+        "payload": { "userId": user, "email": app.address() } });
+    app.publish_to_queue(&body.to_string()).await;
     app.component("todo").start().await.unwrap();
     ends(&app, id, WorkflowExecutionStatus::Completed).await;
     app.bind().await;
