@@ -1,41 +1,45 @@
-//! The look into the inbox when an acknowledgement is overdue: the record
-//! there is the truth, the signal only the fast way to hear of it.
+//! The look into the inbox when an acknowledgement is overdue, for runs of released
+//! builds. The signal is only the fast way to hear of what is found here.
 //!
-//! It reads what was applied for the user of the outbox row. A record that was
-//! made by a message with this event id and another user is no acknowledgement
-//! until the row's own message has been applied, too. Nothing is written, so a
-//! process that dies here has changed nothing.
+//! It reads what was applied for the user of the outbox row, and looks at the effect: a
+//! record whose todo is neither there nor deleted by its user acknowledges nothing. A
+//! record that was made by a message with this event id and another user is no
+//! acknowledgement until the row's own message has been applied, too. Nothing is
+//! written, so a process that dies here has changed nothing.
 
-use onboard_contract::{Acknowledgement, EventId, TodoId, UserId};
+use onboard_contract::{Acknowledgement, EventId};
 use onboard_inbox::Inbox;
-use onboard_store::{InboxRecord, Malformed, Outbox, StoreError};
+use onboard_store::{Outbox, StoreError, Todos};
 
 use crate::failure::Failure;
 
 pub(crate) async fn check_todo_acknowledgement(
     outbox: &Outbox,
     inbox: &Inbox,
+    todos: &Todos,
     event: EventId,
 ) -> Result<Option<Acknowledgement>, Failure> {
-    let failed = |source| Failure::Store { event, source };
-    let user = outbox.user_of(event).await.map_err(failed)?;
-    let record = inbox.find(event).await.map_err(failed)?;
-    let found = record.map(|record| acknowledgement(&record, user)).transpose();
-    let corrupt = |malformed| failed(StoreError::corrupt("look into the inbox", malformed));
-    let found = found.map_err(corrupt)?.flatten();
+    let found = find(outbox, inbox, todos, event).await;
+    let found = found.map_err(|source| Failure::Store { event, source })?;
     tracing::info!(event_id = %event, found = found.is_some(), "acknowledgement overdue");
     Ok(found)
 }
 
-/// What the record acknowledges to the user; without one, whatever it says.
-fn acknowledgement(
-    record: &InboxRecord,
-    user: Option<UserId>,
-) -> Result<Option<Acknowledgement>, Malformed> {
-    let event_id = record.event_id()?;
-    let todo = match user {
-        Some(user) => record.reference_for(user.uuid(), TodoId::welcome(user).uuid())?,
-        None => Some(record.reference()?),
-    };
-    Ok(todo.map(|todo| Acknowledgement { event_id, todo_id: todo.into() }))
+async fn find(
+    outbox: &Outbox,
+    inbox: &Inbox,
+    todos: &Todos,
+    event: EventId,
+) -> Result<Option<Acknowledgement>, StoreError> {
+    let corrupt = |malformed| StoreError::corrupt("look into the inbox", malformed);
+    let user = outbox.user_of(event).await?;
+    let Some(record) = inbox.find(event).await? else { return Ok(None) };
+    // Without a row, whatever the record says.
+    let user = user.or_else(|| record.aggregate_id.known().map(Into::into));
+    let Some(user) = user else { return Ok(None) };
+    let made = record.made_for(user.uuid()).map_err(corrupt)?;
+    let Some((todo, deleted)) = made else { return Ok(None) };
+    let event_id = record.event_id().map_err(corrupt)?;
+    let there = deleted || todos.has_or_deleted(user, todo.into()).await?;
+    Ok(there.then_some(Acknowledgement { event_id, todo_id: todo.into() }))
 }

@@ -1,6 +1,8 @@
 //! How an activity's error looks to Temporal: a type that operators can search
 //! for, a message without personal data, and "retry or permanent".
 
+use std::time::Duration;
+
 use onboard_broker::PublishError;
 use onboard_contract::names::{FAILURE_ROW_CORRUPT, FAILURE_ROW_MISSING};
 use onboard_contract::{EventError, EventId};
@@ -13,9 +15,17 @@ use temporalio_sdk::activities::ActivityError;
 /// An activity failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// There is no such outbox row. Permanent.
+    /// No read has found the outbox row for so long that it is missing. Permanent.
     #[error("there is no outbox row {0}")]
     RowMissing(EventId),
+    /// This try has not found the outbox row.
+    #[error("outbox row {event} is not found; it counts as missing after {until:?}")]
+    RowAbsent {
+        /// The event.
+        event: EventId,
+        /// How long it is looked for.
+        until: Duration,
+    },
     /// The outbox row cannot be read. Permanent until somebody repairs it.
     #[error("the outbox row {event} is corrupt; repair it, then start its workflow again")]
     RowCorrupt {
@@ -75,7 +85,10 @@ impl Failure {
     pub(crate) const fn is_permanent(&self) -> bool {
         match self {
             Self::RowMissing(_) | Self::RowCorrupt { .. } => true,
-            Self::Store { .. } | Self::NotPrompt(_) | Self::Publish { .. } => false,
+            Self::RowAbsent { .. }
+            | Self::Store { .. }
+            | Self::NotPrompt(_)
+            | Self::Publish { .. } => false,
         }
     }
 
@@ -83,7 +96,7 @@ impl Failure {
     pub(crate) fn into_activity_error(self) -> ActivityError {
         let permanent = self.is_permanent();
         let (type_name, message) = match &self {
-            Self::RowMissing(_) => (FAILURE_ROW_MISSING, self.to_string()),
+            Self::RowMissing(_) | Self::RowAbsent { .. } => (FAILURE_ROW_MISSING, self.to_string()),
             // Without its cause: a decoder's error may quote the field, and no
             // personal data goes into a history.
             Self::RowCorrupt { .. } => (FAILURE_ROW_CORRUPT, self.to_string()),

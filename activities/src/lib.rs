@@ -4,6 +4,7 @@
 //! and before the report makes Temporal try again. So each is idempotent, and
 //! each error says whether trying again can help.
 
+mod attempt;
 mod check_todo_acknowledgement;
 mod failure;
 mod mark_outbox_sent;

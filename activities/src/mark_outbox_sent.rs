@@ -3,13 +3,18 @@
 use onboard_contract::EventId;
 use onboard_store::{MarkedSent, Outbox};
 
+use crate::attempt::Attempt;
 use crate::failure::Failure;
 
-pub(crate) async fn mark_outbox_sent(outbox: &Outbox, event: EventId) -> Result<(), Failure> {
+pub(crate) async fn mark_outbox_sent(
+    outbox: &Outbox,
+    event: EventId,
+    attempt: Attempt,
+) -> Result<(), Failure> {
     let marked =
         outbox.mark_sent(event).await.map_err(|source| Failure::from_store(event, source))?;
     match marked {
         MarkedSent::Now | MarkedSent::Already => Ok(()),
-        MarkedSent::Missing => Err(Failure::RowMissing(event)),
+        MarkedSent::Missing => Err(attempt.without_row(outbox, event).await),
     }
 }

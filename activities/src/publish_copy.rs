@@ -9,6 +9,7 @@ use onboard_contract::Queue;
 use onboard_contract::workflow::{CopyRef, Published};
 use onboard_store::Outbox;
 
+use crate::attempt::Attempt;
 use crate::failure::Failure;
 use crate::message::message;
 
@@ -16,10 +17,11 @@ pub(crate) async fn publish_copy(
     outbox: &Outbox,
     publisher: &Publisher,
     copy: CopyRef,
+    attempt: Attempt,
 ) -> Result<Published, Failure> {
     let CopyRef { event_id: event, consumer, only_if_empty, .. } = copy;
     let failed = |source| Failure::Publish { event, source };
-    let message = message(outbox, event).await?;
+    let message = message(outbox, event, attempt).await?;
     let queue = Queue::for_event(message.event_type, &consumer);
     if only_if_empty && publisher.waiting(&queue, event).await.map_err(failed)? > 0 {
         return Ok(Published::Waiting);

@@ -14,20 +14,21 @@ use onboard_contract::EventId;
 use onboard_contract::workflow::Published;
 use onboard_store::Outbox;
 
+use crate::attempt::Attempt;
 use crate::failure::Failure;
 use crate::message::message;
 
-/// `inside` a workflow task there is no time to wait for the broker.
+/// Inside a workflow task there is no time to wait for the broker.
 pub(crate) async fn publish_event(
     outbox: &Outbox,
     publisher: &Publisher,
     event: EventId,
-    inside: bool,
+    attempt: Attempt,
 ) -> Result<Published, Failure> {
-    if inside && !publisher.is_prompt() {
+    if attempt.inside && !publisher.is_prompt() {
         return Err(Failure::NotPrompt(event));
     }
-    let message = message(outbox, event).await?;
+    let message = message(outbox, event, attempt).await?;
     match publisher.publish(&message).await {
         Ok(()) => {
             tracing::info!(event_id = %event, "published and confirmed");

@@ -5,11 +5,13 @@ use onboard_contract::ConsumerName;
 use onboard_contract::workflow::RecordRef;
 use onboard_store::{Outbox, Record, Recorded};
 
+use crate::attempt::Attempt;
 use crate::failure::Failure;
 
 pub(crate) async fn record_acknowledgement(
     outbox: &Outbox,
     record: RecordRef,
+    attempt: Attempt,
 ) -> Result<(), Failure> {
     let event = record.event_id;
     // A worker of a released build asks without a name: for the todo service.
@@ -20,6 +22,6 @@ pub(crate) async fn record_acknowledgement(
         .map_err(|source| Failure::from_store(event, source))?;
     match recorded {
         Recorded::Done => Ok(()),
-        Recorded::Missing => Err(Failure::RowMissing(event)),
+        Recorded::Missing => Err(attempt.without_row(outbox, event).await),
     }
 }

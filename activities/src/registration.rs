@@ -9,6 +9,7 @@
 use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::{Either, select};
 use onboard_broker::Publisher;
@@ -16,7 +17,7 @@ use onboard_contract::workflow::{CopyRef, EventRef, PublishRef, Published, Recor
 use onboard_contract::{Acknowledgement, EventId, TraceParent};
 use onboard_inbox::{Inbox, InboxNames};
 use onboard_runtime::trace;
-use onboard_store::{Mongo, Outbox};
+use onboard_store::{Mongo, Outbox, Todos};
 use onboard_workflows::activities::{
     CheckTodoAcknowledgement, MarkOutboxSent, PublishCopy, PublishEvent, PublishUserRegistered,
     RecordAcknowledgement,
@@ -25,6 +26,7 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError, activities};
 use tracing::Instrument;
 use tracing::instrument::Instrumented;
 
+use crate::attempt::Attempt;
 use crate::check_todo_acknowledgement::check_todo_acknowledgement;
 use crate::failure::Failure;
 use crate::mark_outbox_sent::mark_outbox_sent;
@@ -39,18 +41,27 @@ use crate::record_acknowledgement::record_acknowledgement;
 pub struct RegistrationActivities {
     outbox: Outbox,
     inbox: Inbox,
+    todos: Todos,
     publisher: Publisher,
+    row_missing_after: Duration,
 }
 
 impl RegistrationActivities {
-    /// Over the stores and a publisher.
+    /// Over the stores and a publisher. An outbox row that is not found for
+    /// `row_missing_after` is missing, which ends its workflow.
     #[must_use]
-    pub fn new(mongo: &Mongo, publisher: Publisher) -> Self {
+    pub fn new(mongo: &Mongo, publisher: Publisher, row_missing_after: Duration) -> Self {
         Self {
             outbox: Outbox::new(mongo),
             inbox: Inbox::new(mongo.todo(), InboxNames::TODO),
+            todos: Todos::new(mongo),
             publisher,
+            row_missing_after,
         }
+    }
+
+    fn attempt(&self, ctx: &ActivityContext) -> Attempt {
+        Attempt::of(ctx.info(), self.row_missing_after)
     }
 }
 
@@ -63,14 +74,12 @@ impl RegistrationActivities {
         publish: PublishRef,
     ) -> Result<Option<Published>, ActivityError> {
         let PublishRef { event_id, traceparent, tells_refusal } = publish;
-        let inside = ctx.info().is_local;
+        let (outbox, publisher, attempt) = (&self.outbox, &self.publisher, self.attempt(&ctx));
         let work = async {
             if tells_refusal {
-                publish_event(&self.outbox, &self.publisher, event_id, inside).await.map(Some)
+                publish_event(outbox, publisher, event_id, attempt).await.map(Some)
             } else {
-                publish_user_registered(&self.outbox, &self.publisher, event_id)
-                    .await
-                    .map(|()| None)
+                publish_user_registered(outbox, publisher, event_id, attempt).await.map(|()| None)
             }
         };
         let work = while_wanted(&ctx, measured("publish_user_registered", work));
@@ -83,8 +92,8 @@ impl RegistrationActivities {
         ctx: ActivityContext,
         event: EventRef,
     ) -> Result<Published, ActivityError> {
-        let inside = ctx.info().is_local;
-        let work = publish_event(&self.outbox, &self.publisher, event.event_id, inside);
+        let attempt = self.attempt(&ctx);
+        let work = publish_event(&self.outbox, &self.publisher, event.event_id, attempt);
         let work = while_wanted(&ctx, measured("publish_event", work));
         traced(&ctx, &event, work).await
     }
@@ -96,7 +105,8 @@ impl RegistrationActivities {
         copy: CopyRef,
     ) -> Result<Published, ActivityError> {
         let event = event(copy.event_id, copy.traceparent.as_ref());
-        let work = measured("publish_copy", publish_copy(&self.outbox, &self.publisher, copy));
+        let work = publish_copy(&self.outbox, &self.publisher, copy, self.attempt(&ctx));
+        let work = measured("publish_copy", work);
         traced(&ctx, &event, async { work.await.map_err(Failure::into_activity_error) }).await
     }
 
@@ -106,7 +116,8 @@ impl RegistrationActivities {
         ctx: ActivityContext,
         event: EventRef,
     ) -> Result<(), ActivityError> {
-        let work = measured("mark_outbox_sent", mark_outbox_sent(&self.outbox, event.event_id));
+        let work = mark_outbox_sent(&self.outbox, event.event_id, self.attempt(&ctx));
+        let work = measured("mark_outbox_sent", work);
         traced(&ctx, &event, while_wanted(&ctx, work)).await
     }
 
@@ -116,7 +127,8 @@ impl RegistrationActivities {
         ctx: ActivityContext,
         event: EventRef,
     ) -> Result<Option<Acknowledgement>, ActivityError> {
-        let work = check_todo_acknowledgement(&self.outbox, &self.inbox, event.event_id);
+        let (outbox, inbox, todos) = (&self.outbox, &self.inbox, &self.todos);
+        let work = check_todo_acknowledgement(outbox, inbox, todos, event.event_id);
         let work = measured("check_todo_acknowledgement", work);
         traced(&ctx, &event, async { work.await.map_err(Failure::into_activity_error) }).await
     }
@@ -128,7 +140,7 @@ impl RegistrationActivities {
         record: RecordRef,
     ) -> Result<(), ActivityError> {
         let event = event(record.event_id, record.traceparent.as_ref());
-        let work = record_acknowledgement(&self.outbox, record);
+        let work = record_acknowledgement(&self.outbox, record, self.attempt(&ctx));
         let work = while_wanted(&ctx, measured("record_acknowledgement", work));
         traced(&ctx, &event, work).await
     }

@@ -61,7 +61,8 @@ async fn the_details_say_what_is_waited_for_and_since_when() {
 
 #[tokio::test]
 async fn the_details_of_a_failed_registration_say_why_and_since_when() {
-    let app = App::start_with(Options::only(&["auth", "relay"])).await;
+    let options = Options::only(&["auth", "relay"]).with("OUTBOX_ROW_MISSING_AFTER", "0s");
+    let app = App::start_with(options).await;
     let id = app.register().await;
     app.reaches(id, "STARTED").await;
     let row = app.row(id).await;

@@ -2,12 +2,12 @@
 
 #![allow(missing_docs, reason = "the macro drops the documents of what it declares")]
 
-use onboard_contract::Acknowledgement;
 use onboard_contract::names::{
-    ACTIVITY_CHECK, ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH, ACTIVITY_PUBLISH_COPY,
-    ACTIVITY_PUBLISH_EVENT, ACTIVITY_RECORD,
+    ACTIVITY_CHECK, ACTIVITY_FIND_ACKNOWLEDGEMENT, ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH,
+    ACTIVITY_PUBLISH_COPY, ACTIVITY_PUBLISH_EVENT, ACTIVITY_RECORD,
 };
 use onboard_contract::workflow::{CopyRef, EventRef, PublishRef, Published, RecordRef};
+use onboard_contract::{Acknowledged, Acknowledgement, Question};
 use temporalio_common::ActivityError;
 use temporalio_macros::activity_definitions;
 
@@ -46,6 +46,12 @@ impl RegistrationActivities {
     /// Moves the outbox row from PENDING to SENT.
     #[activity(name = ACTIVITY_MARK_SENT)]
     pub fn mark_outbox_sent(event: EventRef) -> Result<(), ActivityError> {
+        unimplemented!()
+    }
+
+    /// Asks a consumer, on its own task queue, whether it has processed the event.
+    #[activity(name = ACTIVITY_FIND_ACKNOWLEDGEMENT)]
+    pub fn find_acknowledgement(question: Question) -> Result<Option<Acknowledged>, ActivityError> {
         unimplemented!()
     }
 

@@ -11,6 +11,7 @@
 
 pub(crate) mod consumer;
 pub(crate) mod details;
+pub(crate) mod patience;
 pub(crate) mod recipient;
 pub(crate) mod state;
 pub(crate) mod steps;

@@ -43,6 +43,7 @@ impl EventDelivery {
         let delivery = State::new(Begin {
             event_id: input.event_id,
             event_type: &input.event_type,
+            aggregate_id: input.aggregate_id,
             traceparent: input.traceparent.clone(),
             overdue_ms: input.overdue_ms,
             delivery: Some(&input.delivery),

@@ -3,8 +3,7 @@
 //!
 //! It ends in one of three ways: completed (every expected consumer has done
 //! its part), failed (its outbox row is missing or corrupt; nothing else is
-//! permanent), or it keeps trying. An acknowledgement that is overdue is looked
-//! for in the inbox, which is the truth, and else the event is published again.
+//! permanent), or it keeps trying.
 //!
 //! An input with a `delivery` names its consumers (`delivery`). One without is
 //! of the plan of released builds: this file, for the todo service alone.
@@ -55,13 +54,15 @@ impl UserRegistration {
         let mut delivery = State::new(Begin {
             event_id: input.event_id,
             event_type: USER_REGISTERED,
+            aggregate_id: input.user_id.uuid(),
             traceparent: input.traceparent.clone(),
             overdue_ms: input.overdue_ms,
             delivery: input.delivery.as_ref(),
             carried: input.carried.as_ref(),
         });
-        for one in &mut delivery.recipients {
-            one.asked = one.consumer == ConsumerName::TODO;
+        let welcome = TodoId::welcome(input.user_id).to_string();
+        for one in delivery.recipients.iter_mut().filter(|one| one.consumer == ConsumerName::TODO) {
+            one.reference.get_or_insert_with(|| welcome.clone());
         }
         Self { input, delivery, acknowledgement: None, republish: false }
     }
@@ -77,17 +78,20 @@ impl UserRegistration {
         Ok(ctx.state(Self::progress_now))
     }
 
-    /// The todo service has committed the welcome todo. The first one counts;
-    /// anything that is not an acknowledgement of this event is ignored, since
-    /// a payload that fails to parse here would stop the workflow for good.
+    /// The todo service has committed the welcome todo. The first one counts, in the
+    /// plan for several consumers only when it names the one welcome todo that this
+    /// user can have. Anything that is not an acknowledgement of this event is ignored,
+    /// since a payload that fails to parse here would stop the workflow for good.
     #[signal(name = SIGNAL_ACKNOWLEDGED)]
     fn todo_acknowledged(&mut self, _ctx: &mut SyncWorkflowContext<Self>, payload: RawValue) {
         let parsed = parse::<Acknowledgement>(&payload)
             .filter(|found| found.event_id == self.input.event_id);
-        if let Some(found) = &parsed {
-            self.acknowledge(&ConsumerName::TODO, Some(found.todo_id.to_string()));
-        }
-        if self.acknowledgement.is_none() {
+        if self.input.delivery.is_some() {
+            let reference = parsed.map(|found| found.todo_id.to_string());
+            if reference.is_some() {
+                self.delivery.end(&ConsumerName::TODO, End::Acknowledged(reference));
+            }
+        } else if self.acknowledgement.is_none() {
             self.acknowledgement = parsed;
         }
     }
@@ -98,7 +102,7 @@ impl UserRegistration {
     fn acknowledged(&mut self, _ctx: &mut SyncWorkflowContext<Self>, payload: RawValue) {
         let parsed = parse::<Acknowledged>(&payload);
         if let Some(found) = parsed.filter(|found| found.event_id == self.input.event_id) {
-            self.acknowledge(&found.consumer, found.reference);
+            self.delivery.end(&found.consumer, End::Acknowledged(found.reference));
         }
     }
 
@@ -126,17 +130,12 @@ impl UserRegistration {
 
 impl UserRegistration {
     fn progress_now(&self) -> Progress {
-        let todo_id = self.acknowledgement.as_ref().map(|found| found.todo_id);
+        let acknowledged = self.delivery.acknowledged_with(&ConsumerName::TODO);
+        let todo_id = match &self.acknowledgement {
+            Some(found) => Some(found.todo_id),
+            None => acknowledged.and_then(|todo| todo.parse().ok()),
+        };
         Progress { todo_id, ..self.delivery.progress() }
-    }
-
-    /// Takes an acknowledgement of this event. That of the todo service names
-    /// the one welcome todo that this user can have, or it is a mistake.
-    fn acknowledge(&mut self, consumer: &ConsumerName, reference: Option<String>) {
-        let welcome = TodoId::welcome(self.input.user_id).to_string();
-        if *consumer != ConsumerName::TODO || reference.as_ref() == Some(&welcome) {
-            self.delivery.end(consumer, End::Acknowledged(reference));
-        }
     }
 }
 

@@ -181,7 +181,7 @@ async fn start_one(temporal: &Temporal) -> anyhow::Result<EventId> {
         aggregate_id: clock::random_id(),
         traceparent: Some(TraceParent::from_random(clock::random_id().as_u128(), 1)),
         overdue_ms: OVERDUE_MS_DEFAULT,
-        delivery: Some(Delivery { consumers: vec![ConsumerName::TODO], direct: false }),
+        delivery: Some(Delivery::to(vec![ConsumerName::TODO], false)),
     };
     answered(async || temporal.begin_workflow(&start).await.map(drop)).await?;
     Ok(event_id)

@@ -10,6 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::names::USER_REGISTERED;
 
@@ -81,6 +82,27 @@ impl From<ConsumerName> for String {
 impl fmt::Display for ConsumerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// A consumer of an event, as the event's table has it.
+#[derive(Debug)]
+pub struct EventConsumer {
+    /// Its name.
+    pub name: ConsumerName,
+    /// Whether it answers, on a task queue of its own in Temporal, whether it has
+    /// processed an event. A consumer that does not is never asked.
+    pub answers: bool,
+    /// The `ref` that it acknowledges with, where that follows from the aggregate. Any
+    /// other one does not count.
+    pub reference: Option<fn(Uuid) -> Uuid>,
+}
+
+impl EventConsumer {
+    /// One that answers no question and acknowledges with a `ref` of its own choice.
+    #[must_use]
+    pub const fn plain(name: ConsumerName) -> Self {
+        Self { name, answers: false, reference: None }
     }
 }
 

@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use crate::message::Workflow;
 use crate::names::{EXCHANGE, ROUTING_KEY, SCHEMA_VERSION, USER_REGISTERED};
-use crate::{ConsumerName, EventId, EventType, Message, TraceParent, UserId};
+use crate::{
+    ConsumerName, EventConsumer, EventId, EventType, Message, TodoId, TraceParent, UserId,
+};
 
 /// The largest body a consumer looks at, in bytes.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -97,7 +99,11 @@ impl UserRegistered {
         versioned_name: "dev.onboard.user.registered.v1",
         data_schema: "urn:onboard:schema:user.registered:1",
         workflow: Workflow::Registration,
-        consumers: &[ConsumerName::TODO],
+        consumers: &[EventConsumer {
+            name: ConsumerName::TODO,
+            answers: true,
+            reference: Some(|user| TodoId::welcome(user.into()).uuid()),
+        }],
         check: Self::check,
     };
 

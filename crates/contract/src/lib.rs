@@ -17,11 +17,11 @@ pub mod trace;
 pub mod workflow;
 
 pub use acknowledged::{Acknowledged, AcknowledgedError};
-pub use consumer::{ConsumerName, ExtraConsumers};
+pub use consumer::{ConsumerName, EventConsumer, ExtraConsumers};
 pub use event::{EventError, UserRegistered};
 pub use ids::{EventId, SessionId, TodoId, UserId};
 pub use message::{Event, EventType, Message};
 pub use stage::{OutboxStatus, Stage, StageFacts};
 pub use topology::{ACKNOWLEDGEMENTS_QUEUE, Queue, TODO_QUEUE, Topology};
 pub use trace::TraceParent;
-pub use workflow::{Acknowledgement, Delivery, Progress, RegistrationInput, Start};
+pub use workflow::{Acknowledgement, Delivery, Progress, Question, RegistrationInput, Start};

@@ -13,7 +13,9 @@ use uuid::fmt::Hyphenated;
 
 use crate::event::BODY_BYTES_MAX;
 use crate::names::{WORKFLOW, WORKFLOW_EVENT_DELIVERY, workflow_id};
-use crate::{ConsumerName, EventError, EventId, TraceParent, UserId, UserRegistered};
+use crate::{
+    ConsumerName, EventConsumer, EventError, EventId, TraceParent, UserId, UserRegistered,
+};
 
 /// What the engine knows of one event type: how its rows become messages, which
 /// workflow delivers it, and to whom.
@@ -37,7 +39,7 @@ pub struct EventType {
     /// The workflow that delivers the event.
     pub workflow: Workflow,
     /// The consumers that a row expects, unless it names others; at least one.
-    pub consumers: &'static [ConsumerName],
+    pub consumers: &'static [EventConsumer],
     /// Whether a body is one of this event, as its consumers will read it.
     pub check: fn(&[u8]) -> Result<(), EventError>,
 }
@@ -72,6 +74,11 @@ impl EventType {
     #[must_use]
     pub fn find(name: &str) -> Option<&'static Self> {
         Self::known().find(|known| known.name == name)
+    }
+
+    /// The names of the consumers that a row expects, unless it names others.
+    pub fn consumer_names(&self) -> impl Iterator<Item = &'static ConsumerName> {
+        self.consumers.iter().map(|consumer| &consumer.name)
     }
 
     /// Whether it is the event of a registration, which a user and a welcome todo

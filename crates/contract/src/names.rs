@@ -53,7 +53,10 @@ pub const ACTIVITY_PUBLISH_EVENT: &str = "publish_event";
 pub const ACTIVITY_PUBLISH_COPY: &str = "publish_copy";
 /// The activity that marks the outbox row SENT.
 pub const ACTIVITY_MARK_SENT: &str = "mark_outbox_sent";
-/// The activity that looks into the inbox.
+/// The activity by which a consumer answers, on a task queue of its own, whether it has
+/// processed an event.
+pub const ACTIVITY_FIND_ACKNOWLEDGEMENT: &str = "find_acknowledgement";
+/// The activity that looks into the inbox, for runs of released builds.
 pub const ACTIVITY_CHECK: &str = "check_todo_acknowledgement";
 /// The activity that writes the terminal record on the outbox row.
 pub const ACTIVITY_RECORD: &str = "record_acknowledgement";

@@ -60,8 +60,7 @@ impl Topology {
     #[must_use]
     pub fn standard() -> Self {
         let of_type = |event_type: &'static EventType| {
-            let consumers = event_type.consumers.iter();
-            consumers.map(|consumer| Queue::for_event(event_type, consumer))
+            event_type.consumer_names().map(|consumer| Queue::for_event(event_type, consumer))
         };
         let mut queues: Vec<Queue> = EventType::known().flat_map(of_type).collect();
         queues.push(ACKNOWLEDGEMENTS_QUEUE);

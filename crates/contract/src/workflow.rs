@@ -3,10 +3,12 @@
 //! Every field added later is `#[serde(default)]`: a history written by an
 //! older build must still be read.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ConsumerName, EventId, EventType, Stage, TodoId, TraceParent, UserId};
+use crate::{ConsumerName, EventConsumer, EventId, EventType, Stage, TodoId, TraceParent, UserId};
 
 /// When an acknowledgement counts as overdue, unless configured, in ms.
 pub const OVERDUE_MS_DEFAULT: u64 = 30_000;
@@ -76,33 +78,51 @@ pub struct Start {
 }
 
 impl Start {
-    /// The input of `UserRegistration`.
+    /// The input of `UserRegistration`. The task queue of a consumer that can be asked
+    /// has this prefix and the consumer's name.
     #[must_use]
-    pub fn registration(&self) -> RegistrationInput {
+    pub fn registration(&self, queue_prefix: &str) -> RegistrationInput {
         RegistrationInput {
             event_id: self.event_id,
             user_id: self.aggregate_id.into(),
             traceparent: self.traceparent.clone(),
             overdue_ms: self.overdue_ms,
-            delivery: self.delivery.clone(),
+            delivery: self.delivery.clone().map(|delivery| self.known(delivery, queue_prefix)),
             carried: None,
         }
     }
 
-    /// The input of `EventDelivery`.
+    /// The input of `EventDelivery`, with such task queues.
     #[must_use]
-    pub fn delivery(&self) -> DeliveryInput {
-        let everybody =
-            || Delivery { consumers: self.event_type.consumers.to_vec(), direct: false };
+    pub fn delivery(&self, queue_prefix: &str) -> DeliveryInput {
+        let everybody = || Delivery::to(self.event_type.consumer_names().cloned().collect(), false);
+        let delivery = self.delivery.clone().unwrap_or_else(everybody);
         DeliveryInput {
             event_id: self.event_id,
             event_type: self.event_type.name.to_owned(),
             aggregate_id: self.aggregate_id,
             traceparent: self.traceparent.clone(),
             overdue_ms: self.overdue_ms,
-            delivery: self.delivery.clone().unwrap_or_else(everybody),
+            delivery: self.known(delivery, queue_prefix),
             carried: None,
         }
+    }
+
+    /// Adds what the table of the event type knows of these consumers. The run keeps
+    /// it: a later table changes no run that has begun.
+    fn known(&self, mut delivery: Delivery, queue_prefix: &str) -> Delivery {
+        for EventConsumer { name, answers, reference } in self.event_type.consumers {
+            if !delivery.consumers.contains(name) {
+                continue;
+            }
+            if *answers {
+                delivery.ask.insert(name.clone(), format!("{queue_prefix}{name}"));
+            }
+            if let Some(reference) = reference {
+                delivery.refs.insert(name.clone(), reference(self.aggregate_id).to_string());
+            }
+        }
+        delivery
     }
 }
 
@@ -116,6 +136,35 @@ pub struct Delivery {
     /// has published it through the exchange.
     #[serde(default)]
     pub direct: bool,
+    /// The task queues on which consumers answer whether they have processed the
+    /// event. A consumer that is not among them is not asked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ask: BTreeMap<ConsumerName, String>,
+    /// The only `ref` that counts of each of these consumers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refs: BTreeMap<ConsumerName, String>,
+}
+
+impl Delivery {
+    /// To these consumers, of whom nothing else is known; `direct` as above.
+    #[must_use]
+    pub const fn to(consumers: Vec<ConsumerName>, direct: bool) -> Self {
+        Self { consumers, direct, ask: BTreeMap::new(), refs: BTreeMap::new() }
+    }
+}
+
+/// The input of the activity by which a consumer answers whether it has processed the
+/// event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Question {
+    /// The outbox event.
+    pub event_id: EventId,
+    /// What the event is about: of a registration the user.
+    pub aggregate_id: Uuid,
+    /// The trace that the event belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
 }
 
 /// What continue-as-new hands to the next run.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mongodb::ClientSession;
 use onboard_contract::{EventError, EventId, TraceParent};
+use onboard_store::StoreError;
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -36,6 +37,21 @@ pub trait Effect: Clone + Send + Sync + 'static {
         events: &[&Arrived<Self::Event>],
         turn: Turn,
     ) -> impl Future<Output = mongodb::error::Result<()>> + Send;
+
+    /// Whether what the effect made for the aggregate is there, or is rightly gone.
+    /// Called when a workflow asks about an event whose record says that it was
+    /// applied. By default the record's word suffices.
+    ///
+    /// # Errors
+    /// The store failed; the question is asked again.
+    fn is_there(
+        &self,
+        aggregate: Uuid,
+        made: Uuid,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        let _ = (aggregate, made);
+        std::future::ready(Ok(true))
+    }
 
     /// Hears what happens, to count it and to say it. By default what becomes of
     /// each event goes into the log.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onboard_broker::{Incoming, Verdict};
-use onboard_contract::EventError;
+use onboard_contract::{EventError, EventId};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Backoff, Shutdown, trace};
 use onboard_store::StoreError;
@@ -23,6 +23,8 @@ use crate::{Applied, Arrived, Done, Effect, Noticed};
 
 /// Why the store's refusal makes a dead letter.
 const STORE_REJECTED: &str = "store_rejected";
+/// Why a record whose effect is gone makes a dead letter.
+const EFFECT_MISSING: &str = "effect_missing";
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 const BACKOFF_CAP: Duration = Duration::from_secs(5);
 
@@ -70,7 +72,17 @@ impl<F: Effect> Handler<F> {
     async fn process(&self, event: &Arrived<F::Event>) -> Verdict {
         Span::current().record("messaging.message.id", tracing::field::display(event.event_id));
         match self.apply(event).await {
-            Some(Ok(applied)) => {
+            Some(Ok(applied)) => self.finish(event, applied).await,
+            Some(Err(error)) => rejected(&error),
+            None => stopped(),
+        }
+    }
+
+    /// Hands the event on to be acknowledged. What the record of a duplicate names may
+    /// be gone, and is made again before.
+    async fn finish(&self, event: &Arrived<F::Event>, applied: Applied) -> Verdict {
+        match self.has_effect(event, applied).await {
+            Some(Ok(true)) => {
                 self.inbox.effect().notice(&Noticed::Applied(event, applied));
                 // A duplicate is acknowledged again: that heals a lost one.
                 let handed = self.acknowledger.hand(Done {
@@ -83,12 +95,29 @@ impl<F: Effect> Handler<F> {
                 }
                 Verdict::Ack
             }
+            Some(Ok(false)) => without_effect(event.event_id),
             Some(Err(error)) => rejected(&error),
-            None => {
-                tracing::info!("stopping before MongoDB was back; the message comes again");
-                Verdict::Retry
-            }
+            None => stopped(),
         }
+    }
+
+    /// Whether the effect is there, however long MongoDB is away; `None` at the shutdown.
+    async fn has_effect(
+        &self,
+        event: &Arrived<F::Event>,
+        applied: Applied,
+    ) -> Option<Result<bool, StoreError>> {
+        let Applied::Duplicate(made) = applied else { return Some(Ok(true)) };
+        let look = || async {
+            match self.inbox.inbox().has_effect(self.inbox.effect(), event, made).await {
+                Err(error) if error.is_retryable() => {
+                    self.mongo.down(&chain(&error));
+                    None
+                }
+                found => Some(found),
+            }
+        };
+        Backoff::new(BACKOFF_FIRST, BACKOFF_CAP).until(&self.shutdown, look).await
     }
 
     /// Applies the event however long MongoDB is away; `None` at the shutdown.
@@ -148,6 +177,18 @@ fn rejected(error: &StoreError) -> Verdict {
     trace::failed(&Span::current(), STORE_REJECTED);
     tracing::error!(error = chain(error), "the store refuses the event; dead-lettered");
     Verdict::DeadLetter { reason: STORE_REJECTED, detail: error.to_string() }
+}
+
+fn without_effect(event_id: EventId) -> Verdict {
+    trace::failed(&Span::current(), EFFECT_MISSING);
+    tracing::error!(%event_id, "the record says that the event was applied, and its effect is gone");
+    let detail = "the inbox has the event, what it made is gone, and cannot be made again";
+    Verdict::DeadLetter { reason: EFFECT_MISSING, detail: detail.to_owned() }
+}
+
+fn stopped() -> Verdict {
+    tracing::info!("stopping before MongoDB was back; the message comes again");
+    Verdict::Retry
 }
 
 const fn word(verdict: &Verdict) -> &'static str {

@@ -6,6 +6,7 @@
 //! leaves nothing and the message comes again; a crash after it leaves a record,
 //! and the message that comes again is a duplicate.
 
+mod again;
 mod conflict;
 mod prepare;
 mod purge;
@@ -234,4 +235,4 @@ fn done(record: &InboxRecord) -> Result<Done, Malformed> {
 }
 
 const WHAT: &str = "commit the inbox record";
-const LOOK: &str = "look into the inbox";
+pub(crate) const LOOK: &str = "look into the inbox";

@@ -11,22 +11,28 @@
 //! - A message that no build can handle becomes a dead letter with its reason and
 //!   holds up nobody.
 //!
+//! A workflow that waits too long asks the consumer ([`Answers`]): the answer looks at
+//! the effect. A consumer that serves no task queue in Temporal is not asked.
+//!
 //! A process may die anywhere: before the commit the message comes again; after
 //! it the message is a duplicate; and what was committed but not acknowledged is
 //! found by the sweep.
 
 mod acknowledge;
 mod acknowledger;
+mod answer;
 mod backlog;
 mod consume;
 mod effect;
 mod groups;
 mod handler;
 mod inbox;
+mod questions;
 mod retention;
 mod sweep;
 
 pub use acknowledge::{Acknowledge, Done, Heard, OverBroker};
+pub use answer::Answers;
 pub use consume::Consuming;
 pub use effect::{Applied, Arrived, Effect, Noticed, Turn};
 pub use inbox::Inbox;

@@ -1,5 +1,7 @@
 //! What can go wrong with the store, and whether trying again can help.
 
+use std::fmt;
+
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 
 use crate::field::Malformed;
@@ -71,6 +73,7 @@ impl StoreError {
                 what,
                 source: Error::custom("the document cannot be written".to_owned()),
             },
+            ErrorKind::Custom(why) if why.is::<Refusal>() => Self::Refused { what, source },
             _ if code(&source).is_some_and(is_permanent) => {
                 Self::Refused { what, source: without_values(source) }
             }
@@ -79,6 +82,21 @@ impl StoreError {
             _ => Self::Unavailable { what, source: without_values(source) },
         }
     }
+}
+
+/// Why this program itself refuses a write, inside a transaction.
+#[derive(Debug)]
+struct Refusal(&'static str);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// An error that ends a transaction and is permanent.
+pub(crate) fn refusal(why: &'static str) -> Error {
+    Error::custom(Refusal(why))
 }
 
 /// Server and decoder quote the values they do not like, and those may be

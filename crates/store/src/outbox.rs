@@ -7,6 +7,7 @@
 
 mod alone;
 pub mod claim;
+mod confirm;
 pub mod consumers;
 mod expectation;
 mod json;

@@ -30,6 +30,12 @@ pub struct TemporalArgs {
     /// Task queue of the registration workflow. Default: `registration`.
     #[arg(long, env = "TEMPORAL_TASK_QUEUE")]
     pub temporal_task_queue: Option<String>,
+    /// What stands before the name of a consumer in the name of the task queue on which
+    /// the consumer answers whether it has processed an event. For several
+    /// installations in one namespace; without it the queue has the consumer's name. Set
+    /// the same for the relay and the consumer. Default: none.
+    #[arg(long, env = "CONSUMER_TASK_QUEUE_PREFIX")]
+    pub consumer_task_queue_prefix: Option<String>,
     /// How long the namespace keeps closed workflows, for example `720h`
     /// (1 d to 365 d). It must outlive the oldest row that can still be
     /// unsent, since reject-duplicate looks no further back. Used by `setup`,
@@ -44,6 +50,7 @@ pub struct TemporalConfig {
     pub(crate) connection: ConnectionOptions,
     pub(crate) client: ClientOptions,
     pub(crate) retention: std::time::Duration,
+    pub(crate) queue_prefix: String,
     /// The task queue of the registration workflow.
     pub task_queue: String,
 }
@@ -83,6 +90,7 @@ impl TemporalArgs {
         if task_queue.is_empty() {
             problems.push("TEMPORAL_TASK_QUEUE", "is empty");
         }
+        let queue_prefix = self.consumer_task_queue_prefix.unwrap_or_default();
         let loaded = ClientOptions::load_from_config(LoadClientConfigProfileOptions::default());
         let (mut connection, mut client) = match loaded {
             Ok(loaded) => loaded,
@@ -106,7 +114,7 @@ impl TemporalArgs {
         connection.connect_timeout = Some(std::time::Duration::from_secs(5));
         connection.metrics_meter = Some(meter::of_client());
         connection.grpc_compression = GrpcCompression::None;
-        Some(TemporalConfig { connection, client, retention, task_queue })
+        Some(TemporalConfig { connection, client, retention, queue_prefix, task_queue })
     }
 }
 

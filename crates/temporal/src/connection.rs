@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use onboard_contract::ConsumerName;
 use onboard_runtime::{Availability, Backoff, Check, Shutdown, Tasks};
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::IntoRequest;
@@ -24,6 +25,7 @@ pub struct Temporal {
     /// Whether calls succeed, as last seen.
     pub availability: Arc<Availability>,
     pub(crate) task_queue: Arc<str>,
+    pub(crate) queue_prefix: Arc<str>,
 }
 
 impl std::fmt::Debug for Temporal {
@@ -38,7 +40,7 @@ impl Temporal {
     pub fn start(config: &TemporalConfig, tasks: &Tasks, shutdown: Shutdown) -> Self {
         let (found, client) = watch::channel(None);
         let availability = Arc::new(Availability::new("temporal"));
-        let temporal = Self { client, availability, task_queue: config.task_queue.as_str().into() };
+        let temporal = Self::of(client, availability, config);
         let (config, seen) = (config.clone(), Arc::clone(&temporal.availability));
         tasks.spawn("connect to Temporal", async move {
             if let Some(client) = connect_until(&config, &seen, &shutdown).await {
@@ -58,7 +60,23 @@ impl Temporal {
         // Receivers keep the value after the sender is gone.
         let (_found, client) = watch::channel(Some(client));
         let availability = Arc::new(Availability::new("temporal"));
-        Ok(Self { client, availability, task_queue: config.task_queue.as_str().into() })
+        Ok(Self::of(client, availability, config))
+    }
+
+    fn of(
+        client: watch::Receiver<Option<Client>>,
+        availability: Arc<Availability>,
+        config: &TemporalConfig,
+    ) -> Self {
+        let task_queue = config.task_queue.as_str().into();
+        let queue_prefix = config.queue_prefix.as_str().into();
+        Self { client, availability, task_queue, queue_prefix }
+    }
+
+    /// The task queue on which a consumer answers whether it has processed an event.
+    #[must_use]
+    pub fn task_queue_of(&self, consumer: &ConsumerName) -> String {
+        format!("{}{consumer}", self.queue_prefix)
     }
 
     /// The client, once there is a connection.

@@ -68,8 +68,8 @@ impl Temporal {
         const WHAT: &str = "start the workflow";
         let client = self.client()?;
         let input = match start.event_type.workflow {
-            Workflow::Registration => payload(&start.registration()),
-            Workflow::Delivery => payload(&start.delivery()),
+            Workflow::Registration => payload(&start.registration(&self.queue_prefix)),
+            Workflow::Delivery => payload(&start.delivery(&self.queue_prefix)),
         };
         let start = client.start_workflow(
             UntypedWorkflow::new(start.event_type.workflow_type()),

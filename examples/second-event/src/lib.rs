@@ -7,7 +7,7 @@
 use mongodb::bson::{Document, Uuid as BsonUuid, doc};
 use mongodb::{Client, Database};
 use onboard_contract::message::Workflow;
-use onboard_contract::{ConsumerName, EventError, EventId, EventType};
+use onboard_contract::{ConsumerName, EventConsumer, EventError, EventId, EventType};
 use onboard_runtime::clock;
 use onboard_store::outbox::NewRow;
 use uuid::Uuid;
@@ -25,7 +25,7 @@ pub static ORDER_PLACED: EventType = EventType {
     versioned_name: "example.order.placed.v1",
     data_schema: "urn:second-event:schema:order.placed:1",
     workflow: Workflow::Delivery,
-    consumers: &[ConsumerName::constant("shipping")],
+    consumers: &[EventConsumer::plain(ConsumerName::constant("shipping"))],
     check: |body| if body.is_empty() { Err(EventError::NotAnObject) } else { Ok(()) },
 };
 

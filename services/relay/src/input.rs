@@ -26,9 +26,7 @@ impl Input {
             Some(delivery) => Some(delivery.clone()),
             None => match self.plan {
                 DeliveryPlan::Released => None,
-                DeliveryPlan::Several => {
-                    Some(Delivery { consumers: vec![ConsumerName::TODO], direct: sent })
-                }
+                DeliveryPlan::Several => Some(Delivery::to(vec![ConsumerName::TODO], sent)),
             },
         }
     }

@@ -8,7 +8,8 @@ use mongodb::bson::DateTime;
 use onboard_contract::{EventError, TodoId, UserId, UserRegistered};
 use onboard_inbox::{Applied, Arrived, Effect, Noticed, Turn};
 use onboard_runtime::clock;
-use onboard_store::{Todos, Welcome};
+use onboard_store::{StoreError, Todos, Welcome};
+use uuid::Uuid;
 
 /// Makes welcome todos.
 #[derive(Debug, Clone)]
@@ -35,6 +36,10 @@ impl Effect for WelcomeTodo {
             Turn::Again => Welcome::Unknown,
         };
         self.0.welcome(session, &users, known).await
+    }
+
+    async fn is_there(&self, user: Uuid, todo: Uuid) -> Result<bool, StoreError> {
+        self.0.has_or_deleted(user.into(), todo.into()).await
     }
 
     fn notice(&self, noticed: &Noticed<'_, UserRegistered>) {

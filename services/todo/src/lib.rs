@@ -1,6 +1,6 @@
 //! The todo service: turns `USER_REGISTERED` messages into welcome tasks, each
-//! exactly once, and tells the registration's workflow. Beside that it serves
-//! users their todos (`api`).
+//! exactly once, and tells the registration's workflow, also when that asks. Beside
+//! that it serves users their todos (`api`).
 //!
 //! It starts while MongoDB, RabbitMQ and Temporal are away and comes up when
 //! they do. It may die anywhere: before the commit the message comes again;
@@ -16,9 +16,9 @@ mod signal;
 use std::time::Duration;
 
 use onboard_broker::{Consumer, Publisher};
-use onboard_contract::TODO_QUEUE;
+use onboard_contract::{ConsumerName, TODO_QUEUE};
 use onboard_http::Server;
-use onboard_inbox::{Consuming, Inbox, InboxNames, retain};
+use onboard_inbox::{Answers, Consuming, Inbox, InboxNames, retain};
 use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
 use onboard_store::{Mongo, Outbox, Todos};
 use onboard_temporal::Temporal;
@@ -69,6 +69,9 @@ pub enum RunError {
     /// There can be no client for auth's keys.
     #[error("the todo service cannot fetch the keys of tokens")]
     Keys(#[source] reqwest::Error),
+    /// The system gives no thread.
+    #[error("the todo service cannot start the thread that answers questions")]
+    Thread(#[source] std::io::Error),
     /// The HTTP address cannot be served.
     #[error("the todo service cannot serve HTTP")]
     Http(#[source] onboard_http::ServerError),
@@ -108,6 +111,9 @@ async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError> {
     let retention = retain(inbox.clone(), config.retention, rows, shutdown.clone());
     tasks.spawn("retention", retention);
     let effect = WelcomeTodo(Todos::new(&mongo));
+    let answers =
+        Answers { consumer: ConsumerName::TODO, inbox: inbox.clone(), effect: effect.clone() };
+    let answering = answers.poll(&temporal, &shutdown).map_err(RunError::Thread)?;
     let (acknowledge, sweep) = (Signal(temporal), config.sweep);
     let consuming = Consuming { consumer, inbox, effect, acknowledge, sweep };
     consuming.start(&tasks, shutdown.clone());
@@ -117,7 +123,14 @@ async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError> {
         shutdown.begin();
         served.map(drop).map_err(RunError::Http)
     };
-    let (served, drained) = tokio::join!(serve, tasks.drained(DRAIN_DEADLINE));
+    let (served, drained, answered) = tokio::join!(
+        serve,
+        tasks.drained(DRAIN_DEADLINE),
+        answering.drained(&shutdown, DRAIN_DEADLINE),
+    );
+    if !answered {
+        tracing::warn!("some questions were not answered; Temporal asks again");
+    }
     if !drained {
         tracing::warn!("some messages were still being worked on; they come again");
     }

@@ -1,6 +1,7 @@
 //! Settings of the worker.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_contract::Topology;
@@ -17,6 +18,10 @@ pub struct WorkerArgs {
     /// Address of health and metrics. Default: `0.0.0.0:4004`.
     #[arg(long, env = "ONBOARD_HTTP_ADDRESS")]
     pub http_address: Option<String>,
+    /// How long an activity looks for the outbox row of its workflow before the row
+    /// counts as missing and the workflow fails (0 s to 24 h). Default: 10m.
+    #[arg(long, env = "OUTBOX_ROW_MISSING_AFTER")]
+    pub outbox_row_missing_after: Option<String>,
     #[command(flatten)]
     /// Where it runs.
     pub environment: EnvironmentArgs,
@@ -41,6 +46,7 @@ pub struct WorkerArgs {
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
     pub(crate) http_address: SocketAddr,
+    pub(crate) row_missing_after: Duration,
     pub(crate) mongo: MongoConfig,
     pub(crate) broker: BrokerConfig,
     pub(crate) temporal: TemporalConfig,
@@ -55,6 +61,12 @@ impl WorkerArgs {
             "ONBOARD_HTTP_ADDRESS",
             self.http_address.as_deref(),
             SocketAddr::from(([0, 0, 0, 0], Worker::PORT)),
+        );
+        let row_missing_after = problems.duration_or(
+            "OUTBOX_ROW_MISSING_AFTER",
+            self.outbox_row_missing_after.as_deref(),
+            Duration::from_mins(10),
+            Duration::ZERO..=Duration::from_hours(24),
         );
         let mongo = self.mongo.check(problems);
         let topology = Topology::with(&self.consumers.check(problems));
@@ -71,6 +83,7 @@ impl WorkerArgs {
         }
         mongo.zip(broker).zip(temporal).map(|((mongo, broker), temporal)| WorkerConfig {
             http_address,
+            row_missing_after,
             mongo,
             broker,
             temporal,

@@ -57,18 +57,7 @@ impl DeploymentArgs {
     }
 }
 
-/// The options of a worker without a deployment. The SDK's default would read
-/// the whole program for a checksum at each start.
-pub(crate) fn unversioned() -> WorkerDeploymentOptions {
-    WorkerDeploymentOptions::from_build_id(env!("CARGO_PKG_VERSION").to_owned())
-}
-
 impl Deployment {
-    /// The build's name, for the log.
-    pub(crate) fn build(&self) -> &str {
-        &self.build
-    }
-
     /// A run moves to the current build with its next workflow task: it may wait
     /// for hours, and a pinned one would need its old build for as long (ADR 0036).
     pub(crate) fn options(&self) -> WorkerDeploymentOptions {

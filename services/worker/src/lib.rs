@@ -27,7 +27,7 @@ pub use deployment::DeploymentArgs;
 pub use tuning::tuned;
 
 use crate::acknowledgements::{Handler, PREFETCH};
-use crate::polling::{DRAIN_DEADLINE, Poller};
+use crate::polling::{DRAIN_DEADLINE, poller};
 
 /// How long the connections' own tasks may take once nothing uses them.
 const TASKS_DEADLINE: Duration = Duration::from_secs(2);
@@ -95,14 +95,11 @@ async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunError> {
     let consume = consumer.run(move |message| handler.clone().handle(message), shutdown.clone());
     tasks.spawn("acknowledgements", consume);
     tasks.spawn("queue depths", depths::run(config.broker.clone(), shutdown.clone()));
-    let activities = RegistrationActivities::new(&mongo, publisher.clone());
-    let poller = Poller {
-        temporal,
-        task_queue: config.temporal.task_queue.clone(),
-        deployment: config.deployment,
-        activities,
-    };
-    let polling = poller.spawn(&shutdown).map_err(RunError::Thread)?;
+    let activities =
+        RegistrationActivities::new(&mongo, publisher.clone(), config.row_missing_after);
+    let task_queue = config.temporal.task_queue.clone();
+    let polling = poller(temporal, task_queue, config.deployment, activities);
+    let polling = polling.spawn(&shutdown).map_err(RunError::Thread)?;
     let serve = async {
         let served = http.serve(shutdown.clone()).await;
         shutdown.begin();

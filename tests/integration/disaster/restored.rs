@@ -44,8 +44,9 @@ async fn start_services(app: &App, services: &[&str]) {
 #[tokio::test]
 async fn whoever_is_in_the_backup_comes_to_the_end_and_traces_of_others_are_named() {
     let own = own_servers(&Server::ALL).await;
-    let app =
-        App::start_on(&own, Places::of(&own), asks_soon(Options::default().each_apart())).await;
+    let options = asks_soon(Options::default().each_apart());
+    let options = options.with("OUTBOX_ROW_MISSING_AFTER", "0s");
+    let app = App::start_on(&own, Places::of(&own), options).await;
     let data = own.home().dir().join("data/mongo");
     let backup = own.home().dir().join("backup");
 

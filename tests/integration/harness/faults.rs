@@ -188,6 +188,13 @@ impl App {
         self.management(Method::DELETE, &path, None).await;
     }
 
+    pub(crate) async fn queue_is_there(&self) -> bool {
+        let path = format!("queues/{}/user_registered_queue", self.names);
+        let url = format!("{}/api/{path}", self.places.management_url);
+        let asked = self.http.get(url).basic_auth("guest", Some("guest")).send().await;
+        asked.unwrap().status().is_success()
+    }
+
     pub(crate) async fn delete_exchange(&self) {
         let path = format!("exchanges/{}/user.events", self.names);
         self.management(Method::DELETE, &path, None).await;

@@ -160,6 +160,7 @@ pub(super) fn environment(
         ("AMQP_URL", format!("amqp://guest:guest@{amqp_address}/{names}")),
         ("TEMPORAL_ADDRESS", temporal_address.clone()),
         ("TEMPORAL_TASK_QUEUE", format!("registration-{id}")),
+        ("CONSUMER_TASK_QUEUE_PREFIX", format!("{id}-")),
         // Hashing at its cheapest: it is not what these tests are about.
         ("ONBOARD_INSECURE_HASHING", "yes".to_owned()),
         ("ARGON2_MEMORY_KIB", "8".to_owned()),

@@ -18,6 +18,7 @@ use super::{App, eventually};
 /// An activity that is being tried.
 #[derive(Debug)]
 pub(crate) struct Pending {
+    pub(crate) activity: String,
     pub(crate) attempt: i32,
     /// Type and message of the last failure.
     pub(crate) last_failure: String,
@@ -46,6 +47,7 @@ impl App {
         let activity = description.raw().pending_activities.first()?.clone();
         let failure = activity.last_failure.unwrap_or_default();
         Some(Pending {
+            activity: activity.activity_type.map(|of| of.name).unwrap_or_default(),
             attempt: activity.attempt,
             last_failure: format!("{:?} {}", failure.failure_info, failure.message),
         })
@@ -90,6 +92,13 @@ impl App {
         let input = RawValue::from_value(input, &PayloadConverter::serde_json());
         let options = WorkflowSignalOptions::builder().build();
         self.handle(event).await.signal(UntypedSignal::new(name), input, options).await.ok();
+    }
+
+    /// Sends it with this payload.
+    pub(crate) async fn signal_with(&self, event: EventId, name: &str, payload: &Value) {
+        let payload = RawValue::from_value(payload, &PayloadConverter::serde_json());
+        let options = WorkflowSignalOptions::builder().build();
+        self.handle(event).await.signal(UntypedSignal::new(name), payload, options).await.unwrap();
     }
 
     /// The same as it is stored.

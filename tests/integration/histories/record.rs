@@ -15,6 +15,8 @@ use super::shapes::{Shape, steps};
 use super::{comes_to, folder, replay};
 use crate::harness::{App, Crm, Options, Places, eventually, shared_servers};
 
+/// How long the worker looks for a row that is not there.
+const MISSING_AFTER: &str = "OUTBOX_ROW_MISSING_AFTER";
 const NO_TODO: [&str; 3] = ["auth", "relay", "worker"];
 
 #[tokio::test]
@@ -87,8 +89,13 @@ async fn a_run_that_an_operator_had_published_again() {
 async fn a_run_acknowledged_while_it_is_published_again() {
     let (app, id) = sent("30s").await;
     app.unbind().await;
+    app.purge_queue().await;
     app.signal(id, "republish").await;
     tried_twice(&app, id).await;
+    let user = app.registered_user(id).await;
+    let body = json!({ "eventId": id, "eventType": "USER_REGISTERED", "schemaVersion": 1,
+        "payload": { "userId": user, "email": app.address() } });
+    app.publish_to_queue(&body.to_string()).await;
     app.component("todo").start().await.unwrap();
     ends(&app, id, WorkflowExecutionStatus::Completed).await;
     app.bind().await;
@@ -181,7 +188,8 @@ async fn a_run_with_two_consumers_that_each_got_a_copy() {
 
 #[tokio::test]
 async fn a_run_whose_row_is_missing_at_the_publish() {
-    let options = Options::only(&["auth", "relay"]).in_the_released_plan();
+    let options =
+        Options::only(&["auth", "relay"]).in_the_released_plan().with(MISSING_AFTER, "0s");
     let app = App::start_with(options).await;
     let id = app.register().await;
     app.reaches(id, "STARTED").await;
@@ -195,7 +203,9 @@ async fn a_run_whose_row_is_missing_at_the_publish() {
 
 #[tokio::test]
 async fn a_run_whose_row_is_missing_at_the_record() {
-    let (app, id) = sent("30s").await;
+    let app = App::start_with(Options::only(&NO_TODO).with(MISSING_AFTER, "0s")).await;
+    let id = app.register().await;
+    app.reaches(id, "SENT").await;
     is_shown(&app, "SENT").await;
     let row = app.row(id).await;
     app.outbox().await.delete_one(doc! { "_id": row.get("_id").unwrap() }).await.unwrap();

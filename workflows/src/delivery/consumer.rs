@@ -9,7 +9,7 @@ use temporalio_workflow::{TimerOptions, WorkflowContext, WorkflowResult};
 use super::details::waiting_for_consumers;
 use super::recipient::{End, Recipient};
 use super::state::{Delivering, Leave, State};
-use super::steps::{ask_inbox, publish_copy, record};
+use super::steps::{ask, publish_copy, record};
 use super::{enter, has_grown};
 
 /// What ended a wait for one consumer.
@@ -43,7 +43,11 @@ async fn until_done<W: Delivering>(
         match wait(ctx, to).await? {
             Woken::Ended => break,
             Woken::Left => return Ok(()),
-            Woken::Republish => copy(ctx, to, false).await?,
+            Woken::Republish => {
+                let now = ctx.workflow_time();
+                let again = super::of(ctx, |s| of(s, to, |r| r.was_copied(now)));
+                copy(ctx, to, again).await?;
+            }
             Woken::Overdue => overdue(ctx, to).await?,
         }
         if has_grown(ctx) {
@@ -63,7 +67,7 @@ async fn wait<W: Delivering>(ctx: &WorkflowContext<W>, to: &ConsumerName) -> Wor
         return Ok(seen(ctx, to, woken));
     }
     waiting_for_consumers(ctx);
-    let mut patience = super::of(ctx, |s| of(s, to, |r| r.patience(s.overdue())));
+    let mut patience = super::of(ctx, |s| of(s, to, |r| r.patience(s.overdue(), s.event_id)));
     if super::of(ctx, |s| s.first_moment) {
         let or_over = |s: &State| !s.first_moment || woken(s, to).is_some();
         ctx.wait_condition(|w| or_over(w.delivery())).await?;
@@ -117,31 +121,42 @@ async fn copy<W: Delivering>(
         waiting_for_consumers(ctx);
         publish_copy(ctx, to, only_if_empty, over).await?
     };
-    super::edit(ctx, |s| s.publishes += u32::from(published == Some(Published::Confirmed)));
+    if published == Some(Published::Confirmed) {
+        let now = ctx.workflow_time();
+        super::edit(ctx, |s| s.publishes += 1);
+        edit(ctx, to, |r| r.copied_at = now);
+    }
     edit(ctx, to, |r| r.in_queue = published.is_some() || only_if_empty);
     Ok(())
 }
 
-/// Shows that the acknowledgement is overdue, looks whether the consumer has
-/// processed the event, and publishes a copy when it has not. A consumer that
-/// cannot be asked gets a copy only when nothing waits in its queue.
+/// Shows that the acknowledgement is overdue, asks the consumer whether it has
+/// processed the event, and publishes a copy when it has not. After the first time, and
+/// for a consumer that answers no question, a copy goes only into an empty queue: else
+/// the event is most likely among the messages that wait there.
 async fn overdue<W: Delivering>(ctx: &WorkflowContext<W>, to: &ConsumerName) -> WorkflowResult<()> {
     super::edit(ctx, |s| s.overdue_checks += 1);
     edit(ctx, to, |r| r.overdue_checks += 1);
     enter(ctx, Stage::Stalled);
-    waiting_for_consumers(ctx);
-    if !super::of(ctx, |s| of(s, to, |r| r.asked)) {
+    let (task_queue, again) =
+        super::of(ctx, |s| of(s, to, |r| (r.ask.clone(), r.overdue_checks > 1)));
+    let Some(task_queue) = task_queue else {
+        waiting_for_consumers(ctx);
         return copy(ctx, to, true).await;
-    }
-    match ask_inbox(ctx, |s| woken(s, to).is_some()).await? {
-        Some(found) => {
-            let reference = Some(found.todo_id.to_string());
-            super::edit(ctx, |s| s.end(&ConsumerName::TODO, End::Acknowledged(reference)));
-            Ok(())
+    };
+    edit(ctx, to, |r| r.asking = true);
+    waiting_for_consumers(ctx);
+    let answer = ask(ctx, to, task_queue, |s| woken(s, to).is_some()).await?;
+    edit(ctx, to, |r| r.asking = false);
+    // A signal came first.
+    let Some(answer) = answer else { return Ok(()) };
+    super::edit(ctx, |s| {
+        let found = answer.filter(|it| it.event_id == s.event_id && it.consumer == *to);
+        if let Some(found) = found {
+            s.end(to, End::Acknowledged(found.reference));
         }
-        None if super::of(ctx, |s| woken(s, to).is_some()) => Ok(()),
-        None => copy(ctx, to, false).await,
-    }
+    });
+    if super::of(ctx, |s| woken(s, to)).is_some() { Ok(()) } else { copy(ctx, to, again).await }
 }
 
 /// What the consumer's wait has to react to.

@@ -45,6 +45,17 @@ pub(crate) fn waiting_for_consumers<W: Delivering>(ctx: &WorkflowContext<W>) {
         let awaited: Vec<&str> = s.awaited().map(ConsumerName::as_str).collect();
         (awaited.join(", "), at(s.awaited_since.or(now)), s.overdue_checks, s.publishes)
     });
+    let asked = super::of(ctx, |s| {
+        let asked = s.recipients.iter().filter(|one| one.asking && one.end.is_none());
+        let asked =
+            asked.filter_map(|one| Some(format!("{} on {}", one.consumer, one.ask.as_ref()?)));
+        asked.collect::<Vec<_>>().join(", ")
+    });
+    let asked = if asked.is_empty() {
+        asked
+    } else {
+        format!(" Asked whether the event is processed, on a task queue in Temporal: {asked}.")
+    };
     if awaited.is_empty() {
         return;
     }
@@ -52,7 +63,7 @@ pub(crate) fn waiting_for_consumers<W: Delivering>(ctx: &WorkflowContext<W>) {
         0 => format!("Waiting since {since} for these consumers to acknowledge: {awaited}."),
         n => format!(
             "STALLED: waiting since {since} for these consumers to acknowledge: {awaited}; \
-             publishes so far {publishes}, acknowledgements found overdue {n}."
+             publishes so far {publishes}, acknowledgements found overdue {n}.{asked}"
         ),
     });
 }

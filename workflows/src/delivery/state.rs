@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use onboard_contract::workflow::{Carried, Delivery};
 use onboard_contract::{ConsumerName, EventId, Progress, Stage, TraceParent};
 use temporalio_workflow::{WorkflowContext, WorkflowResult};
+use uuid::Uuid;
 
 use super::recipient::{End, Recipient};
 
@@ -28,6 +29,7 @@ pub(crate) trait Delivering: Sized + 'static {
 pub(crate) struct Begin<'a> {
     pub(crate) event_id: EventId,
     pub(crate) event_type: &'a str,
+    pub(crate) aggregate_id: Uuid,
     pub(crate) traceparent: Option<TraceParent>,
     pub(crate) overdue_ms: u64,
     /// Absent in the plan of released builds.
@@ -40,6 +42,7 @@ pub(crate) struct Begin<'a> {
 pub(crate) struct State {
     pub(crate) event_id: EventId,
     pub(crate) event_type: String,
+    pub(crate) aggregate_id: Uuid,
     pub(crate) traceparent: Option<TraceParent>,
     overdue_ms: u64,
     /// Whether an earlier run has published through the exchange.
@@ -76,16 +79,31 @@ pub(crate) enum Leave {
 impl State {
     /// Goes on from an earlier run, or begins.
     pub(crate) fn new(begin: Begin<'_>) -> Self {
-        let Begin { event_id, event_type, traceparent, overdue_ms, delivery, carried } = begin;
+        let Begin {
+            event_id,
+            event_type,
+            aggregate_id,
+            traceparent,
+            overdue_ms,
+            delivery,
+            carried,
+        } = begin;
         let stage = carried.map_or(Stage::Started, |c| c.stage);
         let recipients = match (carried, delivery) {
-            (Some(carried), _) => carried.awaited.iter().cloned().map(Recipient::carried).collect(),
-            (None, Some(all)) => all.consumers.iter().cloned().map(Recipient::new).collect(),
+            (Some(carried), _) => {
+                let awaited = carried.awaited.iter().cloned();
+                awaited.map(|one| Recipient::carried(one, delivery)).collect()
+            }
+            (None, Some(all)) => {
+                let consumers = all.consumers.iter().cloned();
+                consumers.map(|one| Recipient::new(one, delivery)).collect()
+            }
             (None, None) => Vec::new(),
         };
         Self {
             event_id,
             event_type: event_type.to_owned(),
+            aggregate_id,
             traceparent,
             overdue_ms,
             direct: delivery.is_some_and(|delivery| delivery.direct),
@@ -145,11 +163,19 @@ impl State {
         awaited.map(|one| one.consumer.clone()).collect()
     }
 
-    /// Notes why a consumer is not awaited any more. The first reason counts.
+    /// Notes why a consumer is not awaited any more, where the reason counts.
     pub(crate) fn end(&mut self, consumer: &ConsumerName, end: End) {
-        let mut awaited = self.recipients.iter_mut().filter(|one| one.consumer == *consumer);
-        if let Some(one) = awaited.find(|one| one.end.is_none()) {
-            one.end = Some(end);
+        if let Some(one) = self.recipients.iter_mut().find(|one| one.consumer == *consumer) {
+            one.end(end);
+        }
+    }
+
+    /// What the consumer has acknowledged with.
+    pub(crate) fn acknowledged_with(&self, consumer: &ConsumerName) -> Option<&str> {
+        let one = self.recipients.iter().find(|one| one.consumer == *consumer)?;
+        match one.end.as_ref()? {
+            End::Acknowledged(reference) => reference.as_deref(),
+            End::Waived => None,
         }
     }
 

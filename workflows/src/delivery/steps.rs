@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::workflow::{CopyRef, EventRef, PublishRef, Published, RecordRef};
-use onboard_contract::{Acknowledgement, ConsumerName};
+use onboard_contract::{Acknowledged, ConsumerName, Question};
 use serde::de::DeserializeOwned;
 use temporalio_common::ActivityDefinition;
 use temporalio_common::error::{ActivityExecutionError, ApplicationFailure};
@@ -24,6 +24,12 @@ use super::details::{ended, waiting_for};
 use super::show;
 use super::state::{Delivering, State};
 use crate::activities::RegistrationActivities;
+
+/// The longest wait between two tries of an activity.
+const RETRY_MAX: Duration = Duration::from_secs(20);
+/// The longest wait between two tries of a question. A consumer that is up but cannot
+/// answer has many of them.
+const QUESTION_RETRY_MAX: Duration = Duration::from_mins(10);
 
 /// Publishes the event to its exchange, and says whether the broker took it for
 /// every queue.
@@ -63,19 +69,27 @@ pub(crate) async fn publish_copy<W: Delivering>(
     published.transpose().map_err(|error| failed(ctx, error))
 }
 
-/// Asks whether the todo service has processed the event, unless `over` comes
-/// first.
-pub(crate) async fn ask_inbox<W: Delivering>(
+/// Asks a consumer, on its task queue, whether it has processed the event, unless
+/// `over` comes first. The question has no end of its own: while the consumer is down
+/// it is one pending activity, and nothing is written.
+pub(crate) async fn ask<W: Delivering>(
     ctx: &WorkflowContext<W>,
+    consumer: &ConsumerName,
+    task_queue: String,
     over: impl Fn(&State) -> bool,
-) -> WorkflowResult<Option<Acknowledgement>> {
+) -> WorkflowResult<Option<Option<Acknowledged>>> {
+    let EventRef { event_id, traceparent } = event(ctx);
+    let aggregate_id = super::of(ctx, |s| s.aggregate_id);
+    let question = Question { event_id, aggregate_id, traceparent };
     let token = ctx.cancellation_token().child_token();
-    let mut options = retried("look into the todo inbox for the overdue acknowledgement");
+    let mut options = retried(&format!("ask {consumer} whether it has processed the event"));
+    options.retry_policy = Some(without_end(QUESTION_RETRY_MAX));
+    options.task_queue = Some(task_queue);
     options.cancellation_token = Some(token.clone());
-    let activity = RegistrationActivities::check_todo_acknowledgement;
-    let asked = ctx.execute_activity(activity, event(ctx), options);
-    let found = unless(ctx, |w: &W| over(w.delivery()), asked, &token).await?;
-    found.transpose().map(Option::flatten).map_err(|error| failed(ctx, error))
+    let activity = RegistrationActivities::find_acknowledgement;
+    let asked = ctx.execute_activity(activity, question, options);
+    let answer = unless(ctx, |w: &W| over(w.delivery()), asked, &token).await?;
+    answer.transpose().map_err(|error| failed(ctx, error))
 }
 
 /// Awaits an activity, or cancels it when the condition holds first.
@@ -162,15 +176,18 @@ pub(crate) fn event<W: Delivering>(ctx: &WorkflowContext<W>) -> EventRef {
 /// a registration. The start-to-close time-out lies above the time-outs of
 /// MongoDB (5 s a call) and of the broker's confirm (5 s).
 pub(crate) fn retried(summary: &str) -> ActivityOptions {
-    let retry = RetryPolicy::builder()
+    ActivityOptions::with_start_to_close_timeout(Duration::from_secs(15))
+        .retry_policy(without_end(RETRY_MAX))
+        .summary(summary)
+        .build()
+}
+
+fn without_end(wait_max: Duration) -> RetryPolicy {
+    RetryPolicy::builder()
         .initial_interval(Duration::from_secs(1))
         .backoff_coefficient(2.0)
-        .maximum_interval(Duration::from_secs(20))
+        .maximum_interval(wait_max)
         .maximum_attempts(0)
-        .build();
-    ActivityOptions::with_start_to_close_timeout(Duration::from_secs(15))
-        .retry_policy(retry)
-        .summary(summary)
         .build()
 }
 

@@ -7,6 +7,7 @@ use temporalio_workflow::{TimerOptions, WorkflowContext, WorkflowResult};
 use super::UserRegistration;
 use crate::delivery::details::waiting_for_acknowledgement;
 use crate::delivery::of;
+use crate::delivery::patience::patience;
 use crate::delivery::state::State;
 
 /// The longest wait between two looks for an overdue acknowledgement.
@@ -23,7 +24,7 @@ pub(super) async fn wait(ctx: &WorkflowContext<UserRegistration>) -> WorkflowRes
     if ctx.state(|s| s.acknowledgement.is_some()) {
         return Ok(Woken::Acknowledged);
     }
-    let patience = of(ctx, patience);
+    let patience = of(ctx, until_overdue);
     waiting_for_acknowledgement(ctx, patience);
     let token = ctx.cancellation_token().child_token();
     let overdue = TimerOptions::builder(patience)
@@ -47,8 +48,6 @@ pub(super) async fn wait(ctx: &WorkflowContext<UserRegistration>) -> WorkflowRes
 }
 
 /// Doubles with every look that found nothing.
-fn patience(state: &State) -> Duration {
-    let base = state.overdue();
-    let doubled = base.saturating_mul(2_u32.saturating_pow(state.overdue_checks.min(20)));
-    doubled.min(OVERDUE_CAP.max(base))
+fn until_overdue(state: &State) -> Duration {
+    patience(state.overdue(), state.overdue_checks, OVERDUE_CAP, state.event_id)
 }

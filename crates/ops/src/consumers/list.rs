@@ -67,7 +67,7 @@ impl Operator {
         for known in self.known_consumers().await? {
             noted.insert(known.name, Noted::BySetup { retired_at: known.retired_at_ms });
         }
-        let built_in = EventType::known().flat_map(|known| known.consumers);
+        let built_in = EventType::known().flat_map(EventType::consumer_names);
         noted.extend(built_in.map(|name| (name.clone(), Noted::BuiltIn)));
         let awaited = try_join_all(noted.keys().map(|name| outbox.awaited_by(name)));
         let awaited = awaited.await.map_err(OperatorError::Store)?;
@@ -89,7 +89,7 @@ impl Operator {
 
 /// The queue in which the consumer gets the event that this program has it for.
 fn queue_of(consumer: &ConsumerName) -> Queue {
-    let has = |known: &&EventType| known.consumers.contains(consumer);
+    let has = |known: &&EventType| known.consumer_names().any(|name| name == consumer);
     let event_type = EventType::known().find(has).unwrap_or(UserRegistered::TYPE);
     Queue::for_event(event_type, consumer)
 }

@@ -132,7 +132,7 @@ impl Operator {
         case: &Case,
     ) -> Result<(), OperatorError> {
         let event_type = case.known_type().unwrap_or(UserRegistered::TYPE);
-        let mut consumers = event_type.consumers.to_vec();
+        let mut consumers: Vec<ConsumerName> = event_type.consumer_names().cloned().collect();
         let extra = self.extra_consumers().await?;
         consumers.extend(extra.into_iter().filter(|name| case.names(name)));
         for consumer in consumers {

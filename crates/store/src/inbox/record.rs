@@ -141,6 +141,21 @@ impl InboxRecord {
         Ok(self.conflict_of(aggregate).map(|_| makes))
     }
 
+    /// What the effect made for this aggregate, and whether its deletion is noted;
+    /// absent when the event was applied for other aggregates alone.
+    ///
+    /// # Errors
+    /// What must say so is missing or of another type.
+    pub fn made_for(&self, aggregate: Uuid) -> Result<Option<(Uuid, bool)>, Malformed> {
+        let is_gone = |deleted_at: Field<i64>| deleted_at.known().is_some();
+        if self.aggregate_id.required(self.names.aggregate, UUID)? == aggregate {
+            return Ok(Some((self.reference()?, is_gone(self.deleted_at))));
+        }
+        let Some(conflict) = self.conflict_of(aggregate) else { return Ok(None) };
+        let made = conflict.reference.required(self.names.reference, UUID)?;
+        Ok(Some((made, is_gone(conflict.deleted_at))))
+    }
+
     /// The conflicts; none when the field holds something else than a list.
     #[must_use]
     pub fn conflicts(&self) -> &[Conflict] {
@@ -258,6 +273,24 @@ mod tests {
         nobodys.insert("userId", "ada");
         let made = InboxNames::TODO.read(&nobodys).reference_for(Uuid::from_u128(7), makes);
         assert_eq!(made.unwrap_err().field, "userId");
+    }
+
+    #[test]
+    fn each_aggregate_is_told_what_was_made_for_it_and_whether_it_is_gone() {
+        let mut record = whole();
+        let made = |record: &Document, of| {
+            InboxNames::TODO.read(record).made_for(Uuid::from_u128(of)).unwrap()
+        };
+        let id = Uuid::from_u128;
+        assert_eq!(
+            [2, 7, 10].map(|of| made(&record, of)),
+            [Some((id(3), true)), Some((id(8), false)), None]
+        );
+        record.remove("todoDeletedAt");
+        assert_eq!(made(&record, 2), Some((id(3), false)));
+        record.insert("todoId", 3);
+        let odd = InboxNames::TODO.read(&record).made_for(id(2));
+        assert_eq!(odd.unwrap_err().field, "todoId");
     }
 
     #[test]

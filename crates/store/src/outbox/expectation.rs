@@ -3,6 +3,7 @@
 //! Nothing is written here: a look that is cut off is made anew.
 
 use mongodb::bson::doc;
+use mongodb::error::Error;
 use onboard_contract::{ConsumerName, EventId, EventType};
 
 use super::{Outbox, Row};
@@ -41,6 +42,10 @@ impl Outbox {
             "eventType": 1, "expects": 1, "acknowledgements": 1, "acknowledgedAt": 1, "waived": 1,
         });
         let Some(row) = bounded(WHAT, async { find.await }).await? else {
+            if self.is_there(event).await? {
+                let source = Error::custom("the row was found by the primary alone".to_owned());
+                return Err(StoreError::Unavailable { what: WHAT, source });
+            }
             return self.without_row(event).await;
         };
         let row = Row::read(&row);

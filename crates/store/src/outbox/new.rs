@@ -70,13 +70,16 @@ impl NewRow<'_> {
             "nextAttemptAt": now,
             "lastError": null,
         };
-        let expects = match (self.expects, self.event_type.workflow) {
+        let expects: Vec<&str> = match (self.expects, self.event_type.workflow) {
             // As released builds write it, which read it, too.
             ([], Workflow::Registration) => return row,
-            ([], Workflow::Delivery) => self.event_type.consumers,
-            (named, Workflow::Registration | Workflow::Delivery) => named,
+            ([], Workflow::Delivery) => {
+                self.event_type.consumer_names().map(ConsumerName::as_str).collect()
+            }
+            (named, Workflow::Registration | Workflow::Delivery) => {
+                named.iter().map(ConsumerName::as_str).collect()
+            }
         };
-        let expects: Vec<&str> = expects.iter().map(ConsumerName::as_str).collect();
         row.insert("expects", expects);
         row
     }

@@ -169,7 +169,8 @@ impl Row {
     pub fn expects(&self) -> Result<Vec<ConsumerName>, Malformed> {
         let expects = self.expects.as_ref().optional("expects", NAMES)?;
         Ok(expects.cloned().unwrap_or_else(|| {
-            self.known_type().map_or(&[][..], |event_type| event_type.consumers).to_vec()
+            let of_type = self.known_type().into_iter().flat_map(EventType::consumer_names);
+            of_type.cloned().collect()
         }))
     }
 
@@ -220,7 +221,7 @@ impl Row {
             // The row does not know that it is done: each acknowledges again.
             consumers = expects;
         }
-        Ok(Some(Delivery { consumers, direct: sent || acknowledged }))
+        Ok(Some(Delivery::to(consumers, sent || acknowledged)))
     }
 
     /// The tries; an absent field counts as none.

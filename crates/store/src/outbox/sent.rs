@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use futures::future::join_all;
 use mongodb::bson::spec::ElementType;
 use mongodb::bson::{Bson, DateTime, Document, doc};
-use onboard_contract::{ConsumerName, Event, EventId, EventType, UserId};
+use onboard_contract::{ConsumerName, Event, EventId, EventType, OutboxStatus, UserId};
 use onboard_fault::{Step, step};
 use onboard_runtime::{Group, clock};
 
@@ -35,6 +35,8 @@ pub struct OutboxRow {
     pub event_type: &'static EventType,
     /// The event.
     pub event: Event,
+    /// Whether the row is SENT.
+    pub sent: bool,
 }
 
 /// What marking a row SENT found.
@@ -306,7 +308,8 @@ impl OutboxRow {
             payload: json(payload).ok_or(odd)?,
             traceparent: row.traceparent()?,
         };
-        Ok(Self { event_type, event })
+        let sent = row.status.known() == Some(OutboxStatus::Sent);
+        Ok(Self { event_type, event, sent })
     }
 }
 

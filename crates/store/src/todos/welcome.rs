@@ -3,7 +3,7 @@
 //! A user whose welcome todo was deleted gets no other: a record of the inbox notes
 //! the deletion. A process that dies before the commit has made none of them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use futures::TryStreamExt;
 use mongodb::ClientSession;
@@ -12,10 +12,13 @@ use onboard_contract::names::WELCOME_TITLE;
 use onboard_contract::{TodoId, UserId};
 use onboard_runtime::clock;
 
-use super::Todos;
+use super::{Todos, owned};
+use crate::StoreError;
 use crate::bson_time::{date, id};
+use crate::error::refusal;
 use crate::field;
 use crate::inbox::{InboxNames, InboxRecord};
+use crate::mongo::bounded;
 
 /// What a user's todo is known to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +45,7 @@ impl Todos {
         // asked for. The snapshot is the same anywhere in the transaction.
         let mut there = self.deleted(session, &all).await?;
         if known == Welcome::Unknown {
-            there.extend(self.present(session, &all).await?);
+            there.extend(self.present(session, users).await?);
         }
         let now = date(clock::now_ms());
         let missing = users.iter().filter(|user| there.insert(TodoId::welcome(**user)));
@@ -51,6 +54,23 @@ impl Todos {
             self.mongo.todos().insert_many(missing).session(session).await?;
         }
         Ok(())
+    }
+
+    /// Whether the user has this todo, or has deleted it as the welcome todo. A todo of
+    /// another user with the same id does not count.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn has_or_deleted(&self, user: UserId, todo: TodoId) -> Result<bool, StoreError> {
+        let (todos, inbox) = (self.mongo.todos(), self.mongo.processed_events());
+        let of_user = todos.find_one(owned(user, todo)).projection(doc! { "_id": 1 });
+        let deletion = inbox.find_one(deletions_of(&[id(todo.uuid())]));
+        let deletion = deletion.projection(doc! { "_id": 1 });
+        let look = async {
+            Ok(of_user.await?.is_some()
+                || (todo == TodoId::welcome(user) && deletion.await?.is_some()))
+        };
+        bounded("look for the welcome todo", look).await
     }
 
     /// Those that their users have deleted.
@@ -73,14 +93,25 @@ impl Todos {
     async fn present(
         &self,
         session: &mut ClientSession,
-        todos: &[Bson],
+        users: &[UserId],
     ) -> mongodb::error::Result<HashSet<TodoId>> {
+        let owners: HashMap<TodoId, UserId> =
+            users.iter().map(|user| (TodoId::welcome(*user), *user)).collect();
+        let all: Vec<Bson> = owners.keys().map(|todo| id(todo.uuid())).collect();
         let collection = self.mongo.todos();
-        let find = collection.find(doc! { "_id": { "$in": todos } });
-        let mut found = find.projection(doc! { "_id": 1 }).session(&mut *session).await?;
+        let find = collection.find(doc! { "_id": { "$in": all } });
+        let mut found = find.projection(doc! { "userId": 1 }).session(&mut *session).await?;
         let todos: Vec<Document> = found.stream(session).try_collect().await?;
-        let todo = |todo| field::id(todo, "_id").map(TodoId::from).known();
-        Ok(todos.iter().filter_map(todo).collect())
+        let mut there = HashSet::new();
+        for found in &todos {
+            let Some(todo) = field::id(found, "_id").map(TodoId::from).known() else { continue };
+            let owner = field::id(found, "userId").map(UserId::from).known();
+            if owner != owners.get(&todo).copied() {
+                return Err(refusal("another user's todo has the id of the welcome todo"));
+            }
+            there.insert(todo);
+        }
+        Ok(there)
     }
 }
 

@@ -8,11 +8,11 @@
 //! `mark_outbox_sent` to mark.
 
 use onboard_contract::names::{
-    ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH, ACTIVITY_PUBLISH_EVENT, ACTIVITY_RECORD,
-    SIGNAL_CONSUMER_ACKNOWLEDGED, SIGNAL_WAIVED,
+    ACTIVITY_FIND_ACKNOWLEDGEMENT, ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH, ACTIVITY_PUBLISH_EVENT,
+    ACTIVITY_RECORD, SIGNAL_CONSUMER_ACKNOWLEDGED, SIGNAL_WAIVED,
 };
 use onboard_contract::workflow::{Carried, Published, RecordRef, Waiver};
-use onboard_contract::{Acknowledged, ConsumerName, Delivery, Stage, TodoId};
+use onboard_contract::{Acknowledged, ConsumerName, Delivery, Question, Stage, TodoId};
 use serde::de::DeserializeOwned;
 use temporalio_common::protos::temporal::api::common::v1::Payloads;
 use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
@@ -114,7 +114,19 @@ fn acknowledgement(
         .map(|(at, found)| (at, Some(found.todo_id.to_string())));
     let counts =
         |reference: &Option<String>| !is_todo || reference.as_ref() == Some(&welcome.to_string());
-    told.chain(of_todo).filter(|(_, reference)| counts(reference)).min_by_key(|(at, _)| *at)
+    let about = |input: Option<&Payloads>| {
+        json::<Question>(input).is_some_and(|question| question.event_id == one.event)
+    };
+    let answered = completed(events, ACTIVITY_FIND_ACKNOWLEDGEMENT, about).into_iter();
+    let answered = answered.filter_map(|(at, answer)| {
+        let found = json::<Option<Acknowledged>>(answer)??;
+        (found.event_id == one.event && found.consumer == *consumer)
+            .then_some((at, found.reference))
+    });
+    told.chain(of_todo)
+        .chain(answered)
+        .filter(|(_, reference)| counts(reference))
+        .min_by_key(|(at, _)| *at)
 }
 
 /// The signals of this name that can be read, with the ids of their events.

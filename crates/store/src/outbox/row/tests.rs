@@ -222,11 +222,11 @@ fn a_row_awaits_those_that_have_not_acknowledged() {
     row.insert("acknowledgedAt", Bson::Null);
     let sent = Row::read(&row);
     assert_eq!(sent.awaited(), Ok(names(&["crm"])));
-    let delivery = Delivery { consumers: names(&["crm"]), direct: true };
+    let delivery = Delivery::to(names(&["crm"]), true);
     assert_eq!(sent.delivery(), Ok(Some(delivery)));
     row.insert("status", "PENDING");
     row.remove("acknowledgements");
-    let delivery = Delivery { consumers: names(&["todo", "crm"]), direct: false };
+    let delivery = Delivery::to(names(&["todo", "crm"]), false);
     assert_eq!(Row::read(&row).delivery(), Ok(Some(delivery)));
     row.insert("waived", doc! { "crm": { "at": DateTime::MIN, "reason": "gone" } });
     assert_eq!(Row::read(&row).awaited(), Ok(names(&["todo"])), "one of them is waived");

@@ -166,6 +166,16 @@ fn an_acknowledgement_of_the_todo_service_names_the_welcome_todo() {
     let mut events = whole();
     events.splice(6..7, [scheduled(ACTIVITY_CHECK), done(Some(acknowledged()))]);
     assert_eq!(flaw_of(events), None, "found in the inbox");
+    let question = json!({ "eventId": finished().event, "aggregateId": finished().user() });
+    let answered = |reference: Value| {
+        let answer = json!({ "eventId": finished().event, "consumer": "todo", "ref": reference });
+        let mut events = whole();
+        let asked = scheduled_with(ACTIVITY_FIND_ACKNOWLEDGEMENT, question.clone());
+        events.splice(6..7, [asked, done(Some(answer))]);
+        flaw_of(events)
+    };
+    assert_eq!(answered(json!(todo())), None, "it was asked");
+    assert!(answered(json!("another")).is_some(), "its answer names another todo");
     let mut events = whole();
     let made_up = json!({ "eventId": finished().event, "todoId": finished().user() });
     events.insert(6, signalled(SIGNAL_ACKNOWLEDGED, made_up.clone()));

@@ -1,0 +1,41 @@
+//! A message whose event the record says was applied: whether the effect is there.
+//!
+//! What the effect made may have been lost or removed by hand, and then the record's
+//! word must not be acknowledged. The effect is applied once more, in a transaction of
+//! its own, which changes nothing where it is there or was rightly deleted. A crash
+//! before the commit leaves nothing, and the message comes again.
+
+use onboard_fault::{self as fault, Step};
+use onboard_store::{StoreError, bounded, transaction};
+use uuid::Uuid;
+
+use super::{Arrived, Effect, Inbox, Turn, WHAT, applying};
+
+impl Inbox {
+    /// Makes sure that the effect of an event that was applied before is there; false
+    /// when it cannot be made.
+    pub(crate) async fn has_effect<F: Effect>(
+        &self,
+        effect: &F,
+        event: &Arrived<F::Event>,
+        made: Uuid,
+    ) -> Result<bool, StoreError> {
+        if effect.is_there(event.aggregate_id, made).await? {
+            return Ok(true);
+        }
+        let (again, of) = (effect.clone(), event.clone());
+        let apply = async {
+            let mut session = self.database.client().start_session().await?;
+            let applied = transaction(&mut session).and_run2(async move |session| {
+                applying(&again, session, &[&of], Turn::Again).await?;
+                fault::before(Step::InboxCommit).await;
+                Ok(())
+            });
+            applied.await
+        };
+        bounded(WHAT, apply).await?;
+        fault::after(Step::InboxCommit).await;
+        tracing::warn!(event_id = %event.event_id, "what the event had made was gone; made again");
+        effect.is_there(event.aggregate_id, made).await
+    }
+}
