@@ -1,0 +1,17 @@
+//! Messages that other programs may publish and that no part of this system would.
+//! Nobody else waits for them.
+
+mod json;
+
+use onboard_contract::{EventId, UserId};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// The body of an event, and whom it is about.
+fn event() -> (EventId, UserId, Value) {
+    let (event, user) = (Uuid::now_v7(), Uuid::new_v4());
+    let payload = json!({ "userId": user, "email": "by.hand@example.com" });
+    let body = json!({ "eventId": event, "eventType": "USER_REGISTERED", "schemaVersion": 1,
+        "payload": payload });
+    (event.into(), user.into(), body)
+}
