@@ -2,6 +2,7 @@
 //! Nobody else waits for them.
 
 mod json;
+mod records;
 
 use onboard_contract::{EventId, UserId};
 use serde_json::{Value, json};
