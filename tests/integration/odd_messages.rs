@@ -1,8 +1,13 @@
-//! Messages that other programs may publish and that no part of this system would.
-//! Nobody else waits for them.
+//! Messages that other programs may publish and that no part of this system would:
+//! odd headers, large bodies, odd JSON, letters that cannot go back as they are, inbox
+//! records that cannot be read. Nobody else waits for them.
 
+mod headers;
 mod json;
+mod letters;
 mod records;
+mod rights;
+mod unconfirmed;
 
 use onboard_contract::{EventId, UserId};
 use serde_json::{Value, json};
