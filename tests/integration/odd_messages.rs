@@ -2,6 +2,7 @@
 //! odd headers, large bodies, odd JSON, letters that cannot go back as they are, inbox
 //! records that cannot be read. Nobody else waits for them.
 
+mod bodies;
 mod headers;
 mod json;
 mod letters;
