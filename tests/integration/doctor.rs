@@ -80,6 +80,7 @@ async fn a_sound_environment_passes_and_what_cannot_be_asked_is_said() {
         ("rabbitmq", "binding"),
         ("rabbitmq", "dead-letter binding"),
         ("rabbitmq", "policies"),
+        ("rabbitmq", "largest message"),
         ("temporal", "version"),
         ("temporal", "retention"),
         ("temporal", "search attributes"),

@@ -1,6 +1,7 @@
 //! What every test needs: servers, an application on them, and patience.
 
 mod accounts;
+mod amqp;
 mod app;
 mod audit;
 mod broker;
@@ -34,6 +35,7 @@ mod temporal;
 mod todos;
 
 pub(crate) use accounts::{Account, Tokens, claims, header};
+pub(crate) use amqp::{Raw, RawPublisher, entry, long};
 pub(crate) use app::{App, PASSWORD, is_in, text};
 pub(crate) use audit::Finished;
 pub(crate) use collector::{Collector, Exported, tree, tree_with_ids};

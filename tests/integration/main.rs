@@ -48,6 +48,7 @@ mod local_activities;
 mod looking;
 mod metrics;
 mod missing_rows;
+mod odd_messages;
 mod operator;
 mod outages;
 mod passwords;

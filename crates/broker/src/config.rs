@@ -16,9 +16,10 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
 /// Seconds between heartbeats, unless the URL says otherwise. Silence for two
 /// of them means that the connection is dead.
 const HEARTBEAT_S: u16 = 10;
-/// lapin keeps room for 64 frames on every connection: at RabbitMQ's own 128 KiB
-/// that is 8 MiB. Our messages are below 1 KiB; a larger one takes more frames.
-const FRAME_MAX_BYTES: u32 = 16 * 1024;
+/// RabbitMQ's own limit. A message's headers are one frame, which AMQP cannot split:
+/// with a smaller one a message that others may publish ends the connection. lapin
+/// keeps room for 64 frames on every connection, that is 8 MiB.
+const FRAME_MAX_BYTES: u32 = 128 * 1024;
 
 /// Settings of the RabbitMQ connections.
 #[derive(Clone, Default, clap::Args)]
@@ -82,7 +83,8 @@ impl BrokerArgs {
             return None;
         };
         uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
-        uri.query.frame_max.get_or_insert(FRAME_MAX_BYTES);
+        let frame_max = uri.query.frame_max.unwrap_or(FRAME_MAX_BYTES);
+        uri.query.frame_max = Some(frame_max.max(FRAME_MAX_BYTES));
         Some(BrokerConfig { uri, confirm_timeout, topology })
     }
 }
@@ -124,9 +126,11 @@ mod tests {
         let plain = check(Some("amqp://u:p@rabbit:5672/%2f"), None).unwrap();
         assert_eq!((plain.uri.query.heartbeat, plain.uri.vhost.as_str()), (Some(10), "/"));
         assert_eq!(plain.uri.query.frame_max, Some(FRAME_MAX_BYTES));
-        let own = "amqp://u:p@rabbit/v?heartbeat=30&frame_max=65536";
+        let own = "amqp://u:p@rabbit/v?heartbeat=30&frame_max=262144";
         let own = check(Some(own), Some("1s")).unwrap();
-        assert_eq!((own.uri.query.heartbeat, own.uri.query.frame_max), (Some(30), Some(65_536)));
+        assert_eq!((own.uri.query.heartbeat, own.uri.query.frame_max), (Some(30), Some(262_144)));
+        let small = check(Some("amqp://u:p@rabbit/v?frame_max=4096"), None).unwrap();
+        assert_eq!(small.uri.query.frame_max, Some(FRAME_MAX_BYTES), "headers must fit");
         assert_eq!(own.confirm_timeout, Duration::from_secs(1));
     }
 

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::screen::{self, Room};
 use crate::{BrokerConfig, topology};
 
 /// How long connecting and declaring may take.
@@ -45,29 +46,52 @@ pub(crate) struct Dialer {
     /// the socket closes. So once a broker has not answered, it is knocked at
     /// with a socket of our own before lapin is let near it again.
     knock_first: bool,
+    /// Counts connections: a host with several addresses is asked at another one
+    /// each time.
+    turn: usize,
+    /// What a consumer's connection may hold of bodies that are too large.
+    room: Option<Room>,
 }
 
 impl Dialer {
     pub(crate) fn new(config: &BrokerConfig, name: &str) -> Self {
-        Self { config: config.clone(), name: name.to_owned(), knock_first: false }
+        let (config, name) = (config.clone(), name.to_owned());
+        Self { config, name, knock_first: false, turn: 0, room: None }
+    }
+
+    /// Opens connections that consume.
+    pub(crate) fn for_consumer(config: &BrokerConfig, name: &str) -> Self {
+        Self { room: Some(Room::default()), ..Self::new(config, name) }
+    }
+
+    /// The room of the connection that was opened last.
+    pub(crate) fn room(&self) -> Room {
+        self.room.clone().unwrap_or_default()
     }
 
     /// Connects and declares the topology.
     pub(crate) async fn open(&mut self) -> Result<Connection, ConnectError> {
-        if self.knock_first && !knock(&self.config.uri).await {
-            return Err(ConnectError::TimedOut);
-        }
-        let opened = timeout(CONNECT_TIMEOUT, open(&self.config, &self.name)).await;
-        self.knock_first = opened.is_err();
+        let opened = timeout(CONNECT_TIMEOUT, async {
+            let connection = self.look().await?;
+            topology::declare(&connection, &self.config.topology)
+                .await
+                .map_err(ConnectError::Topology)?;
+            Ok(connection)
+        });
+        let opened = opened.await;
+        self.knock_first |= opened.is_err();
         opened.unwrap_or(Err(ConnectError::TimedOut))
     }
 
     /// Connects and declares nothing.
     pub(crate) async fn look(&mut self) -> Result<Connection, ConnectError> {
-        if self.knock_first && !knock(&self.config.uri).await {
+        let turn = self.turn;
+        self.turn = turn.wrapping_add(1);
+        if self.knock_first && !knock(&self.config.uri, turn).await {
             return Err(ConnectError::TimedOut);
         }
-        let connected = connect(&self.config.uri, &self.name).await;
+        self.room = self.room.as_ref().map(|_| Room::for_consumer());
+        let connected = connect_at(&self.config.uri, &self.name, self.room(), turn).await;
         self.knock_first = matches!(connected, Err(ConnectError::TimedOut));
         connected
     }
@@ -75,30 +99,31 @@ impl Dialer {
 
 /// Connects and declares nothing: for those who look and must not repair.
 pub(crate) async fn connect(uri: &AMQPUri, name: &str) -> Result<Connection, ConnectError> {
+    connect_at(uri, name, Room::default(), 0).await
+}
+
+async fn connect_at(
+    uri: &AMQPUri,
+    name: &str,
+    room: Room,
+    turn: usize,
+) -> Result<Connection, ConnectError> {
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connecting = Connection::connect_uri(uri.clone(), properties);
+    let connecting = screen::connect(uri.clone(), properties, room, turn);
     match timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(connected) => connected.map_err(ConnectError::Refused),
         Err(_) => Err(ConnectError::TimedOut),
     }
 }
 
-async fn open(config: &BrokerConfig, name: &str) -> Result<Connection, ConnectError> {
-    let connection = connect(&config.uri, name).await?;
-    let channel = connection.create_channel().await.map_err(ConnectError::Refused)?;
-    topology::declare(&channel, &config.topology).await.map_err(ConnectError::Topology)?;
-    channel.close(200, "declared".into()).await.map_err(ConnectError::Refused)?;
-    Ok(connection)
-}
-
 /// Whether something that speaks AMQP answers. Only plain AMQP can be asked.
-async fn knock(uri: &AMQPUri) -> bool {
+async fn knock(uri: &AMQPUri, turn: usize) -> bool {
     if uri.scheme == AMQPScheme::AMQPS {
         return true;
     }
     let answer = async {
-        let address = (uri.authority.host.as_str(), uri.authority.port);
-        let mut socket = TcpStream::connect(address).await?;
+        let addresses = screen::addresses(uri, turn).await?;
+        let mut socket = TcpStream::connect(&*addresses).await?;
         socket.write_all(PROTOCOL_HEADER).await?;
         socket.read_u8().await
     };

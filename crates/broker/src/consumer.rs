@@ -61,7 +61,7 @@ impl Consumer {
     ) -> Self {
         let (state, link) = Link::new();
         let availability = Availability::new("rabbitmq (consuming)");
-        let dialer = Dialer::new(config, name);
+        let dialer = Dialer::for_consumer(config, name);
         Self { dialer, queue, prefetch, dead_letters, state, link, availability }
     }
 
@@ -124,6 +124,7 @@ impl Consumer {
             Some(Ok(subscribed)) => subscribed.map_err(|error| error.to_string())?,
             Some(Err(_)) => return Err("no answer to basic.consume".to_owned()),
         };
+        let large = self.dialer.room();
         self.state.send_replace(LinkState::Up(Arc::clone(&connection)));
         self.availability.up();
         let died = died(&connection, &self.availability);
@@ -138,8 +139,10 @@ impl Consumer {
                     let delivery = delivered(next)?;
                     let (handler, shutdown) = (Arc::clone(handler), shutdown.clone());
                     let (queue, dead_letters) = (self.queue.clone(), self.dead_letters.clone());
+                    let (large, bytes) = (large.clone(), delivery.data.len());
                     in_flight.spawn(async move {
                         handle(delivery, &queue, &*handler, &dead_letters, &shutdown).await;
+                        large.left(bytes);
                     });
                 }
             }

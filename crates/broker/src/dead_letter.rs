@@ -8,6 +8,7 @@ use onboard_contract::Queue;
 use crate::Publisher;
 use crate::message::PERSISTENT;
 use crate::publisher::SendError;
+use crate::screen::DROPPED;
 
 /// The header with the constant word.
 pub(crate) const REASON: &str = "x-onboard-reason";
@@ -16,31 +17,55 @@ pub(crate) const DETAIL: &str = "x-onboard-detail";
 /// The longest detail, in characters.
 const DETAIL_CHARS_MAX: usize = 500;
 
-/// Publishes a copy of the delivery to the queue's dead-letter exchange and
-/// waits for the confirm.
-pub(crate) async fn publish(
-    publisher: &Publisher,
-    queue: &Queue,
-    delivery: &Delivery,
-    reason: &str,
-    detail: &str,
-) -> Result<(), SendError> {
-    let copy = properties(&delivery.properties, reason, detail);
-    let (exchange, key) = (&queue.dead_letter_exchange, &queue.routing_key);
-    publisher.send(exchange, key, &delivery.data, copy).await
+/// A delivery on its way to the dead letters.
+pub(crate) struct Letter<'a> {
+    pub(crate) delivery: &'a Delivery,
+    pub(crate) body: &'a [u8],
+    pub(crate) reason: &'a str,
+    pub(crate) detail: &'a str,
 }
 
-/// The properties that are safe to repeat. Left out are those that make
-/// RabbitMQ refuse the copy (`user_id` of somebody else), lose it
-/// (`expiration`) or send it elsewhere as well (`CC`, `BCC`).
+impl Letter<'_> {
+    /// Publishes a copy to the queue's dead-letter exchange and waits for the confirm.
+    pub(crate) async fn publish(
+        &self,
+        publisher: &Publisher,
+        queue: &Queue,
+    ) -> Result<(), SendError> {
+        let copy = properties(&self.delivery.properties, self.reason, self.detail);
+        let (exchange, key) = (&queue.dead_letter_exchange, &queue.routing_key);
+        publisher.send(exchange, key, self.body, copy).await
+    }
+}
+
 fn properties(original: &BasicProperties, reason: &str, detail: &str) -> BasicProperties {
-    let mut copy = BasicProperties::default().with_delivery_mode(PERSISTENT).with_headers(headers(
-        original.headers().as_ref(),
-        reason,
-        detail,
-    ));
+    let (copy, dropped) = repeatable(original);
+    let mut headers = copy.headers().clone().unwrap_or_default();
+    let mut put = |name: &str, text: &str| {
+        headers.insert(name.into(), AMQPValue::LongString(text.into()));
+    };
+    put(REASON, reason);
+    put(DETAIL, &detail.chars().take(DETAIL_CHARS_MAX).collect::<String>());
+    if !dropped.is_empty() {
+        put(DROPPED, &dropped.join(", "));
+    }
+    copy.with_headers(headers)
+}
+
+/// The properties that are safe to repeat, and the names of the others: those that
+/// make RabbitMQ refuse the copy (`user_id` of somebody else, a `reply_to` of a
+/// connection that is gone), lose it (`expiration`) or send it elsewhere as well (`CC`,
+/// `BCC`).
+pub(crate) fn repeatable(original: &BasicProperties) -> (BasicProperties, Vec<String>) {
+    let mut copy = BasicProperties::default().with_delivery_mode(PERSISTENT);
     if let Some(value) = original.content_type() {
         copy = copy.with_content_type(value.clone());
+    }
+    if let Some(value) = original.content_encoding() {
+        copy = copy.with_content_encoding(value.clone());
+    }
+    if let Some(value) = original.priority() {
+        copy = copy.with_priority(*value);
     }
     if let Some(value) = original.message_id() {
         copy = copy.with_message_id(value.clone());
@@ -54,20 +79,40 @@ fn properties(original: &BasicProperties, reason: &str, detail: &str) -> BasicPr
     if let Some(value) = original.timestamp() {
         copy = copy.with_timestamp(*value);
     }
-    copy
+    if let Some(value) = original.app_id() {
+        copy = copy.with_app_id(value.clone());
+    }
+    let (headers, mut dropped) = repeatable_headers(original.headers().as_ref());
+    let others = [
+        ("user_id", original.user_id().is_some()),
+        ("expiration", original.expiration().is_some()),
+        ("reply_to", original.reply_to().is_some()),
+        ("cluster_id", original.cluster_id().is_some()),
+    ];
+    let others = others.into_iter().filter(|(_, set)| *set);
+    dropped.extend(others.map(|(name, _)| name.to_owned()));
+    (copy.with_headers(headers), dropped)
 }
 
-fn headers(original: Option<&FieldTable>, reason: &str, detail: &str) -> FieldTable {
-    let mut headers = FieldTable::default();
+fn repeatable_headers(original: Option<&FieldTable>) -> (FieldTable, Vec<String>) {
+    let (mut headers, mut dropped) = (FieldTable::default(), Vec::new());
     for (name, value) in original.into_iter().flatten() {
-        if !matches!(name.as_str(), "CC" | "BCC") {
-            headers.insert(name.clone(), value.clone());
+        match name.as_str() {
+            DROPPED => dropped.extend(text(value)),
+            "CC" | "BCC" => dropped.push(name.to_string()),
+            _ => drop(headers.insert(name.clone(), value.clone())),
         }
     }
-    let detail: String = detail.chars().take(DETAIL_CHARS_MAX).collect();
-    headers.insert(REASON.into(), AMQPValue::LongString(reason.into()));
-    headers.insert(DETAIL.into(), AMQPValue::LongString(detail.into()));
-    headers
+    (headers, dropped)
+}
+
+/// The text of a header.
+pub(crate) fn text(value: &AMQPValue) -> Option<String> {
+    match value {
+        AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
+        AMQPValue::ShortString(text) => Some(text.to_string()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -96,5 +141,7 @@ mod tests {
             panic!("no detail");
         };
         assert_eq!(detail.len(), DETAIL_CHARS_MAX);
+        let dropped = headers.inner().get(DROPPED).and_then(text);
+        assert_eq!(dropped.as_deref(), Some("CC, user_id, expiration"));
     }
 }

@@ -19,14 +19,18 @@ use onboard_fault::{Step, step};
 use tokio::time::timeout;
 
 use crate::connection::{CALL_TIMEOUT, close, connect};
-use crate::dead_letter::{DETAIL, REASON};
+use crate::dead_letter::{DETAIL, REASON, repeatable, text};
 use crate::inspect::is_missing;
-use crate::message::PERSISTENT;
-use crate::publisher::DEFAULT_EXCHANGE;
+use crate::publisher::{DEFAULT_EXCHANGE, SendError};
+use crate::screen::CUT_BYTES;
 use crate::{BrokerConfig, ConnectError, Publisher};
 
 /// The reason of a letter that brings none.
 const UNKNOWN: &str = "unknown";
+/// RabbitMQ's word for a message that its consumer gave up on without a copy, which a
+/// consumer does when a message is too large to be held.
+const REJECTED: &str = "rejected";
+const TOO_LARGE: &str = "too_large";
 /// Where RabbitMQ itself says why, newest first.
 const X_DEATH: &str = "x-death";
 /// The header that names the user.
@@ -66,7 +70,8 @@ pub struct DeadLetter {
     pub published_at_ms: Option<i64>,
     /// The routing key that it became a dead letter with.
     pub routing_key: String,
-    /// The body. Personal data.
+    /// The body; of one that is larger than an event may be, the beginning. Personal
+    /// data.
     pub body: Vec<u8>,
     properties: BasicProperties,
     delivery_tag: u64,
@@ -109,8 +114,14 @@ impl DeadLettersError {
 
 /// A message is not known to be back in the queue.
 #[derive(Debug, thiserror::Error)]
-#[error("the message was not put back: {0}")]
-pub struct PutBackError(String);
+pub enum PutBackError {
+    /// RabbitMQ takes no such message; another try would fare the same.
+    #[error("the message was not put back: {0}")]
+    Refused(String),
+    /// RabbitMQ did not take the message now.
+    #[error("the message was not put back: {0}")]
+    NotNow(String),
+}
 
 impl DeadLetters {
     /// Connects. `name` is what RabbitMQ's management page shows; `read_ids`
@@ -165,13 +176,13 @@ impl DeadLetters {
         let message_id = properties.message_id().as_ref().map(ToString::to_string);
         let ids = (self.read_ids)(&body);
         let named = message_id.as_deref().and_then(|id| id.parse().ok());
-        let subject = text(&headers, SUBJECT).and_then(|id| id.parse().ok());
+        let subject = header(&headers, SUBJECT).and_then(|id| id.parse().ok());
         DeadLetter {
             event_id: ids.map(|(event, _)| event).or(named),
             user_id: ids.and_then(|(_, user)| user).or(subject),
             is_event: ids.is_some(),
-            reason: reason(&headers),
-            detail: text(&headers, DETAIL),
+            reason: reason(&headers, body.len()),
+            detail: header(&headers, DETAIL),
             published_at_ms: properties
                 .timestamp()
                 .and_then(|seconds| i64::try_from(seconds.saturating_mul(1_000)).ok()),
@@ -250,9 +261,26 @@ impl DeadLetter {
         exchange: &str,
         routing_key: &str,
     ) -> Result<(), PutBackError> {
-        let properties = as_it_came(&self.properties);
+        if self.body.len() == CUT_BYTES {
+            let why = "its body is larger than that of an event, and was not read whole";
+            return Err(PutBackError::Refused(why.to_owned()));
+        }
+        let (properties, _) = as_it_came(&self.properties);
         let sent = publisher.send(exchange, routing_key, &self.body, properties).await;
-        sent.map_err(|error| PutBackError(error.to_string()))
+        sent.map_err(|error| match error {
+            SendError::Refused(_) => PutBackError::Refused(error.to_string()),
+            SendError::Unavailable(_)
+            | SendError::Unroutable { .. }
+            | SendError::Nacked
+            | SendError::TimedOut(_) => PutBackError::NotNow(error.to_string()),
+        })
+    }
+
+    /// The properties and headers that are lost when the message is put back, or were
+    /// before.
+    #[must_use]
+    pub fn dropped(&self) -> Vec<String> {
+        as_it_came(&self.properties).1
     }
 
     /// The queue that gave it up.
@@ -262,8 +290,10 @@ impl DeadLetter {
     }
 }
 
-/// Without what was written on it when it was given up on.
-fn as_it_came(given_up: &BasicProperties) -> BasicProperties {
+/// Without what was written on it when it was given up on, and without what cannot be
+/// kept, whose names come second.
+fn as_it_came(given_up: &BasicProperties) -> (BasicProperties, Vec<String>) {
+    let (given_up, dropped) = repeatable(given_up);
     let mut headers = FieldTable::default();
     for (name, value) in given_up.headers().iter().flatten() {
         let ours = name.as_str().starts_with("x-onboard-");
@@ -272,25 +302,25 @@ fn as_it_came(given_up: &BasicProperties) -> BasicProperties {
             headers.insert(name.clone(), value.clone());
         }
     }
-    given_up.clone().with_headers(headers).with_delivery_mode(PERSISTENT)
+    (given_up.with_headers(headers), dropped)
 }
 
-fn reason(headers: &FieldTable) -> String {
-    text(headers, REASON).or_else(|| brokers_reason(headers)).unwrap_or_else(|| UNKNOWN.to_owned())
+fn reason(headers: &FieldTable, body_bytes: usize) -> String {
+    let brokers = || match brokers_reason(headers) {
+        Some(reason) if reason == REJECTED && body_bytes >= CUT_BYTES => TOO_LARGE.to_owned(),
+        reason => reason.unwrap_or_else(|| UNKNOWN.to_owned()),
+    };
+    header(headers, REASON).unwrap_or_else(brokers)
 }
 
 fn brokers_reason(headers: &FieldTable) -> Option<String> {
     let AMQPValue::FieldArray(deaths) = headers.inner().get(X_DEATH)? else { return None };
     let AMQPValue::FieldTable(newest) = deaths.as_slice().first()? else { return None };
-    text(newest, "reason")
+    header(newest, "reason")
 }
 
-fn text(headers: &FieldTable, name: &str) -> Option<String> {
-    match headers.inner().get(name)? {
-        AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
-        AMQPValue::ShortString(text) => Some(text.to_string()),
-        _ => None,
-    }
+fn header(headers: &FieldTable, name: &str) -> Option<String> {
+    text(headers.inner().get(name)?)
 }
 
 async fn waiting(channel: &Channel, queue: &str) -> Result<u32, DeadLettersError> {
@@ -331,10 +361,18 @@ mod tests {
         let death = AMQPValue::FieldTable(table(&[("reason", said("delivery_limit"))]));
         let deaths = AMQPValue::FieldArray(vec![death].into());
         let both = table(&[(X_DEATH, deaths.clone()), (REASON, said("not_json"))]);
-        assert_eq!(reason(&both), "not_json");
-        assert_eq!(reason(&table(&[(X_DEATH, deaths)])), "delivery_limit");
-        assert_eq!(reason(&table(&[(X_DEATH, said("odd"))])), "unknown");
-        assert_eq!(reason(&FieldTable::default()), "unknown");
+        assert_eq!(reason(&both, 1), "not_json");
+        assert_eq!(reason(&table(&[(X_DEATH, deaths)]), CUT_BYTES), "delivery_limit");
+        assert_eq!(reason(&table(&[(X_DEATH, said("odd"))]), 1), "unknown");
+        assert_eq!(reason(&FieldTable::default(), CUT_BYTES), "unknown");
+    }
+
+    #[test]
+    fn a_large_message_that_was_rejected_was_too_large() {
+        let death = AMQPValue::FieldTable(table(&[("reason", said("rejected"))]));
+        let rejected = table(&[(X_DEATH, AMQPValue::FieldArray(vec![death].into()))]);
+        assert_eq!(reason(&rejected, CUT_BYTES), "too_large");
+        assert_eq!(reason(&rejected, CUT_BYTES - 1), "rejected");
     }
 
     #[test]
@@ -346,15 +384,19 @@ mod tests {
             ("x-first-death-queue", said("x")),
             ("x-delivery-count", said("x")),
             ("traceparent", said("kept")),
+            ("BCC", said("x")),
         ]);
-        let given_up =
-            BasicProperties::default().with_headers(given_up).with_message_id("m".into());
-        let came = as_it_came(&given_up);
+        let given_up = BasicProperties::default()
+            .with_headers(given_up)
+            .with_message_id("m".into())
+            .with_user_id("somebody".into());
+        let (came, dropped) = as_it_came(&given_up);
+        assert_eq!(dropped, ["BCC", "user_id"]);
         let headers = came.headers().clone().unwrap();
         let names: Vec<&str> =
             headers.inner().keys().map(lapin::types::ShortString::as_str).collect();
         assert_eq!(names, ["traceparent"]);
         assert_eq!(*came.message_id(), Some("m".into()));
-        assert_eq!(*came.delivery_mode(), Some(PERSISTENT));
+        assert_eq!(*came.delivery_mode(), Some(crate::message::PERSISTENT));
     }
 }

@@ -1,5 +1,7 @@
 //! What a handler sees of a delivery, and what it answers.
 
+use std::sync::Arc;
+
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
 use onboard_contract::TraceParent;
@@ -10,8 +12,8 @@ use crate::message::TRACEPARENT;
 /// message id and no headers.
 #[derive(Debug, Clone)]
 pub struct Incoming {
-    /// The body.
-    pub body: Vec<u8>,
+    /// The body; of one that is larger than an event may be, perhaps the beginning.
+    pub body: Arc<Vec<u8>>,
     /// The routing key that it was published with.
     pub routing_key: String,
     /// The message id, which publishers of this system set to the event id.
@@ -41,11 +43,11 @@ pub enum Verdict {
 }
 
 impl Incoming {
-    /// A view with a copy of the body: the original may become a dead letter.
-    pub(crate) fn of(delivery: &Delivery) -> Self {
+    /// A view that shares the body: the original may become a dead letter.
+    pub(crate) fn of(delivery: &Delivery, body: &Arc<Vec<u8>>) -> Self {
         let properties = &delivery.properties;
         Self {
-            body: delivery.data.clone(),
+            body: Arc::clone(body),
             routing_key: delivery.routing_key.to_string(),
             message_id: properties.message_id().as_ref().map(ToString::to_string),
             traceparent: properties.headers().as_ref().and_then(traceparent),

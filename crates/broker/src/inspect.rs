@@ -2,10 +2,12 @@
 //! makes what is missing: each is asked for passively first, and declared with
 //! the right arguments only when it is there, which changes nothing.
 
-use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
+};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::FieldTable;
-use lapin::{Connection, ErrorKind, ExchangeKind};
+use lapin::{BasicProperties, Connection, ErrorKind, ExchangeKind};
 use tokio::time::timeout;
 
 use crate::connection::{CALL_TIMEOUT, close, connect};
@@ -62,6 +64,46 @@ pub async fn inspect(config: &BrokerConfig) -> Result<Vec<Inspected>, ConnectErr
     Ok(found)
 }
 
+/// The largest message that a broker of this system should take, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Where no queue is: what is published there is dropped.
+const NOWHERE: &str = "onboard-doctor-nowhere";
+
+/// Whether RabbitMQ takes messages of more than [`MESSAGE_BYTES_MAX`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bound {
+    /// It refuses them.
+    Bounded,
+    /// It takes them.
+    Unbounded,
+    /// It did not say; why not.
+    Unknown(String),
+}
+
+/// Publishes a message of one byte too many to where no queue is.
+///
+/// # Errors
+/// RabbitMQ does not answer or refuses the connection.
+pub async fn bound(config: &BrokerConfig) -> Result<Bound, ConnectError> {
+    let connection = connect(&config.uri, "onboard doctor").await?;
+    let publish = async {
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        let body = vec![b' '; MESSAGE_BYTES_MAX + 1];
+        let sent = channel.basic_publish("".into(), NOWHERE.into(), options, &body, properties);
+        sent.await?.await
+    };
+    let bound = match timeout(CALL_TIMEOUT, publish).await {
+        Ok(Ok(_)) => Bound::Unbounded,
+        Ok(Err(error)) if is(&error, AMQPSoftError::PRECONDITIONFAILED) => Bound::Bounded,
+        Ok(Err(error)) => Bound::Unknown(error.to_string()),
+        Err(_) => Bound::Unknown("no answer".to_owned()),
+    };
+    close(&connection).await;
+    Ok(bound)
+}
+
 async fn exchange(connection: &Connection, name: &str) -> Declared {
     let declare = async |passive| {
         let channel = connection.create_channel().await?;
@@ -105,6 +147,11 @@ async fn judged(
 /// Whether RabbitMQ says that something is not there.
 pub(crate) fn is_missing(error: &lapin::Error) -> bool {
     is(error, AMQPSoftError::NOTFOUND)
+}
+
+/// Whether the user has not the right.
+pub(crate) fn is_refused(error: &lapin::Error) -> bool {
+    is(error, AMQPSoftError::ACCESSREFUSED)
 }
 
 fn is(error: &lapin::Error, kind: AMQPSoftError) -> bool {

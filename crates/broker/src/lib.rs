@@ -9,6 +9,7 @@
 //!   `settle.rs`, and acked only when the handler says that it has committed.
 //! - Every call to the broker has a deadline; a dead, frozen or blocked broker
 //!   makes callers wait or fail, never hang and never crash.
+//! - No message that others publish ends a connection or fills the memory (`screen`).
 //! - Publishing and consuming use connections of their own: a memory or disk
 //!   alarm stops the socket of a publisher, and acks must not stand behind it.
 //!
@@ -29,9 +30,11 @@ mod link;
 mod message;
 pub mod metrics;
 mod publisher;
+mod screen;
 mod settle;
 mod setup;
 pub mod topology;
+mod unanswered;
 
 pub use config::{BrokerArgs, BrokerConfig};
 pub use connection::ConnectError;

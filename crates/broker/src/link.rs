@@ -6,7 +6,7 @@ use std::time::Duration;
 use lapin::Connection;
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Backoff, Check, Shutdown};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::connection::{Dialer, alarm, close, died, probe};
 
@@ -14,6 +14,8 @@ use crate::connection::{Dialer, alarm, close, died, probe};
 pub(crate) const BACKOFF_FIRST: Duration = Duration::from_millis(250);
 /// The longest wait between two tries.
 pub(crate) const BACKOFF_CAP: Duration = Duration::from_secs(5);
+/// Why a connection that still answers is given up.
+const UNCONFIRMED: &str = "several publishes in a row were not confirmed in time";
 /// How often a blocked connection is looked at while a caller waits.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -91,11 +93,13 @@ impl Link {
     }
 }
 
-/// Keeps the link up until the shutdown. Then it leaves the connection as it
-/// is: work that is being finished still needs it.
+/// Keeps the link up until the shutdown, with a new connection whenever `renew` asks
+/// for one. Then it leaves the connection as it is: work that is being finished still
+/// needs it.
 pub(crate) async fn supervise(
     mut dialer: Dialer,
     state: watch::Sender<LinkState>,
+    renew: Arc<Notify>,
     shutdown: Shutdown,
 ) {
     let availability = Availability::new("rabbitmq (publishing)");
@@ -109,9 +113,13 @@ pub(crate) async fn supervise(
                 alarm(false);
                 availability.up();
                 backoff.succeeded();
-                let Some(cause) = shutdown.or(died(&connection, &availability)).await else {
-                    return;
+                let ended = async {
+                    tokio::select! {
+                        cause = died(&connection, &availability) => cause,
+                        () = renew.notified() => UNCONFIRMED.to_owned(),
+                    }
                 };
+                let Some(cause) = shutdown.or(ended).await else { return };
                 state.send_replace(LinkState::Down(cause.clone()));
                 // Away is not blocked, and has an alarm of its own.
                 alarm(false);

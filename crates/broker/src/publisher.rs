@@ -10,18 +10,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lapin::options::BasicPublishOptions;
-use lapin::{BasicProperties, Channel, Confirmation};
+use lapin::{BasicProperties, Channel, Confirmation, ErrorKind};
 use onboard_contract::{
     ACKNOWLEDGEMENTS_QUEUE, Acknowledged, EventId, Message, Queue, TraceParent,
 };
 use onboard_fault::{Step, step};
 use onboard_runtime::{Check, Shutdown, Tasks, trace};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
 
 use crate::connection::{CALL_TIMEOUT, Dialer};
 use crate::lanes::Lanes;
 use crate::link::{Link, supervise};
+use crate::unanswered::Unanswered;
 use crate::{BrokerConfig, depths, message};
 
 /// An answer within this time came soon.
@@ -46,11 +48,16 @@ struct Inner {
     confirm_timeout: Duration,
     /// Whether the last publish had no answer soon.
     late: AtomicBool,
+    unanswered: Unanswered,
+    /// Asks for a new connection.
+    renew: Arc<Notify>,
 }
 
 impl Inner {
-    const fn new(link: Link, confirm_timeout: Duration) -> Self {
-        Self { link, lanes: Lanes::new(), confirm_timeout, late: AtomicBool::new(false) }
+    fn new(link: Link, confirm_timeout: Duration) -> Self {
+        let (lanes, late) = (Lanes::new(), AtomicBool::new(false));
+        let (unanswered, renew) = (Unanswered::new(), Arc::default());
+        Self { link, lanes, confirm_timeout, late, unanswered, renew }
     }
 }
 
@@ -112,8 +119,10 @@ impl Publisher {
     pub fn start(config: &BrokerConfig, name: &str, tasks: &Tasks, shutdown: Shutdown) -> Self {
         let (state, link) = Link::new();
         let dialer = Dialer::new(config, name);
-        tasks.spawn("broker publisher", supervise(dialer, state, shutdown));
-        Self { inner: Arc::new(Inner::new(link, config.confirm_timeout)) }
+        let inner = Inner::new(link, config.confirm_timeout);
+        let renew = Arc::clone(&inner.renew);
+        tasks.spawn("broker publisher", supervise(dialer, state, renew, shutdown));
+        Self { inner: Arc::new(inner) }
     }
 
     /// Whether RabbitMQ is likely to answer a publish within half a second: there
@@ -215,11 +224,19 @@ impl Publisher {
             }
             Ok::<_, lapin::Error>(confirmation)
         };
-        let after = self.inner.confirm_timeout;
+        let (after, began) = (self.inner.confirm_timeout, Instant::now());
         match timeout(after, confirmed).await {
-            Ok(Ok(confirmation)) => judge(confirmation),
-            Ok(Err(error)) => Err(SendError::Unavailable(error.to_string())),
-            Err(_) => Err(SendError::TimedOut(after)),
+            Ok(Ok(confirmation)) => {
+                self.inner.unanswered.answered();
+                judge(confirmation)
+            }
+            Ok(Err(error)) => Err(failed(&error)),
+            Err(_) => {
+                if self.inner.unanswered.timed_out(began) {
+                    self.inner.renew.notify_waiters();
+                }
+                Err(SendError::TimedOut(after))
+            }
         }
     }
 
@@ -273,6 +290,16 @@ async fn confirm(
     step(Step::PublishConfirm, sent.await?).await
 }
 
+/// RabbitMQ closes the channel over a publish that it refuses, and says why.
+fn failed(error: &lapin::Error) -> SendError {
+    match error.kind() {
+        ErrorKind::ProtocolError(said) if error.is_amqp_soft_error() => {
+            SendError::Refused(said.to_string())
+        }
+        _ => SendError::Unavailable(error.to_string()),
+    }
+}
+
 fn judge(confirmation: Confirmation) -> Result<(), SendError> {
     match confirmation {
         Confirmation::Ack(None) => Ok(()),
@@ -295,7 +322,9 @@ pub(crate) enum SendError {
     Unavailable(String),
     #[error("it reached no queue ({code} {text})")]
     Unroutable { code: u16, text: String },
-    #[error("RabbitMQ refused it")]
+    #[error("RabbitMQ refused it ({0})")]
+    Refused(String),
+    #[error("RabbitMQ did not take it; is the queue full?")]
     Nacked,
     #[error("RabbitMQ did not confirm it within {0:?}")]
     TimedOut(Duration),
@@ -310,7 +339,7 @@ impl SendError {
     /// A constant word for the trace.
     const fn word(&self) -> &'static str {
         match self {
-            Self::Unavailable(_) => "away",
+            Self::Unavailable(_) | Self::Refused(_) => "away",
             Self::Unroutable { .. } => "returned",
             Self::Nacked => "nacked",
             Self::TimedOut(_) => "timed_out",
@@ -319,7 +348,9 @@ impl SendError {
 
     fn about(self, event_id: EventId) -> PublishError {
         match self {
-            Self::Unavailable(cause) => PublishError::Unavailable { event_id, cause },
+            Self::Unavailable(cause) | Self::Refused(cause) => {
+                PublishError::Unavailable { event_id, cause }
+            }
             Self::Unroutable { code, text } => PublishError::Unroutable { event_id, code, text },
             Self::Nacked => PublishError::Nacked { event_id },
             Self::TimedOut(after) => PublishError::TimedOut { event_id, after },
@@ -344,6 +375,7 @@ mod tests {
         let event_id: EventId = clock::ordered_id().into();
         for error in [
             SendError::Unavailable("gone".to_owned()),
+            SendError::Refused("404".to_owned()),
             SendError::Unroutable { code: 312, text: "NO_ROUTE".to_owned() },
             SendError::Nacked,
             SendError::TimedOut(Duration::from_secs(5)),

@@ -1,9 +1,12 @@
 //! The one place where deliveries are acked, requeued or dead-lettered.
 //!
+//! A delivery whose body was cut is given to RabbitMQ, which has all of it and moves it
+//! to the dead letters by itself.
 //! A delivery that dies between a dead letter's confirm and the ack of the
 //! original leaves the dead letter twice, never not at all.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -15,6 +18,7 @@ use onboard_runtime::{Backoff, Shutdown};
 use tokio::time::timeout;
 
 use crate::connection::CALL_TIMEOUT;
+use crate::screen::CUT_BYTES;
 use crate::{Incoming, Publisher, Verdict, dead_letter};
 
 /// The wait before a delivery is requeued, jittered down to its half; without
@@ -24,7 +28,7 @@ const REQUEUE_AFTER: Duration = Duration::from_secs(2);
 /// Lets the handler work on the delivery and does what it says. A handler that
 /// panics has not committed anything that it could vouch for: retry.
 pub(crate) async fn handle<H, F>(
-    delivery: Delivery,
+    mut delivery: Delivery,
     queue: &Queue,
     handler: &H,
     dead_letters: &Publisher,
@@ -33,17 +37,19 @@ pub(crate) async fn handle<H, F>(
     H: Fn(Incoming) -> F,
     F: Future<Output = Verdict>,
 {
-    let incoming = Incoming::of(&delivery);
+    let body = Arc::new(std::mem::take(&mut delivery.data));
+    let incoming = Incoming::of(&delivery, &body);
     let judged = AssertUnwindSafe(async { handler(incoming).await }).catch_unwind().await;
     let verdict = judged.unwrap_or_else(|_| {
         tracing::error!(message_id = ?delivery.properties.message_id(), "the handler panicked");
         Verdict::Retry
     });
-    settle(&delivery, queue, verdict, dead_letters, shutdown).await;
+    settle(&delivery, &body, queue, verdict, dead_letters, shutdown).await;
 }
 
 async fn settle(
     delivery: &Delivery,
+    body: &[u8],
     queue: &Queue,
     verdict: Verdict,
     dead_letters: &Publisher,
@@ -52,8 +58,10 @@ async fn settle(
     match verdict {
         Verdict::Ack => ack(delivery).await,
         Verdict::Retry => requeue(delivery, shutdown).await,
+        Verdict::DeadLetter { .. } if body.len() == CUT_BYTES => nack(delivery, false).await,
         Verdict::DeadLetter { reason, detail } => {
-            match dead_letter::publish(dead_letters, queue, delivery, reason, &detail).await {
+            let letter = dead_letter::Letter { delivery, body, reason, detail: &detail };
+            match letter.publish(dead_letters, queue).await {
                 Ok(()) => ack(delivery).await,
                 Err(error) => {
                     tracing::warn!(reason, %error, "cannot dead-letter a message; it is retried");
@@ -71,9 +79,13 @@ async fn ack(delivery: &Delivery) {
 
 async fn requeue(delivery: &Delivery, shutdown: &Shutdown) {
     shutdown.sleep(Backoff::after(REQUEUE_AFTER, REQUEUE_AFTER, 0)).await;
-    let options = BasicNackOptions { requeue: true, multiple: false };
-    let requeued = step(Step::DeliveryRequeue, delivery.nack(options));
-    said(timeout(CALL_TIMEOUT, requeued).await);
+    nack(delivery, true).await;
+}
+
+async fn nack(delivery: &Delivery, requeue: bool) {
+    let options = BasicNackOptions { requeue, multiple: false };
+    let nacked = step(Step::DeliveryRequeue, delivery.nack(options));
+    said(timeout(CALL_TIMEOUT, nacked).await);
 }
 
 /// A settlement that is not heard is not an error: the channel is gone, and

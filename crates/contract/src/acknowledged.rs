@@ -6,8 +6,8 @@
 //! consumer to its routing key, not to its body. Parsing is pure, so nothing is
 //! lost when a process dies.
 
+use onboard_json::{MemberError, Object, ObjectError};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::event::BODY_BYTES_MAX;
 use crate::{ConsumerName, EventId};
@@ -33,17 +33,17 @@ pub struct Acknowledged {
 #[derive(Debug, thiserror::Error)]
 pub enum AcknowledgedError {
     /// Larger than a consumer looks at.
-    #[error("the body has {0} bytes, more than {BODY_BYTES_MAX}")]
-    TooLarge(usize),
+    #[error("the body has more than {BODY_BYTES_MAX} bytes")]
+    TooLarge,
     /// Not JSON.
     #[error("the body is not JSON")]
     NotJson(#[source] serde_json::Error),
     /// JSON, but not an object.
     #[error("the body is not a JSON object")]
     NotAnObject,
-    /// A field is missing or of the wrong type.
-    #[error("the body does not have the fields eventId, consumer and ref")]
-    Fields(#[source] serde_json::Error),
+    /// A field is missing, there more than once, or of the wrong type.
+    #[error(transparent)]
+    Field(#[from] MemberError),
     /// The `ref` is too long.
     #[error("ref has more than {REF_CHARS_MAX} characters")]
     LongRef,
@@ -57,10 +57,10 @@ impl AcknowledgedError {
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::TooLarge(_) => "too_large",
+            Self::TooLarge => "too_large",
             Self::NotJson(_) => "not_json",
             Self::NotAnObject => "not_an_object",
-            Self::Fields(_) => "bad_fields",
+            Self::Field(_) => "bad_fields",
             Self::LongRef => "long_ref",
             Self::OtherConsumer => "other_consumer",
         }
@@ -68,7 +68,7 @@ impl AcknowledgedError {
 }
 
 impl Acknowledged {
-    /// Reads a message. Unknown fields are ignored.
+    /// Reads a message. Unknown fields are skipped unread.
     ///
     /// # Errors
     /// See [`AcknowledgedError`].
@@ -86,13 +86,17 @@ impl Acknowledged {
     /// See [`AcknowledgedError`].
     pub fn read(body: &[u8]) -> Result<Self, AcknowledgedError> {
         if body.len() > BODY_BYTES_MAX {
-            return Err(AcknowledgedError::TooLarge(body.len()));
+            return Err(AcknowledgedError::TooLarge);
         }
-        let value: Value = serde_json::from_slice(body).map_err(AcknowledgedError::NotJson)?;
-        if !value.is_object() {
-            return Err(AcknowledgedError::NotAnObject);
-        }
-        let read: Self = serde_json::from_value(value).map_err(AcknowledgedError::Fields)?;
+        let object = Object::parse(body).map_err(|error| match error {
+            ObjectError::NotJson(source) => AcknowledgedError::NotJson(source),
+            ObjectError::NotAnObject => AcknowledgedError::NotAnObject,
+        })?;
+        let read = Self {
+            event_id: object.required("eventId")?,
+            consumer: object.required("consumer")?,
+            reference: object.optional("ref")?,
+        };
         if read
             .reference
             .as_ref()
@@ -147,6 +151,10 @@ mod tests {
             ),
             (
                 br#"{"eventId":"0190c1c4-7f6e-7d1a-8b1e-2f6f3a1b2c3d","consumer":"crm","ref":7}"#,
+                "bad_fields",
+            ),
+            (
+                br#"{"eventId":"0190c1c4-7f6e-7d1a-8b1e-2f6f3a1b2c3d","consumer":"crm","ref":"a","ref":"a"}"#,
                 "bad_fields",
             ),
             (long.as_bytes(), "long_ref"),

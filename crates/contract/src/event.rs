@@ -1,7 +1,7 @@
 //! The `USER_REGISTERED` event, version 1, as it crosses the broker.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use onboard_json::{MemberError, Object, ObjectError};
+use serde::Serialize;
 
 use crate::message::Workflow;
 use crate::names::{EXCHANGE, ROUTING_KEY, SCHEMA_VERSION, USER_REGISTERED};
@@ -32,8 +32,8 @@ pub struct UserRegistered {
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
     /// Larger than [`BODY_BYTES_MAX`].
-    #[error("the body has {0} bytes, more than {BODY_BYTES_MAX}")]
-    TooLarge(usize),
+    #[error("the body has more than {BODY_BYTES_MAX} bytes")]
+    TooLarge,
     /// Not JSON.
     #[error("the body is not JSON")]
     NotJson(#[source] serde_json::Error),
@@ -46,9 +46,9 @@ pub enum EventError {
     /// A version this build does not know.
     #[error("the schema version is not {SCHEMA_VERSION}")]
     UnknownVersion,
-    /// A field is missing or of the wrong type.
-    #[error("the body does not have the fields of the event")]
-    Fields(#[source] serde_json::Error),
+    /// A field is missing, there more than once, or of the wrong type.
+    #[error(transparent)]
+    Field(#[from] MemberError),
     /// A field is missing that only a message published by hand may lack.
     #[error("the body lacks a field that its row must have")]
     Incomplete,
@@ -59,33 +59,42 @@ impl EventError {
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::TooLarge(_) => "too_large",
+            Self::TooLarge => "too_large",
             Self::NotJson(_) => "not_json",
             Self::NotAnObject => "not_an_object",
             Self::UnknownType => "unknown_type",
             Self::UnknownVersion => "unknown_version",
-            Self::Fields(_) | Self::Incomplete => "bad_fields",
+            Self::Field(_) | Self::Incomplete => "bad_fields",
         }
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Wire {
-    event_id: EventId,
-    event_type: String,
-    schema_version: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    occurred_at: Option<String>,
-    payload: WirePayload,
+impl From<ObjectError> for EventError {
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::NotJson(source) => Self::NotJson(source),
+            ObjectError::NotAnObject => Self::NotAnObject,
+        }
+    }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct WirePayload {
+struct Wire<'a> {
+    event_id: EventId,
+    event_type: &'static str,
+    schema_version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurred_at: Option<&'a str>,
+    payload: WirePayload<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WirePayload<'a> {
     user_id: UserId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    email: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
 }
 
 impl UserRegistered {
@@ -135,29 +144,29 @@ impl UserRegistered {
         }
     }
 
-    /// Parses a message body. Unknown fields are ignored: within a version the
-    /// event only grows.
+    /// Parses a message body. Unknown fields are skipped unread: within a version
+    /// the event only grows.
     ///
     /// # Errors
     /// See [`EventError`].
     pub fn parse(body: &[u8]) -> Result<Self, EventError> {
         if body.len() > BODY_BYTES_MAX {
-            return Err(EventError::TooLarge(body.len()));
+            return Err(EventError::TooLarge);
         }
-        let value: Value = serde_json::from_slice(body).map_err(EventError::NotJson)?;
-        let object = value.as_object().ok_or(EventError::NotAnObject)?;
-        if object.get("eventType").and_then(Value::as_str) != Some(USER_REGISTERED) {
+        let object = Object::parse(body)?;
+        let event_type = object.optional::<String>("eventType");
+        if told(event_type)?.as_deref() != Some(USER_REGISTERED) {
             return Err(EventError::UnknownType);
         }
-        if object.get("schemaVersion").and_then(Value::as_u64) != Some(SCHEMA_VERSION.into()) {
+        if told(object.optional::<u32>("schemaVersion"))? != Some(SCHEMA_VERSION) {
             return Err(EventError::UnknownVersion);
         }
-        let wire: Wire = serde_json::from_value(value).map_err(EventError::Fields)?;
+        let payload: Object = object.required("payload")?;
         Ok(Self {
-            event_id: wire.event_id,
-            occurred_at: wire.occurred_at,
-            user_id: wire.payload.user_id,
-            email: wire.payload.email,
+            event_id: object.required("eventId")?,
+            occurred_at: object.optional("occurredAt")?,
+            user_id: payload.required("userId")?,
+            email: payload.optional("email")?,
             traceparent: None,
         })
     }
@@ -167,13 +176,22 @@ impl UserRegistered {
     pub fn to_json(&self) -> Vec<u8> {
         let wire = Wire {
             event_id: self.event_id,
-            event_type: USER_REGISTERED.to_owned(),
+            event_type: USER_REGISTERED,
             schema_version: SCHEMA_VERSION,
-            occurred_at: self.occurred_at.clone(),
-            payload: WirePayload { user_id: self.user_id, email: self.email.clone() },
+            occurred_at: self.occurred_at.as_deref(),
+            payload: WirePayload { user_id: self.user_id, email: self.email.as_deref() },
         };
         // Strings and UUIDs only: serialising them cannot fail.
         serde_json::to_vec(&wire).unwrap_or_default()
+    }
+}
+
+/// What a field tells; nothing when it is of another form. One that is there more
+/// than once is an error.
+fn told<T>(field: Result<Option<T>, MemberError>) -> Result<Option<T>, MemberError> {
+    match field {
+        Err(MemberError::Unreadable { .. } | MemberError::Missing(_)) => Ok(None),
+        told => told,
     }
 }
 
@@ -209,12 +227,43 @@ mod tests {
             (br#"{"eventType":"USER_REGISTERED","schemaVersion":1}"#, "bad_fields"),
             (br#"{"eventType":"USER_REGISTERED","schemaVersion":1,"eventId":7,"payload":{}}"#, "bad_fields"),
             (br#"{"eventType":"USER_REGISTERED","schemaVersion":1,"eventId":"x","payload":null}"#, "bad_fields"),
+            (br#"{"eventType":"A","eventType":"USER_REGISTERED","schemaVersion":1}"#, "bad_fields"),
+            (br#"{"eventType":"USER_REGISTERED","schemaVersion":1,"schemaVersion":1}"#, "bad_fields"),
         ];
         for (body, reason) in table {
             let error = UserRegistered::parse(body).unwrap_err();
             assert_eq!(error.reason(), *reason, "{}", String::from_utf8_lossy(body));
         }
         assert_eq!(UserRegistered::parse(&vec![b'x'; 1 << 20]).unwrap_err().reason(), "too_large");
+    }
+
+    #[test]
+    fn no_field_may_be_there_twice() {
+        for (field, other) in [
+            ("eventId", "\"eventId\":\"0190c1c4-7f6e-7d1a-8b1e-2f6f3a1b2c3d\","),
+            ("occurredAt", "\"occurredAt\":null,"),
+            ("payload", "\"payload\":{},"),
+            ("userId", "\"userId\":\"9b2f0c3e-51a4-4a53-9b64-0f5f2a6d7e8f\","),
+            ("email", "\"\\u0065mail\":\"b@example.com\","),
+        ] {
+            let name = format!("\"{field}\":");
+            let twice = BY_HAND.replacen(&name, &format!("{other}{name}"), 1);
+            let error = UserRegistered::parse(twice.as_bytes()).unwrap_err();
+            assert_eq!(error.reason(), "bad_fields", "{twice}");
+            assert_eq!(error.to_string(), format!("the body has {field} more than once"));
+        }
+    }
+
+    #[test]
+    fn what_an_ignored_field_holds_does_not_matter() {
+        let deep = "[".repeat(5_000) + &"]".repeat(5_000);
+        for odd in ["1e400", "\"\\ud800\"", deep.as_str(), "{\"eventId\":1,\"eventId\":2}"] {
+            let event = BY_HAND.replace("true", odd);
+            UserRegistered::parse(event.as_bytes()).unwrap();
+            let payload =
+                BY_HAND.replacen("\"userId\"", &format!("\"\\ud800\":{odd},\"userId\""), 1);
+            UserRegistered::parse(payload.as_bytes()).unwrap();
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@
 
 use std::sync::OnceLock;
 
-use serde::{Deserialize, Serialize};
+use onboard_json::Object;
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
@@ -95,9 +96,13 @@ impl EventType {
         if let Some((event, user)) = UserRegistered::ids(body) {
             return Some((event, Some(user)));
         }
-        let named: Named = serde_json::from_slice(body).ok()?;
-        let event_type = Self::find(&named.event_type)?;
-        (event_type.check)(body).ok().map(|()| (named.event_id, None))
+        if body.len() > BODY_BYTES_MAX {
+            return None;
+        }
+        let object = Object::parse(body).ok()?;
+        let event_type = Self::find(&object.required::<String>("eventType").ok()?)?;
+        (event_type.check)(body).ok()?;
+        object.required("eventId").ok().map(|event| (event, None))
     }
 
     /// The type of the workflow.
@@ -142,7 +147,7 @@ impl EventType {
         };
         let body = serde_json::to_vec(&wire).map_err(EventError::NotJson)?;
         if body.len() > BODY_BYTES_MAX {
-            return Err(EventError::TooLarge(body.len()));
+            return Err(EventError::TooLarge);
         }
         (self.check)(&body)?;
         Ok(Message {
@@ -182,14 +187,6 @@ struct Wire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     occurred_at: Option<&'a str>,
     payload: &'a Value,
-}
-
-/// What a body of any event says first.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Named {
-    event_id: EventId,
-    event_type: String,
 }
 
 /// A message of an event.

@@ -2,7 +2,7 @@
 //! bindings and policies over the management API, when it is named.
 
 use onboard_broker::BrokerConfig;
-use onboard_broker::inspect::{Declared, Inspected, inspect};
+use onboard_broker::inspect::{Bound, Declared, Inspected, bound, inspect};
 use onboard_contract::{ExtraConsumers, Queue, Topology};
 use onboard_runtime::Problems;
 use onboard_runtime::availability::chain;
@@ -43,6 +43,9 @@ pub(crate) async fn examine(
         findings.push(user(&patient.broker));
     }
     findings.extend(declared.into_iter().map(judge));
+    findings.push(largest(
+        bound(&patient.broker).await.unwrap_or_else(|error| Bound::Unknown(chain(&error))),
+    ));
     match &patient.management {
         Some(url) => findings.extend(managed(url, patient.broker.vhost(), topology, extra).await),
         None => findings.extend(["version", "binding", "policies"].map(|check| {
@@ -59,6 +62,20 @@ fn user(config: &BrokerConfig) -> Finding {
     match problems.finish(Some(())) {
         Ok(()) => Finding::ok(AREA, "user", "one of its own"),
         Err(_) => Finding::fail(AREA, "user", "guest", "make a user of its own for AMQP_URL"),
+    }
+}
+
+/// Consumers hold no large message, yet others on the same broker may, and its own memory
+/// and disk are everybody's.
+fn largest(bound: Bound) -> Finding {
+    const CHECK: &str = "largest message";
+    match bound {
+        Bound::Bounded => Finding::ok(AREA, CHECK, "1 MiB or less"),
+        Bound::Unbounded => {
+            let advice = "set max_message_size = 1048576 in rabbitmq.conf, and restart the node";
+            Finding::warn(AREA, CHECK, "it takes messages of more than 1 MiB", advice)
+        }
+        Bound::Unknown(why) => Finding::not_checked(AREA, CHECK, why),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The body of a request: one JSON object of bounded size.
 //!
 //! Each way a body can be wrong has its own status, checked in this order: not
-//! declared as JSON 415, too large 413, not JSON 400, not an object 422.
+//! declared as JSON 415, too large 413, not JSON 400, not an object 422. Members that
+//! the handler does not ask for are skipped unread ([`crate::Fields`]).
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
-use serde_json::{Map, Value};
+use onboard_json::{Object, ObjectError};
 
 use crate::{FieldError, Kind, Problem};
 
@@ -24,7 +25,7 @@ const DISCARD_MAX: Duration = Duration::from_secs(2);
 
 /// A JSON object of at most `MAX` bytes.
 #[derive(Clone)]
-pub struct JsonObject<const MAX: usize = BYTES_MAX>(pub Map<String, Value>);
+pub struct JsonObject<const MAX: usize = BYTES_MAX>(pub Object);
 
 impl<S: Sync, const MAX: usize> FromRequest<S> for JsonObject<MAX> {
     type Rejection = Problem;
@@ -37,7 +38,7 @@ impl<S: Sync, const MAX: usize> FromRequest<S> for JsonObject<MAX> {
 /// A JSON merge patch (RFC 7396) of at most `MAX` bytes: as [`JsonObject`], and
 /// `application/merge-patch+json` is as good.
 #[derive(Clone)]
-pub struct MergePatch<const MAX: usize = BYTES_MAX>(pub Map<String, Value>);
+pub struct MergePatch<const MAX: usize = BYTES_MAX>(pub Object);
 
 impl<S: Sync, const MAX: usize> FromRequest<S> for MergePatch<MAX> {
     type Rejection = Problem;
@@ -47,11 +48,7 @@ impl<S: Sync, const MAX: usize> FromRequest<S> for MergePatch<MAX> {
     }
 }
 
-async fn object(
-    request: Request,
-    max: usize,
-    media_types: &[&str],
-) -> Result<Map<String, Value>, Problem> {
+async fn object(request: Request, max: usize, media_types: &[&str]) -> Result<Object, Problem> {
     let (parts, body) = request.into_parts();
     let mut incoming = Incoming { body, expects: parts.headers.contains_key(header::EXPECT) };
     if let Err(problem) = check_head(&parts.headers, max, media_types) {
@@ -155,12 +152,14 @@ fn too_large(max: usize) -> Problem {
     Problem::new(Kind::TooLarge).detail(format!("The body may have at most {max} bytes."))
 }
 
-fn parse(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
-    match serde_json::from_slice(bytes) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(Problem::validation(vec![FieldError::at("#", "must be a JSON object")])),
+fn parse(bytes: &[u8]) -> Result<Object, Problem> {
+    match Object::parse(bytes) {
+        Ok(object) => Ok(object),
+        Err(ObjectError::NotAnObject) => {
+            Err(Problem::validation(vec![FieldError::at("#", "must be a JSON object")]))
+        }
         // The position helps; the parser's own words could repeat the body.
-        Err(error) => Err(Problem::new(Kind::MalformedJson).detail(format!(
+        Err(ObjectError::NotJson(error)) => Err(Problem::new(Kind::MalformedJson).detail(format!(
             "The body is not JSON: see line {}, column {}.",
             error.line(),
             error.column()
@@ -172,6 +171,7 @@ fn parse(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
 mod tests {
     use super::*;
     use crate::problem::Occurrence;
+    use serde_json::Value;
 
     type Case<'a> = (Option<&'a str>, &'a [u8], Result<(), Kind>);
 

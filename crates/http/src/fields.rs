@@ -3,31 +3,42 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use onboard_json::{Object, Twice};
 
-use crate::{FieldError, Problem};
+use crate::{FieldError, Kind, Problem};
 
 /// The fields of a body that is being read.
 #[derive(Debug)]
 pub struct Fields {
-    object: Map<String, Value>,
+    object: Object,
     errors: Vec<FieldError>,
+    /// A field that was asked for and is there more than once.
+    twice: Option<String>,
+}
+
+/// A field as it is in the body.
+enum Found {
+    Missing,
+    Null,
+    Text(String),
+    Truth(bool),
+    Other,
 }
 
 impl Fields {
     /// Begins to read.
     #[must_use]
-    pub const fn new(object: Map<String, Value>) -> Self {
-        Self { object, errors: Vec::new() }
+    pub const fn new(object: Object) -> Self {
+        Self { object, errors: Vec::new(), twice: None }
     }
 
     /// Takes a string that must be there.
     pub fn string(&mut self, name: &str) -> Option<String> {
-        match self.object.remove(name) {
-            Some(Value::String(text)) => return Some(text),
-            None => self.reject(name, "is missing"),
-            Some(Value::Null) => self.reject(name, "must not be null"),
-            Some(_) => self.reject(name, "must be a string"),
+        match self.find(name) {
+            Found::Text(text) => return Some(text),
+            Found::Missing => self.reject(name, "is missing"),
+            Found::Null => self.reject(name, "must not be null"),
+            Found::Truth(_) | Found::Other => self.reject(name, "must be a string"),
         }
         None
     }
@@ -35,18 +46,35 @@ impl Fields {
     /// Takes a string that may be left out, and says whether it is there: no
     /// field is no change.
     pub fn optional_string(&mut self, name: &str) -> Option<String> {
-        if self.object.contains_key(name) { self.string(name) } else { None }
+        if let Ok(None) = self.object.find(name) { None } else { self.string(name) }
     }
 
     /// Takes a truth value that may be left out.
     pub fn optional_bool(&mut self, name: &str) -> Option<bool> {
-        match self.object.remove(name) {
-            Some(Value::Bool(value)) => return Some(value),
-            None => (),
-            Some(Value::Null) => self.reject(name, "must not be null"),
-            Some(_) => self.reject(name, "must be true or false"),
+        match self.find(name) {
+            Found::Truth(value) => return Some(value),
+            Found::Missing => (),
+            Found::Null => self.reject(name, "must not be null"),
+            Found::Text(_) | Found::Other => self.reject(name, "must be true or false"),
         }
         None
+    }
+
+    fn find(&mut self, name: &str) -> Found {
+        let raw = match self.object.find(name) {
+            Ok(Some(raw)) => raw.get(),
+            Ok(None) => return Found::Missing,
+            Err(Twice) => {
+                self.twice.get_or_insert_with(|| name.to_owned());
+                return Found::Other;
+            }
+        };
+        match raw {
+            "null" => Found::Null,
+            "true" => Found::Truth(true),
+            "false" => Found::Truth(false),
+            _ => serde_json::from_str(raw).map_or(Found::Other, Found::Text),
+        }
     }
 
     /// Notes what is wrong with the body as a whole.
@@ -57,7 +85,7 @@ impl Fields {
     /// Whether anything was wrong so far.
     #[must_use]
     pub const fn is_sound(&self) -> bool {
-        self.errors.is_empty()
+        self.errors.is_empty() && self.twice.is_none()
     }
 
     /// Keeps the value; or notes what is wrong with the field.
@@ -86,8 +114,13 @@ impl Fields {
     /// The value, if nothing was wrong.
     ///
     /// # Errors
-    /// 422 with everything that was noted.
+    /// 422 with everything that was noted; 400 when a field that was asked for is
+    /// there more than once, since nobody can tell which one is meant.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Problem> {
+        if let Some(name) = self.twice {
+            let detail = format!("The body has the member {name} more than once.");
+            return Err(Problem::new(Kind::MalformedJson).detail(detail));
+        }
         Problem::unless_valid(value, self.errors)
     }
 }
@@ -95,14 +128,14 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+
+    fn fields(text: &str) -> Fields {
+        Fields::new(Object::parse(text.as_bytes()).unwrap())
+    }
 
     #[test]
     fn all_errors_are_collected_with_their_pointers() {
-        let Value::Object(object) = json!({"a": null, "b": 7, "c": "x", "e": "y"}) else {
-            unreachable!("an object")
-        };
-        let mut fields = Fields::new(object);
+        let mut fields = fields(r#"{"a": null, "b": 7, "c": "x", "e": "y"}"#);
         for name in ["a", "b", "d"] {
             assert_eq!(fields.string(name), None);
         }
@@ -124,17 +157,14 @@ mod tests {
 
     #[test]
     fn what_may_be_left_out_must_be_right_when_it_is_there() {
-        let Value::Object(object) = json!({"a": null, "b": "true", "c": true, "d": "x", "e": {}})
-        else {
-            unreachable!("an object")
-        };
-        let mut fields = Fields::new(object);
+        let mut fields =
+            fields(r#"{"a": null, "b": "true", "c": true, "d": "x", "e": {}, "f": "\ud800"}"#);
         assert_eq!((fields.optional_bool("none"), fields.optional_string("none")), (None, None));
         assert_eq!(fields.optional_bool("c"), Some(true));
         assert_eq!(fields.optional_string("d").as_deref(), Some("x"));
         assert!(fields.is_sound());
         assert_eq!((fields.optional_bool("a"), fields.optional_bool("b")), (None, None));
-        assert_eq!(fields.optional_string("e"), None);
+        assert_eq!((fields.optional_string("e"), fields.optional_string("f")), (None, None));
         fields.reject_whole("is wrong");
         assert!(!fields.is_sound());
         let problem = fields.finish(Some(())).unwrap_err();
@@ -144,6 +174,7 @@ mod tests {
             (Some("#/a"), "must not be null"),
             (Some("#/b"), "must be true or false"),
             (Some("#/e"), "must be a string"),
+            (Some("#/f"), "must be a string"),
             (Some("#"), "is wrong"),
         ];
         assert_eq!(found, expected);
@@ -151,6 +182,18 @@ mod tests {
 
     #[test]
     fn a_good_object_gives_its_value() {
-        assert_eq!(Fields::new(Map::new()).finish(Some(1)), Ok(1));
+        assert_eq!(Fields::new(Object::default()).finish(Some(1)), Ok(1));
+    }
+
+    #[test]
+    fn a_field_that_is_asked_for_is_there_once() {
+        let body = r#"{"x": 1e400, "x": "\ud800", "a": "1", "b": true, "\u0061": "1"}"#;
+        let mut fields = fields(body);
+        assert_eq!(fields.optional_bool("b"), Some(true));
+        assert!(fields.is_sound());
+        assert_eq!(fields.optional_string("a"), None);
+        assert!(!fields.is_sound());
+        let problem = fields.finish(Some(())).unwrap_err();
+        assert_eq!(problem.kind(), Kind::MalformedJson);
     }
 }

@@ -34,6 +34,7 @@ pub use edge::{Edge, EdgeArgs};
 pub use fields::Fields;
 pub use kind::Kind;
 pub use network::ClientNetwork;
+pub use onboard_json::Object;
 pub use path::IdPath;
 pub use problem::{FieldError, Problem, ProblemBody};
 pub use query::Query;

@@ -68,7 +68,7 @@ impl<F: Effect> GroupedInbox<F> {
     }
 
     /// Applies an event together with others that wait; `None` when it must be
-    /// applied alone.
+    /// applied alone: a refusal of the whole may be about another member.
     pub(crate) async fn apply(
         &self,
         event: &Arrived<F::Event>,
@@ -79,7 +79,10 @@ impl<F: Effect> GroupedInbox<F> {
             effect.notice(&Noticed::Group(outcome(&applied)));
             each(applied, events.len())
         };
-        self.0.commits.submit(event.clone(), work).await
+        match self.0.commits.submit(event.clone(), work).await {
+            Err(error) if !error.is_retryable() => Ok(None),
+            applied => applied,
+        }
     }
 
     /// Applies an event in a transaction of its own.

@@ -14,22 +14,21 @@ mod together;
 
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use futures::future::BoxFuture;
-use mongodb::bson::{Bson, DateTime, Document, doc};
-use mongodb::{ClientSession, Collection, Database};
+use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
+use mongodb::{ClientSession, Collection, Cursor, Database};
 use onboard_contract::EventId;
 use onboard_fault::{self as fault, Step, step};
 use onboard_runtime::clock;
 use onboard_store::bson_time::{date, id};
 use onboard_store::{
-    InboxNames, InboxRecord, Malformed, OPERATION_DEADLINE, StoreError, bounded, earlier,
+    InboxNames, InboxRecord, Malformed, OPERATION_DEADLINE, StoreError, bounded, earlier, field,
     is_duplicate_key, transaction,
 };
 
 use crate::{Applied, Arrived, Done, Effect, Turn};
 
-pub(crate) use purge::Cursor;
+pub(crate) use purge::Cursor as PurgeCursor;
 
 /// The inbox of a consumer in MongoDB.
 #[derive(Debug, Clone)]
@@ -50,10 +49,10 @@ impl Inbox {
     /// # Errors
     /// The store failed.
     pub async fn find(&self, event: EventId) -> Result<Option<InboxRecord>, StoreError> {
-        let inbox = self.records();
+        let inbox = self.raw_records();
         let find = inbox.find_one(doc! { "eventId": id(event.uuid()) });
         let found = bounded(LOOK, async { find.await }).await?;
-        Ok(found.as_ref().map(|record| self.names.read(record)))
+        Ok(found.map(|record| self.names.read(&field::readable(&record))))
     }
 
     /// Records the event and applies its effect, or finds that it was done before;
@@ -126,33 +125,23 @@ impl Inbox {
         bounded("note the acknowledgement", noted).await.map(drop)
     }
 
-    /// Records whose event is not known to have been acknowledged, processed at
-    /// least `older_than` ago, oldest first, at most `limit` after the last one
-    /// seen. A record that cannot be read is named in the log and passed over.
+    /// Opens a look at the records whose event is not known to have been acknowledged,
+    /// processed at least `older_than` ago, oldest first.
     pub(crate) async fn unacknowledged(
         &self,
         older_than: Duration,
-        after: Option<Seen>,
-        limit: u32,
     ) -> Result<Unacknowledged, StoreError> {
-        let inbox = self.records();
-        let find = inbox
-            .find(unnoted(earlier(older_than), after.as_ref()))
-            .sort(doc! { "processedAt": 1, "_id": 1 })
-            .limit(i64::from(limit));
-        let records: Vec<Document> =
-            bounded("list the inbox", async { find.await?.try_collect().await }).await?;
-        let last = records.last().and_then(Seen::of);
-        let found = records.iter().filter_map(|record| self.readable(record)).collect();
-        Ok(Unacknowledged { found, last })
+        let inbox = self.raw_records();
+        let unnoted =
+            doc! { "acknowledgedAt": null, "processedAt": { "$lte": earlier(older_than) } };
+        // In the order of the index over records that are not noted.
+        let find = inbox.find(unnoted).sort(doc! { "processedAt": 1 }).batch_size(PAGE);
+        let cursor = bounded(LIST, async { find.await }).await?;
+        Ok(Unacknowledged { cursor, names: self.names })
     }
 
-    fn readable(&self, record: &Document) -> Option<Done> {
-        let done = done(&self.names.read(record)).inspect_err(|error| {
-            let id = record.get("_id");
-            tracing::error!(?id, %error, "an inbox record cannot be read; repair it by hand");
-        });
-        done.ok()
+    fn raw_records(&self) -> Collection<RawDocumentBuf> {
+        self.database.collection(self.names.collection)
     }
 
     fn records(&self) -> Collection<Document> {
@@ -187,52 +176,48 @@ fn record<E>(names: InboxNames, event: &Arrived<E>, now: DateTime) -> Document {
     record
 }
 
-/// A page of records whose event is to be acknowledged.
-#[derive(Debug)]
+/// A look at records whose event is to be acknowledged.
 pub(crate) struct Unacknowledged {
-    /// What to acknowledge.
-    pub(crate) found: Vec<Done>,
-    /// The last record of the page; none when there was nothing.
-    pub(crate) last: Option<Seen>,
+    cursor: Cursor<RawDocumentBuf>,
+    names: InboxNames,
 }
 
-/// A record that a sweep has seen.
-#[derive(Debug, Clone)]
-pub(crate) struct Seen {
-    processed_at: DateTime,
-    id: Bson,
+/// A record that cannot be acknowledged.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    /// Its id, in words.
+    pub(crate) id: String,
+    /// What is wrong with it.
+    pub(crate) why: Malformed,
 }
 
-impl Seen {
-    fn of(record: &Document) -> Option<Self> {
-        let processed_at = *record.get_datetime("processedAt").ok()?;
-        Some(Self { processed_at, id: record.get("_id")?.clone() })
+impl Unacknowledged {
+    /// The next page, each record read on its own; empty at the end.
+    pub(crate) async fn next(&mut self) -> Result<Vec<Result<Done, Unreadable>>, StoreError> {
+        let mut page = Vec::new();
+        while page.len() < PAGE as usize {
+            if !bounded(LIST, async { self.cursor.advance().await }).await? {
+                break;
+            }
+            let record = field::readable(self.cursor.current());
+            let id = record.get("_id").map(Bson::to_string).unwrap_or_default();
+            page.push(done(&self.names.read(&record)).map_err(|why| Unreadable { id, why }));
+        }
+        Ok(page)
     }
-}
-
-/// In terms of the index over records that are not noted.
-fn unnoted(before: DateTime, after: Option<&Seen>) -> Document {
-    let mut filter = doc! { "acknowledgedAt": null, "processedAt": { "$lte": before } };
-    if let Some(Seen { processed_at, id }) = after {
-        filter.insert("processedAt", doc! { "$lte": before, "$gte": processed_at });
-        filter.insert(
-            "$or",
-            [
-                doc! { "processedAt": { "$gt": processed_at } },
-                doc! { "processedAt": processed_at, "_id": { "$gt": id } },
-            ],
-        );
-    }
-    filter
 }
 
 fn done(record: &InboxRecord) -> Result<Done, Malformed> {
     Ok(Done {
         event_id: record.event_id()?,
         reference: record.reference()?,
-        traceparent: record.traceparent()?,
+        // It decides nothing.
+        traceparent: record.traceparent().ok().flatten(),
     })
 }
 
 const WHAT: &str = "commit the inbox record";
 pub(crate) const LOOK: &str = "look into the inbox";
+const LIST: &str = "list the inbox";
+/// Records read at once.
+const PAGE: u32 = 256;

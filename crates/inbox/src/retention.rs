@@ -10,7 +10,7 @@ use onboard_runtime::{Availability, Rounds, Shutdown};
 use onboard_store::StoreError;
 
 use crate::Inbox;
-use crate::inbox::Cursor;
+use crate::inbox::PurgeCursor;
 
 const EVERY: Duration = Duration::from_hours(1);
 
@@ -33,7 +33,7 @@ where
     R: Fn(Vec<Bson>) -> F,
     F: Future<Output = Result<Vec<Bson>, StoreError>>,
 {
-    let mut page = Some(Cursor::default());
+    let mut page = Some(PurgeCursor::default());
     while let Some(from) = page {
         page = inbox.purge(kept, from, rows).await?;
     }

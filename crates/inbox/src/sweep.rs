@@ -7,6 +7,7 @@
 //! looks now and then at what is old, and at once and at everything when the
 //! acknowledger has fallen behind.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -18,10 +19,11 @@ use onboard_store::StoreError;
 use crate::acknowledger::{Outcome, acknowledge};
 use crate::backlog::Backlog;
 use crate::groups::GroupedInbox;
+use crate::inbox::Unreadable;
 use crate::{Acknowledge, Done, Effect};
 
-/// Acknowledgements read at once.
-const BATCH: u32 = 256;
+/// Records that cannot be read which are remembered, so that each is named once.
+const NAMED_MAX: usize = 1_000;
 /// Acknowledgements under way at the same time; most of them wait for their
 /// note (`groups`).
 const CONCURRENCY: usize = 64;
@@ -50,10 +52,11 @@ pub(crate) async fn run<F: Effect, A: Acknowledge>(
     shutdown: Shutdown,
 ) {
     let mongo = Availability::new("mongo (sweep)");
+    let mut named = Named::default();
     let mut rounds = Rounds::new(settings.interval, shutdown).after_a_wait();
     loop {
         // Cut off anywhere it is merely unfinished: the next sweep goes on.
-        let sweep = sweep(&to, &inbox, &backlog, settings);
+        let sweep = sweep(&to, &inbox, &backlog, settings, &mut named);
         let Some(swept) = rounds.next_woken(backlog.fell(), sweep).await else { return };
         mongo.report(swept).ok();
     }
@@ -66,16 +69,30 @@ async fn sweep<F: Effect, A: Acknowledge>(
     inbox: &GroupedInbox<F>,
     backlog: &Backlog,
     settings: SweepSettings,
+    named: &mut Named,
 ) -> Result<(), StoreError> {
     if !backlog.is_behind() {
-        return send_all(to, inbox, settings.age).await.map(drop);
+        return send_all(to, inbox, settings.age, named).await.map(drop);
     }
-    if send_all(to, inbox, Duration::ZERO).await? == Ended::Away {
+    if send_all(to, inbox, Duration::ZERO, named).await? == Ended::Away {
         // Still behind: what comes is left to the next sweep.
         return Ok(());
     }
     backlog.caught_up();
-    send_all(to, inbox, Duration::ZERO).await.map(drop)
+    send_all(to, inbox, Duration::ZERO, named).await.map(drop)
+}
+
+/// Records that cannot be read, each named in the log once.
+#[derive(Default)]
+struct Named(HashSet<String>);
+
+impl Named {
+    fn name(&mut self, record: Unreadable) {
+        let Unreadable { id, why } = record;
+        if self.0.len() < NAMED_MAX && self.0.insert(id.clone()) {
+            tracing::error!(id, error = %why, "an inbox record cannot be read; repair it by hand");
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,18 +109,25 @@ async fn send_all<F: Effect, A: Acknowledge>(
     to: &A,
     inbox: &GroupedInbox<F>,
     age: Duration,
+    named: &mut Named,
 ) -> Result<Ended, StoreError> {
-    let (mut after, mut noted) = (None, 0);
+    let (mut records, mut noted) = (inbox.inbox().unacknowledged(age).await?, 0);
     let ended = loop {
-        let page = inbox.inbox().unacknowledged(age, after, BATCH).await?;
-        let sent = send(to, inbox, page.found).await;
+        let page = records.next().await?;
+        if page.is_empty() {
+            break Ended::AtTheEnd;
+        }
+        let mut found = Vec::with_capacity(page.len());
+        for record in page {
+            match record {
+                Ok(done) => found.push(done),
+                Err(unreadable) => named.name(unreadable),
+            }
+        }
+        let sent = send(to, inbox, found).await;
         noted += sent.noted;
-        after = page.last;
         if sent.away {
             break Ended::Away;
-        }
-        if after.is_none() {
-            break Ended::AtTheEnd;
         }
     };
     if noted > 0 {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use onboard_broker::{DeadLettersError, PutBackError};
+use onboard_broker::DeadLettersError;
 use onboard_store::StoreError;
 use onboard_temporal::TemporalError;
 
@@ -37,9 +37,6 @@ pub enum OperatorError {
     /// RabbitMQ failed a call.
     #[error("RabbitMQ cannot be used")]
     Broker(#[source] DeadLettersError),
-    /// A message is not known to be back in the queue.
-    #[error("RabbitMQ did not take a message back")]
-    PutBack(#[source] PutBackError),
     /// Temporal could not be reached at all.
     #[error("Temporal cannot be reached ({0})")]
     NoTemporal(String),

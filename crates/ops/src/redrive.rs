@@ -135,6 +135,9 @@ pub struct Item {
     pub cause: String,
     /// What became of it.
     pub outcome: Outcome,
+    /// Properties of a message that is put back which cannot be kept: RabbitMQ would
+    /// refuse the message, lose it, or send it elsewhere.
+    pub without: Vec<String>,
 }
 
 /// What a redrive tells while it runs.
@@ -158,6 +161,16 @@ pub struct LeftOver {
     pub why: String,
 }
 
+/// A message that was put back without some of its properties.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PutBackWithout {
+    /// The registration, else the message id.
+    pub id: String,
+    /// The names of the properties and headers.
+    pub properties: Vec<String>,
+}
+
 /// What a redrive came to.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -178,6 +191,9 @@ pub struct Report {
     pub left_total: u32,
     /// The first of them.
     pub left: Vec<LeftOver>,
+    /// The first messages that were put back without some of their properties.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<PutBackWithout>,
     /// Dead letters that are there now; absent when they were not asked for.
     pub dead_letters_left: Option<u32>,
 }

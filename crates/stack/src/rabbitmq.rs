@@ -21,6 +21,8 @@ use crate::probe::Probe;
 use crate::process::{Inherited, Launch, Priority};
 
 const NODE: &str = "onboard@localhost";
+/// No message of this system is larger than 64 KiB, so nobody has to hold a larger one.
+const MESSAGE_BYTES_MAX: u32 = 1024 * 1024;
 /// Idle schedulers sleep at once: waiting busily they would take CPU time from
 /// the rest of the system.
 const ERLANG_ARGS: &str = concat!(
@@ -115,6 +117,7 @@ fn config(ports: &Ports) -> String {
          log.console = true\n\
          log.console.level = info\n\
          log.console.use_colors = off\n\
+         max_message_size = {MESSAGE_BYTES_MAX}\n\
          vm_memory_high_watermark.absolute = 1GB\n\
          disk_free_limit.absolute = 50MB\n\
          raft.wal_max_size_bytes = 67108864\n",

@@ -11,12 +11,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use onboard_contract::UserId;
-use onboard_http::{Client, Fields, JsonObject, Kind, Problem, ProblemBody};
+use onboard_http::{Client, Fields, JsonObject, Kind, Object, Problem, ProblemBody};
 use onboard_runtime::availability::chain;
 use onboard_store::User;
 use onboard_token::Refusal;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::email::Email;
@@ -90,7 +89,7 @@ async fn answer(
 }
 
 impl Attempt {
-    fn parse(body: Map<String, Value>) -> Result<Self, Problem> {
+    fn parse(body: Object) -> Result<Self, Problem> {
         let mut fields = Fields::new(body);
         let (email, password) = (fields.string("email"), fields.string("password"));
         let (email, password) = fields.finish(email.zip(password))?;

@@ -11,11 +11,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use onboard_contract::SessionId;
-use onboard_http::{Fields, JsonObject, Problem, ProblemBody};
+use onboard_http::{Fields, JsonObject, Object, Problem, ProblemBody};
 use onboard_store::Rotated;
 use onboard_token::Refusal;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::routes::App;
@@ -117,7 +116,7 @@ async fn reused(app: &App, session_id: SessionId) -> Unrefreshed {
 }
 
 /// The token in a body.
-pub(crate) fn token(body: Map<String, Value>) -> Result<String, Problem> {
+pub(crate) fn token(body: Object) -> Result<String, Problem> {
     let mut fields = Fields::new(body);
     let token = fields.string("refreshToken");
     fields.finish(token)

@@ -16,8 +16,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use onboard_http::{Fields, JsonObject, Problem, ProblemBody, RequestTrace};
-use serde_json::{Map, Value};
+use onboard_http::{Fields, JsonObject, Object, Problem, ProblemBody, RequestTrace};
 use utoipa::ToSchema;
 
 use crate::email::Email;
@@ -131,7 +130,7 @@ impl Request {
 }
 
 /// Looks at every field before it answers, so that all errors are told at once.
-fn parse(body: Map<String, Value>) -> Result<(Email, Password), Problem> {
+fn parse(body: Object) -> Result<(Email, Password), Problem> {
     let mut fields = Fields::new(body);
     let given = fields.string("email");
     let password = fields.string("password");

@@ -221,9 +221,14 @@ impl App {
 }
 
 impl Own {
-    /// Sets the memory RabbitMQ may use: one byte raises its alarm at once. Asked of
-    /// the node itself, with the environment it was started in.
+    /// Sets the memory RabbitMQ may use: one byte raises its alarm at once.
     pub(crate) async fn rabbitmq_memory(&self, bytes: u64) {
+        let bytes = bytes.to_string();
+        self.rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", &bytes]).await;
+    }
+
+    /// Asks the node itself, with the environment it was started in.
+    pub(crate) async fn rabbitmqctl(&self, args: &[&str]) {
         let pid = self.rabbitmq.as_ref().unwrap().status().pid.unwrap();
         let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
         let env: Vec<(&str, &str)> = std::str::from_utf8(&environ)
@@ -235,7 +240,7 @@ impl Own {
         // Erlang and RabbitMQ lie in one tree, wherever that is.
         let root = path.split(':').find_map(|entry| entry.strip_suffix("/lib/erlang/bin")).unwrap();
         let output = tokio::process::Command::new(format!("{root}/lib/rabbitmq/bin/rabbitmqctl"))
-            .args(["set_vm_memory_high_watermark", "absolute", &bytes.to_string()])
+            .args(args)
             .env_clear()
             .envs(env)
             .output()

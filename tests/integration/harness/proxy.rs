@@ -33,6 +33,8 @@ pub(crate) enum Act {
     /// The bytes are passed on, if they go to the server; from then on nothing
     /// comes back, and it stays open.
     Silence,
+    /// The bytes that were read are lost, and everything else passes.
+    Lose,
 }
 
 #[derive(Debug)]
@@ -217,6 +219,7 @@ impl Pump<'_> {
         match self.rule(window, bytes) {
             None => Fate::Pass,
             Some(Act::Cut) => Fate::CutAfter(0),
+            Some(Act::Lose) => Fate::Swallow,
             Some(Act::CutAfter(few)) => Fate::CutAfter(few),
             Some(act @ (Act::CutAtAnswer | Act::Silence)) => {
                 *self.after.lock().unwrap() = Some(act);

@@ -26,8 +26,9 @@ const CODE: [&str; 10] = [
 ];
 
 /// Preparation of servers: repeated as a whole until it holds, before anybody
-/// registers.
-const PREPARATION: [&str; 6] = [
+/// registers; and the doctor, whose one message reaches no queue.
+const PREPARATION: [&str; 7] = [
+    "crates/broker/src/inspect.rs",
     "crates/broker/src/setup.rs",
     "crates/broker/src/topology.rs",
     "crates/store/src/consumers.rs",

@@ -15,7 +15,7 @@ use mongodb::error::Error;
 use onboard_fault::{self as fault, Step};
 use onboard_runtime::clock;
 use onboard_store::bson_time::{date, id};
-use onboard_store::{CONFLICTS_MAX, InboxNames, StoreError, bounded, transaction};
+use onboard_store::{CONFLICTS_MAX, InboxNames, StoreError, bounded, field, transaction};
 
 use super::{Applied, Arrived, Effect, Inbox, Turn, WHAT, applying};
 
@@ -56,7 +56,7 @@ impl Inbox {
         effect: &F,
         event: &Arrived<F::Event>,
     ) -> mongodb::error::Result<Noted> {
-        let (inbox, names) = (self.records(), self.names);
+        let (inbox, raw, names) = (self.records(), self.raw_records(), self.names);
         let record = doc! { "eventId": id(event.event_id.uuid()) };
         let note = doc! { "$push": { "conflicts": {
             names.aggregate: id(event.aggregate_id),
@@ -73,10 +73,10 @@ impl Inbox {
                 let noted = if updated.matched_count > 0 {
                     Noted::Now
                 } else {
-                    match inbox.find_one(record.clone()).session(&mut *session).await? {
+                    match raw.find_one(record.clone()).session(&mut *session).await? {
                         None => return Ok(Noted::NoRecord),
                         Some(found) => {
-                            let found = names.read(&found);
+                            let found = names.read(&field::readable(&found));
                             match found.reference_for(event.aggregate_id, event.reference) {
                                 Ok(Some(_)) => return Ok(Noted::Before),
                                 Ok(None) | Err(_) => Noted::Full,
@@ -94,13 +94,17 @@ impl Inbox {
     }
 }
 
-/// The event's record, where it knows nothing of the event's aggregate and has room.
+/// The event's record, where it knows nothing of the event's aggregate and has room for
+/// the note.
 fn without_note<E>(names: InboxNames, event: &Arrived<E>) -> Document {
     let another = doc! { "$ne": id(event.aggregate_id) };
     let event_id = id(event.event_id.uuid());
     let mut filter = doc! { "eventId": event_id, names.aggregate: another.clone() };
     filter.insert(format!("conflicts.{}", names.aggregate), another);
     filter.insert(format!("conflicts.{}", CONFLICTS_MAX - 1), doc! { "$exists": false });
+    // Nothing can be noted in something else than a list.
+    let list = [doc! { "$exists": false }, doc! { "$type": "array" }];
+    filter.insert("$or", list.map(|conflicts| doc! { "conflicts": conflicts }).to_vec());
     filter
 }
 
@@ -124,6 +128,10 @@ mod tests {
             "aggregateId": another.clone(),
             "conflicts.aggregateId": another,
             "conflicts.99": { "$exists": false },
+            "$or": [
+                { "conflicts": { "$exists": false } },
+                { "conflicts": { "$type": "array" } },
+            ],
         };
         assert_eq!(without_note(InboxNames::PLAIN, &event), expected);
     }

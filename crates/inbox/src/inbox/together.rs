@@ -18,14 +18,14 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use mongodb::ClientSession;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, RawDocumentBuf, doc};
 use onboard_contract::EventId;
 use onboard_fault::{self as fault, Step};
 use onboard_runtime::{Backoff, clock};
 use onboard_store::bson_time::{date, id};
 use onboard_store::{
-    InboxRecord, OPERATION_DEADLINE, StoreError, bounded, is_duplicate_key, is_write_conflict,
-    transaction,
+    InboxRecord, OPERATION_DEADLINE, StoreError, bounded, field, is_duplicate_key,
+    is_write_conflict, transaction,
 };
 use uuid::Uuid;
 
@@ -118,11 +118,11 @@ impl Inbox {
     /// Which of these events have a record already.
     async fn present<E>(&self, events: &[Arrived<E>]) -> Result<Present, StoreError> {
         let ids: Vec<Bson> = events.iter().map(|event| id(event.event_id.uuid())).collect();
-        let inbox = self.records();
+        let inbox = self.raw_records();
         let find = inbox.find(doc! { "eventId": { "$in": ids } });
         let look = async { find.await?.try_collect().await };
-        let records: Vec<Document> = bounded("look for what was applied", look).await?;
-        let records = records.iter().map(|record| self.names.read(record));
+        let records: Vec<RawDocumentBuf> = bounded("look for what was applied", look).await?;
+        let records = records.iter().map(|record| self.names.read(&field::readable(record)));
         let records = records.filter_map(|one| Some((one.event_id.known()?, one)));
         Ok(Present(records.collect()))
     }

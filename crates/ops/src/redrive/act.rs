@@ -54,7 +54,7 @@ impl Run<'_> {
                 None => self.facts(work.event, letter).await?,
             };
             let cause = cause(&work, &facts);
-            let item = |outcome| Ok(Some(Item { id: name(&work), cause: cause.clone(), outcome }));
+            let item = |outcome| Ok(Some(item(&work, cause.clone(), outcome)));
             let planned = match other {
                 Some(letter) => plan_other(letter, self.order.discard),
                 None => plan(&facts, letter, self.order.discard),
@@ -81,7 +81,7 @@ impl Run<'_> {
         }
         let why = "it changed while it was looked at; run again".to_owned();
         let cause = work.letter.map_or_else(String::new, |(_, letter)| letter.reason.clone());
-        Ok(Some(Item { id: name(&work), cause, outcome: Outcome::Left(why) }))
+        Ok(Some(item(&work, cause, Outcome::Left(why))))
     }
 
     async fn perform(
@@ -94,7 +94,7 @@ impl Run<'_> {
             (Act::Republish, Some(event), _) => self.republish(event, facts).await,
             (Act::Restart, Some(event), _) => self.restart(event, facts).await,
             (Act::Release, Some(event), _) => self.release(event).await,
-            (Act::PutBack, _, Some((_, letter))) => self.put_back(letter).await,
+            (Act::PutBack, _, Some((letters, letter))) => self.put_back(letters, letter).await,
             // Removing the letter is the act.
             (Act::RemoveLeftover | Act::Discard, _, Some(_)) => Ok(Performed::Yes),
             (_, None, _) | (Act::PutBack | Act::RemoveLeftover | Act::Discard, _, None) => {
@@ -104,21 +104,28 @@ impl Run<'_> {
     }
 
     /// The first try may find the connection not open yet. A publish whose
-    /// confirm was not seen is made again under the same message id.
-    async fn put_back(&self, letter: &DeadLetter) -> Result<Performed, OperatorError> {
+    /// confirm was not seen is made again under the same message id. A message that
+    /// RabbitMQ does not take holds up no other.
+    async fn put_back(
+        &self,
+        letters: &DeadLetters,
+        letter: &DeadLetter,
+    ) -> Result<Performed, OperatorError> {
         let publisher = self.publisher().await;
         let mut tries = 1;
         loop {
             match step(Step::RedrivePutBack, put_back_once(letter, publisher)).await {
                 Ok(()) => return Ok(Performed::Yes),
-                // Another program's queue may be full or gone: the others go on.
-                Err(error) if tries == PUT_BACK_TRIES && *letter.queue() != TODO_QUEUE => {
+                Err(PutBackError::NotNow(error)) if tries < PUT_BACK_TRIES => {
+                    tracing::debug!(%error, "once more");
+                }
+                Err(error) => {
+                    // Whether RabbitMQ answers at all; otherwise the run ends.
+                    letters.count().await.map_err(OperatorError::Broker)?;
                     let queue = &letter.queue().name;
                     let why = format!("RabbitMQ did not take it back into {queue}: {error}");
                     return Ok(Performed::Refused(why));
                 }
-                Err(error) if tries == PUT_BACK_TRIES => return Err(OperatorError::PutBack(error)),
-                Err(error) => tracing::debug!(%error, "once more"),
             }
             tries += 1;
         }
@@ -213,6 +220,13 @@ fn cause(work: &Work<'_>, facts: &Facts) -> String {
         (Some(row), _) => row.stage.to_string(),
         (None, _) => "unknown".to_owned(),
     }
+}
+
+fn item(work: &Work<'_>, cause: String, outcome: Outcome) -> Item {
+    let put_back = matches!(outcome, Outcome::Done(Act::PutBack) | Outcome::Would(Act::PutBack));
+    let letter = work.letter.map(|(_, letter)| letter).filter(|_| put_back);
+    let without = letter.map(DeadLetter::dropped).unwrap_or_default();
+    Item { id: name(work), cause, outcome, without }
 }
 
 fn name(work: &Work<'_>) -> String {

@@ -30,7 +30,15 @@ impl Run<'_> {
                 let why = "no dead letter has this message id, and a registration's is a UUID";
                 let outcome = Outcome::Left(why.to_owned());
                 if !tally.is_letter_alone(id, &outcome) {
-                    tally.note(None, &Item { id: id.clone(), cause: String::new(), outcome });
+                    tally.note(
+                        None,
+                        &Item {
+                            id: id.clone(),
+                            cause: String::new(),
+                            outcome,
+                            without: Vec::new(),
+                        },
+                    );
                 }
                 continue;
             };

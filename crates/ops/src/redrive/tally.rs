@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use onboard_contract::EventId;
 
-use super::{Act, Item, LeftOver, Outcome, Report, Run, Told};
+use super::{Act, Item, LeftOver, Outcome, PutBackWithout, Report, Run, Told};
 
 /// How many of those that could not be redriven are named.
 const NAMED_MAX: usize = 1_000;
@@ -16,6 +16,7 @@ pub(crate) struct Tally<'a> {
     finished: u32,
     left_total: u32,
     left: Vec<LeftOver>,
+    without: Vec<PutBackWithout>,
     letters: u32,
     dead_letters_left: Option<u32>,
     events: HashSet<EventId>,
@@ -32,6 +33,7 @@ impl<'a> Tally<'a> {
             finished: 0,
             left_total: 0,
             left: Vec::new(),
+            without: Vec::new(),
             letters: 0,
             dead_letters_left: None,
             events: HashSet::new(),
@@ -100,6 +102,10 @@ impl<'a> Tally<'a> {
                 }
             }
         }
+        if !item.without.is_empty() && self.without.len() < NAMED_MAX {
+            let properties = item.without.clone();
+            self.without.push(PutBackWithout { id: item.id.clone(), properties });
+        }
         (self.told)(Told::Item(item));
     }
 
@@ -113,6 +119,7 @@ impl<'a> Tally<'a> {
             finished: self.finished,
             left_total: self.left_total,
             left: self.left,
+            without: self.without,
             dead_letters_left: self.dead_letters_left,
         }
     }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use futures::TryStreamExt;
 use mongodb::ClientSession;
-use mongodb::bson::{Bson, DateTime, Document, doc};
+use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use onboard_contract::names::WELCOME_TITLE;
 use onboard_contract::{TodoId, UserId};
 use onboard_runtime::clock;
@@ -80,11 +80,12 @@ impl Todos {
         todos: &[Bson],
     ) -> mongodb::error::Result<HashSet<TodoId>> {
         let only = doc! { "_id": 0, "todoId": 1, "todoDeletedAt": 1, "conflicts": 1 };
-        let inbox = self.mongo.processed_events();
+        let inbox = self.mongo.processed_events().clone_with_type::<RawDocumentBuf>();
         let find = inbox.find(deletions_of(todos)).projection(only);
         let mut found = find.session(&mut *session).await?;
-        let records: Vec<Document> = found.stream(session).try_collect().await?;
-        let records: Vec<_> = records.iter().map(|one| InboxNames::TODO.read(one)).collect();
+        let records: Vec<RawDocumentBuf> = found.stream(session).try_collect().await?;
+        let read = |one: &RawDocumentBuf| InboxNames::TODO.read(&field::readable(one));
+        let records: Vec<_> = records.iter().map(read).collect();
         let made = records.iter().flat_map(InboxRecord::made);
         Ok(made.filter(|(_, deleted)| *deleted).map(|(todo, _)| todo.into()).collect())
     }

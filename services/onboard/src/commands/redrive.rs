@@ -132,11 +132,14 @@ fn bar(json: bool) -> ProgressBar {
 /// What is done is counted at the end; what is left, or would be done, is
 /// named at once.
 fn say(item: &Item) {
-    let Item { id, cause, outcome } = item;
+    let Item { id, cause, outcome, without } = item;
     match outcome {
         Outcome::Would(act) => print(&format!("would {:<14} {id} ({cause})\n", act.as_str())),
         Outcome::Left(why) => print(&format!("left {id}: {why}\n")),
         Outcome::Done(_) | Outcome::Finished => (),
+    }
+    if !without.is_empty() {
+        print(&format!("{id} goes back without {}\n", without.join(", ")));
     }
 }
 

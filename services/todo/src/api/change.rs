@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
-use onboard_http::{Fields, Kind, MergePatch, Problem, ProblemBody};
+use onboard_http::{Fields, Kind, MergePatch, Object, Problem, ProblemBody};
 use onboard_store::{Change, Changed};
 use onboard_token::Bearer;
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::item::{Item, Tagged};
@@ -78,7 +77,7 @@ pub(crate) async fn change(
 }
 
 /// Looks at every field before it answers.
-fn parse(body: Map<String, Value>) -> Result<Change, Problem> {
+fn parse(body: Object) -> Result<Change, Problem> {
     let mut fields = Fields::new(body);
     let title = fields.optional_string("title").map(title::parse);
     let title = title.and_then(|parsed| fields.accept("title", parsed));
@@ -92,11 +91,14 @@ fn parse(body: Map<String, Value>) -> Result<Change, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    fn errors(body: Value) -> Vec<(String, String)> {
-        let Value::Object(body) = body else { unreachable!("an object") };
-        let problem = parse(body).unwrap_err();
+    fn object(body: &Value) -> Object {
+        Object::parse(body.to_string().as_bytes()).unwrap()
+    }
+
+    fn errors(body: &Value) -> Vec<(String, String)> {
+        let problem = parse(object(body)).unwrap_err();
         let place = |error: &onboard_http::FieldError| {
             (error.pointer.clone().unwrap(), error.detail.to_string())
         };
@@ -105,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_change_names_what_it_changes() {
-        let read = |body: Value| parse(body.as_object().unwrap().clone()).unwrap();
+        let read = |body: Value| parse(object(&body)).unwrap();
         let change = Change { title: Some("x".to_owned()), completed: None };
         assert_eq!(read(json!({ "title": "x", "version": 9, "userId": "y" })), change);
         let change = Change { title: None, completed: Some(false) };
@@ -131,7 +133,7 @@ mod tests {
             ),
         ];
         for (body, expected) in table {
-            let found = errors(body.clone());
+            let found = errors(&body);
             let found: Vec<_> = found.iter().map(|(p, d)| (p.as_str(), d.as_str())).collect();
             assert_eq!(found, expected, "{body}");
         }
