@@ -20,6 +20,7 @@ mod accounts;
 mod api;
 mod audit;
 mod bench;
+mod cache;
 mod canary;
 mod chaos;
 mod closing;
