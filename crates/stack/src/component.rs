@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -14,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::event::Events;
 use crate::keeper::keeper;
 use crate::probe::Probe;
-use crate::process::{Launch, tail};
+use crate::process::{Launch, last_lines, log_end};
 use crate::state::{Row, State, Status};
 use crate::supervisor::{Act, Supervisor};
 
@@ -44,6 +45,8 @@ pub struct Component {
     spec: Arc<Spec>,
     acts: mpsc::UnboundedSender<Act>,
     status: watch::Receiver<Status>,
+    /// Where in the log the output of the last start begins.
+    log_begin: Arc<AtomicU64>,
 }
 
 impl Component {
@@ -58,7 +61,8 @@ impl Component {
         let (supervisor, status) = Supervisor::new(Arc::clone(&spec), exe, events, inbox);
         // The task ends when the last handle is gone; there is nobody to await it.
         drop(keeper()?.spawn(supervisor.run()));
-        Ok(Self { spec, acts, status })
+        let log_begin = Arc::new(AtomicU64::new(log_end(&spec.launch.log)));
+        Ok(Self { spec, acts, status, log_begin })
     }
 
     /// Its name.
@@ -106,6 +110,7 @@ impl Component {
     /// # Errors
     /// When it cannot be started at all.
     pub async fn request_start(&self) -> anyhow::Result<()> {
+        self.log_begin.store(log_end(self.log()), Ordering::Relaxed);
         self.act(Act::Start).await
     }
 
@@ -182,7 +187,6 @@ impl Component {
     }
 
     fn last_words(&self) -> String {
-        let log = self.log();
-        format!("the end of its log {}:\n{}", log.display(), tail(log, 12))
+        last_lines(self.log(), self.log_begin.load(Ordering::Relaxed), 12)
     }
 }

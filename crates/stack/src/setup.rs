@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 
 use crate::event::Events;
 use crate::keeper::keeper;
-use crate::process::tail;
+use crate::process::{last_lines, log_end};
 use crate::servers::Servers;
 
 const TRIES: u32 = 5;
@@ -22,6 +22,8 @@ const FINAL_CODES: [i32; 2] = [2, 64];
 /// # Errors
 /// With the end of its output, when it does not succeed.
 pub async fn run(servers: &Servers, events: &Events) -> anyhow::Result<()> {
+    let log = servers.home().log("setup");
+    let begin = log_end(&log);
     let mut pause = Duration::from_millis(500);
     for attempt in 1..=TRIES {
         let code = run_once(servers).await?;
@@ -35,8 +37,7 @@ pub async fn run(servers: &Servers, events: &Events) -> anyhow::Result<()> {
         tokio::time::sleep(pause).await;
         pause *= 2;
     }
-    let log = servers.home().log("setup");
-    bail!("setup did not succeed; the end of its log {}:\n{}", log.display(), tail(&log, 15))
+    bail!("setup did not succeed; {}", last_lines(&log, begin, 15))
 }
 
 /// Its exit code; `None` when a signal or the time limit ended it.

