@@ -92,7 +92,7 @@ fn a_workflow_that_temporal_has_forgotten_is_no_violation() {
 }
 
 /// An acknowledged registration of user 2, with what the todo service has of it.
-fn delivered(records: Vec<Document>, todo: Looked<TodoOwner>) -> Case {
+fn delivered(records: &[Document], todo: Looked<TodoOwner>) -> Case {
     let mut row = acknowledged();
     row.insert("aggregateId", id(Uuid::from_u128(2)));
     let records: Vec<_> = records.iter().map(|one| InboxNames::TODO.read(one)).collect();
@@ -112,15 +112,15 @@ fn record(user: u128) -> Document {
 fn a_workflow_that_is_gone_is_a_note_where_all_else_proves_the_delivery() {
     let own = || Looked::Found(TodoOwner::User);
     for todo in [own(), Looked::NotAsked] {
-        let found = judge(&delivered(vec![record(2)], todo));
+        let found = judge(&delivered(&[record(2)], todo));
         assert!(found.iter().all(|one| one.violation.is_none()), "{found:?}");
         assert!(found.iter().any(|one| one.note.is_some() && one.audited), "{found:?}");
     }
     let missing = Some(Kind::WorkflowMissing);
     for case in [
-        delivered(vec![], Looked::NotAsked),
-        delivered(vec![record(3)], Looked::NotAsked),
-        delivered(vec![record(2)], Looked::Missing),
+        delivered(&[], Looked::NotAsked),
+        delivered(&[record(3)], Looked::NotAsked),
+        delivered(&[record(2)], Looked::Missing),
     ] {
         let (kinds, _, _) = faces(&case);
         assert_eq!(kinds.first().copied(), missing, "{case:?}");
@@ -129,16 +129,16 @@ fn a_workflow_that_is_gone_is_a_note_where_all_else_proves_the_delivery() {
 
 #[test]
 fn what_counts_as_done_without_its_effect_is_delivered_again() {
-    let remedy = |case: &Case| judge(case).into_iter().filter_map(|one| one.remedy).next();
+    let remedy = |case: &Case| judge(case).into_iter().find_map(|one| one.remedy);
     let own = Looked::Found(TodoOwner::User);
-    assert_eq!(remedy(&delivered(vec![record(2)], own)), None);
+    assert_eq!(remedy(&delivered(&[record(2)], own)), None);
     for todo in [Looked::Missing, Looked::Found(TodoOwner::Another)] {
-        assert_eq!(remedy(&delivered(vec![record(2)], todo)), Some(Act::Reopen));
+        assert_eq!(remedy(&delivered(&[record(2)], todo)), Some(Act::Reopen));
     }
-    assert_eq!(remedy(&delivered(vec![], own)), Some(Act::Reopen));
-    let deleted = Case { todo_deleted: true, ..delivered(vec![record(2)], Looked::Missing) };
+    assert_eq!(remedy(&delivered(&[], own)), Some(Act::Reopen));
+    let deleted = Case { todo_deleted: true, ..delivered(&[record(2)], Looked::Missing) };
     assert_eq!(remedy(&deleted), None);
-    let mut removed = delivered(vec![], Looked::Missing);
+    let mut removed = delivered(&[], Looked::Missing);
     removed.removed.inbox_before_ms = 81;
     assert_eq!(
         remedy(&removed),
