@@ -14,6 +14,7 @@ mod meter;
 mod plan;
 mod redrive;
 mod registration;
+mod rows;
 pub mod setup;
 
 pub use census::{POLLER_GONE_AFTER, Pollers};
