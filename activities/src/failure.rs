@@ -45,6 +45,9 @@ pub(crate) enum Failure {
         #[source]
         source: StoreError,
     },
+    /// The store does not say which rows there are.
+    #[error("the store does not say which rows there are")]
+    Rows(#[source] StoreError),
     /// The broker is away or slow, and this was no time to wait for it.
     #[error("RabbitMQ is away or slow: event {0} is left to an activity of its own")]
     NotPrompt(EventId),
@@ -87,6 +90,7 @@ impl Failure {
             Self::RowMissing(_) | Self::RowCorrupt { .. } => true,
             Self::RowAbsent { .. }
             | Self::Store { .. }
+            | Self::Rows(_)
             | Self::NotPrompt(_)
             | Self::Publish { .. } => false,
         }
@@ -100,7 +104,7 @@ impl Failure {
             // Without its cause: a decoder's error may quote the field, and no
             // personal data goes into a history.
             Self::RowCorrupt { .. } => (FAILURE_ROW_CORRUPT, self.to_string()),
-            Self::Store { .. } => ("MongoDb", chain(&self)),
+            Self::Store { .. } | Self::Rows(_) => ("MongoDb", chain(&self)),
             Self::NotPrompt(_) | Self::Publish { .. } => ("RabbitMq", chain(&self)),
         };
         trace::failed(&tracing::Span::current(), type_name);

@@ -7,6 +7,7 @@
 mod attempt;
 mod check_todo_acknowledgement;
 mod failure;
+mod find_rows;
 mod mark_outbox_sent;
 mod measured;
 mod message;

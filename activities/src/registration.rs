@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 use onboard_broker::Publisher;
+use onboard_contract::names::ACTIVITY_FIND_ROWS;
 use onboard_contract::workflow::{CopyRef, EventRef, PublishRef, Published, RecordRef};
 use onboard_contract::{Acknowledgement, EventId, TraceParent};
 use onboard_inbox::{Inbox, InboxNames};
@@ -29,6 +30,7 @@ use tracing::instrument::Instrumented;
 use crate::attempt::Attempt;
 use crate::check_todo_acknowledgement::check_todo_acknowledgement;
 use crate::failure::Failure;
+use crate::find_rows::find_rows;
 use crate::mark_outbox_sent::mark_outbox_sent;
 use crate::measured::measured;
 use crate::publish_copy::publish_copy;
@@ -131,6 +133,16 @@ impl RegistrationActivities {
         let work = check_todo_acknowledgement(outbox, inbox, todos, event.event_id);
         let work = measured("check_todo_acknowledgement", work);
         traced(&ctx, &event, async { work.await.map_err(Failure::into_activity_error) }).await
+    }
+
+    #[activity(name = ACTIVITY_FIND_ROWS)]
+    async fn find_rows(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        events: Vec<EventId>,
+    ) -> Result<Vec<EventId>, ActivityError> {
+        let found = measured("find_rows", find_rows(&self.outbox, events)).await;
+        found.map_err(Failure::into_activity_error)
     }
 
     #[activity(definition = RecordAcknowledgement)]

@@ -104,7 +104,13 @@ async fn rows_that_are_done_and_old_are_removed_and_no_others() {
 async fn inbox_records_outlive_their_rows() {
     let (tokens, options) = crashing("todo", &[Step::PurgeHorizon, Step::PurgeInbox]);
     // The sweep must not note the one that is to stay unnoted.
-    let app = App::start_with(options.with("TODO_SWEEP_INTERVAL", "10m")).await;
+    // It never had a way to the outbox's database.
+    let options = options.with("TODO_SWEEP_INTERVAL", "10m").with_for(
+        "todo",
+        "AUTH_MONGODB_URI",
+        "mongodb://127.0.0.1:1/?directConnection=true",
+    );
+    let app = App::start_with(options).await;
     let inbox = app.inbox().await;
     let (with_row, unnoted, young) = (event_of(200), event_of(200), event_of(170));
     app.outbox().await.insert_one(row(with_row, user(), 200, Some(200))).await.unwrap();
@@ -134,7 +140,10 @@ async fn inbox_records_outlive_their_rows() {
         of_conflict,
     ];
     inbox.insert_many(&kept).await.unwrap();
-    app.component("todo").request_start().await.unwrap();
+    // Only the outbox's owner says which rows are gone: nothing goes without it.
+    app.component("todo").start().await.unwrap();
+    assert_eq!(inbox.count_documents(doc! {}).await.unwrap(), 625);
+    app.component("worker").start().await.unwrap();
     eventually("what nothing can ask for is gone", async || {
         match inbox.count_documents(doc! {}).await.unwrap() {
             605 if tokens.left().is_empty() => Ok(()),

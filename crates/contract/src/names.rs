@@ -56,6 +56,9 @@ pub const ACTIVITY_MARK_SENT: &str = "mark_outbox_sent";
 /// The activity by which a consumer answers, on a task queue of its own, whether it has
 /// processed an event.
 pub const ACTIVITY_FIND_ACKNOWLEDGEMENT: &str = "find_acknowledgement";
+/// The activity by which the owner of an outbox answers which events have a row. Asked
+/// by consumers, outside of any workflow.
+pub const ACTIVITY_FIND_ROWS: &str = "find_rows";
 /// The activity that looks into the inbox, for runs of released builds.
 pub const ACTIVITY_CHECK: &str = "check_todo_acknowledgement";
 /// The activity that writes the terminal record on the outbox row.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use mongodb::bson::Bson;
+use onboard_contract::EventId;
 use onboard_runtime::{Availability, Rounds, Shutdown};
 use onboard_store::StoreError;
 
@@ -15,11 +15,12 @@ use crate::inbox::PurgeCursor;
 const EVERY: Duration = Duration::from_hours(1);
 
 /// Removes records older than `kept` until the shutdown. `rows` says which of these
-/// events have an outbox row: their records stay.
+/// events have an outbox row: their records stay. When it has no answer, the rest of
+/// the records wait for the next round.
 pub async fn retain<R, F>(inbox: Inbox, kept: Duration, rows: R, shutdown: Shutdown)
 where
-    R: Fn(Vec<Bson>) -> F + Send + Sync,
-    F: Future<Output = Result<Vec<Bson>, StoreError>> + Send,
+    R: Fn(Vec<EventId>) -> F + Send + Sync,
+    F: Future<Output = Option<Vec<EventId>>> + Send,
 {
     let mongo = Availability::new("mongo (retention)");
     let mut rounds = Rounds::new(EVERY, shutdown);
@@ -30,8 +31,8 @@ where
 
 async fn purge<R, F>(inbox: &Inbox, kept: Duration, rows: &R) -> Result<(), StoreError>
 where
-    R: Fn(Vec<Bson>) -> F,
-    F: Future<Output = Result<Vec<Bson>, StoreError>>,
+    R: Fn(Vec<EventId>) -> F,
+    F: Future<Output = Option<Vec<EventId>>>,
 {
     let mut page = Some(PurgeCursor::default());
     while let Some(from) = page {

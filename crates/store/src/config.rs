@@ -86,6 +86,17 @@ impl MongoArgs {
         self.config(auth, nothing_else, problems)
     }
 
+    /// Checks the settings of a process that uses the database of todos and inbox
+    /// alone.
+    pub fn check_todo(mut self, problems: &mut Problems) -> Option<MongoConfig> {
+        let todo = self.todo_uri(problems).or_else(|| {
+            let file = self.mongodb_uri_file.as_ref();
+            uri(problems, "MONGODB_URI", self.mongodb_uri.take(), file)
+        });
+        let nothing_else = todo.clone();
+        self.config(nothing_else, todo, problems)
+    }
+
     /// Whether any connection string is given.
     #[must_use]
     pub const fn names_a_server(&self) -> bool {

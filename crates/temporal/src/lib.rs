@@ -18,6 +18,7 @@ mod plan;
 pub mod query;
 mod redrive;
 mod registration;
+mod rows;
 pub mod setup;
 
 pub use census::{POLLER_GONE_AFTER, Pollers};

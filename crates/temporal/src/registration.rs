@@ -215,6 +215,6 @@ pub(crate) fn no_workflow(status: &Status) -> bool {
     !status.message().starts_with("Namespace")
 }
 
-fn payload<T: Serialize + 'static>(input: &T) -> RawValue {
+pub(crate) fn payload<T: Serialize + 'static>(input: &T) -> RawValue {
     RawValue::from_value(input, &PayloadConverter::serde_json())
 }

@@ -119,7 +119,7 @@ impl TodoArgs {
         let jwks = self.jwks.check(problems);
         let environment = self.environment.check(problems);
         let edge = self.edge.check(environment, problems);
-        let mongo = self.mongo.check(problems);
+        let mongo = self.mongo.check_todo(problems);
         let broker = self.broker.check(Topology::standard(), problems);
         let temporal = self.temporal.check(problems);
         if environment.is_production() {

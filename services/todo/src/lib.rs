@@ -11,6 +11,7 @@ mod api;
 mod config;
 mod effect;
 pub mod metrics;
+mod rows;
 mod signal;
 
 use std::time::Duration;
@@ -20,7 +21,7 @@ use onboard_contract::{ConsumerName, TODO_QUEUE};
 use onboard_http::Server;
 use onboard_inbox::{Answers, Consuming, Inbox, InboxNames, retain};
 use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
-use onboard_store::{Mongo, Outbox, Todos};
+use onboard_store::{Mongo, Todos};
 use onboard_temporal::Temporal;
 use onboard_token::{PublicKeys, Verifier};
 
@@ -29,6 +30,7 @@ pub use config::{TodoArgs, TodoConfig};
 
 use crate::api::Api;
 use crate::effect::WelcomeTodo;
+use crate::rows::rows;
 use crate::signal::Signal;
 
 /// How long messages in flight have to end at the shutdown.
@@ -103,11 +105,7 @@ async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError> {
         .with_edge(config.edge);
 
     let inbox = Inbox::new(mongo.todo(), InboxNames::TODO);
-    let outbox = Outbox::new(&mongo);
-    let rows = move |events: Vec<_>| {
-        let outbox = outbox.clone();
-        async move { outbox.present(&events).await }
-    };
+    let rows = rows(temporal.clone(), shutdown.clone());
     let retention = retain(inbox.clone(), config.retention, rows, shutdown.clone());
     tasks.spawn("retention", retention);
     let effect = WelcomeTodo(Todos::new(&mongo));

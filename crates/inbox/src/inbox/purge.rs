@@ -7,12 +7,15 @@
 //! which follows from the aggregate's, keeps it from being made twice. A record that
 //! notes the deletion of what the effect made stays: it stands in for that.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
+use onboard_contract::EventId;
 use onboard_fault::{Step, step};
+use onboard_store::bson_time::id;
 
 use onboard_store::retention::{INBOX, PAGE, note_horizon, page_full};
 use onboard_store::{StoreError, bounded, earlier};
@@ -25,7 +28,8 @@ pub(crate) struct Cursor(Option<ObjectId>);
 
 impl Inbox {
     /// Looks at a page of records older than `kept`, from the cursor on, and
-    /// removes what may go, by what `rows` says about outbox rows; `None` at the end.
+    /// removes what may go, by what `rows` says about outbox rows; `None` at the end,
+    /// or when `rows` has no answer. A record whose event cannot be read stays.
     ///
     /// # Errors
     /// The store failed.
@@ -36,17 +40,20 @@ impl Inbox {
         rows: &R,
     ) -> Result<Option<Cursor>, StoreError>
     where
-        R: Fn(Vec<Bson>) -> F,
-        F: Future<Output = Result<Vec<Bson>, StoreError>>,
+        R: Fn(Vec<EventId>) -> F,
+        F: Future<Output = Option<Vec<EventId>>>,
     {
         let horizon = earlier(kept);
         let page = self.old(horizon, from).await?;
         let Some(last) = page.last().and_then(|record| record.get_object_id("_id").ok()) else {
             return Ok(None);
         };
-        let events: Vec<Bson> = page.iter().filter_map(|r| r.get("eventId").cloned()).collect();
-        let rows = rows(events.clone()).await?;
-        let orphans: Vec<Bson> = events.into_iter().filter(|event| !rows.contains(event)).collect();
+        let event = |record| self.names.read(record).event_id.known();
+        let events: Vec<EventId> = page.iter().filter_map(event).collect();
+        let Some(rows) = rows(events.clone()).await else { return Ok(None) };
+        let rows: HashSet<EventId> = rows.into_iter().collect();
+        let orphans = events.iter().filter(|event| !rows.contains(event));
+        let orphans: Vec<Bson> = orphans.map(|event| id(event.uuid())).collect();
         if !orphans.is_empty() {
             self.remove(orphans, horizon).await?;
         }

@@ -13,7 +13,7 @@ use onboard_contract::EventId;
 use onboard_fault::{Step, step};
 use uuid::Uuid;
 
-use super::{Outbox, SENT, earlier};
+use super::{Outbox, Row, SENT, earlier};
 use crate::StoreError;
 use crate::bson_time::id;
 use crate::mongo::bounded;
@@ -58,12 +58,13 @@ impl Outbox {
     ///
     /// # Errors
     /// The store failed.
-    pub async fn present(&self, events: &[Bson]) -> Result<Vec<Bson>, StoreError> {
+    pub async fn present(&self, events: &[EventId]) -> Result<Vec<EventId>, StoreError> {
         let outbox = self.mongo.outbox();
+        let events: Vec<Bson> = events.iter().map(|event| id(event.uuid())).collect();
         let find = outbox.find(doc! { "_id": { "$in": events } }).projection(doc! { "_id": 1 });
         let rows: Vec<Document> =
             bounded("look for rows", async { find.await?.try_collect().await }).await?;
-        Ok(rows.iter().filter_map(|row| row.get("_id").cloned()).collect())
+        Ok(rows.iter().filter_map(|row| Row::read(row).id.known()).collect())
     }
 }
 
