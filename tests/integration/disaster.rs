@@ -199,26 +199,95 @@ async fn the_relay_may_die_stall_or_go_unheard_while_it_rebuilds() {
 }
 
 #[tokio::test]
-async fn what_runs_is_left_alone_and_what_has_ended_without_success_is_left_to_redrive() {
-    let options = Options::only(&["auth", "relay", "worker"]);
-    let app = App::start_with(asks_soon(options)).await;
-    let [running, terminated] = [insists(&app).await, insists(&app).await];
+async fn what_runs_is_left_alone_and_what_has_failed_is_left_to_redrive() {
+    let options = Options::only(&["auth", "relay"]).with("RELAY_REBUILD_AFTER", "1s");
+    let app = App::start_with(options.with("REGISTRATION_OVERDUE", "2s")).await;
+    let [running, failed] = [insists(&app).await, insists(&app).await];
+    app.reaches(failed, "STARTED").await;
+    let payload = app.row(failed).await.get_document("payload").unwrap().clone();
+    app.spoil_row(failed, doc! { "$unset": { "payload": "" } }).await;
+    app.component("worker").start().await.unwrap();
     app.reaches(running, "SENT").await;
-    app.reaches(terminated, "SENT").await;
-    app.terminate_workflow(&format!("registration-{terminated}")).await;
-    // The worker marks the row before it completes the workflow task.
-    eventually("the workflow waits for its acknowledgement", async || {
-        let progress = app.progress(running).await;
-        if progress["stage"] == "SENT" { Ok(()) } else { Err(progress) }
+    ends_as(&app, failed, &[WorkflowExecutionStatus::Failed]).await;
+    let run = app.run_id(running).await;
+    app.is_asked_about(8).await;
+    assert_eq!(app.run_id(running).await, run, "nobody started it again");
+    assert_eq!(app.workflow(failed).await, Some(WorkflowExecutionStatus::Failed));
+    assert_eq!(app.counter("relay", "relay_rebuilt_total", "").await, 0);
+
+    // It is counted, and named with what it failed with.
+    eventually("it is counted", async || {
+        match app.counter("relay", "workflows_failed", "").await {
+            1 => Ok(()),
+            count => Err(count),
+        }
     })
     .await;
-    let events = app.history(running).await.len();
-    app.is_asked_about(8).await;
-    assert_eq!(app.history(running).await.len(), events, "nobody touched it");
-    assert_eq!(app.workflow(terminated).await, Some(WorkflowExecutionStatus::Terminated));
-    assert_eq!(app.counter("relay", "relay_rebuilt_total", "").await, 0);
+    let listing = app.tool(&["list", "--stuck"]).await.yes();
+    let rows = listing["registrations"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["registrationId"] == failed.to_string()).unwrap();
+    let reason = row["reason"].as_str().unwrap();
+    assert!(reason.contains("FAILED (OutboxRowCorrupt)"), "{listing}");
+    let record = app.tool(&["show", &failed.to_string()]).await.no();
+    let next = record["next"][0].as_str().unwrap();
+    assert!(next.starts_with("mend") && next.contains("onboard redrive"), "{record}");
+
+    app.spoil_row(failed, doc! { "$set": { "payload": payload } }).await;
+    app.tool(&["redrive", &failed.to_string(), "--reason", "mended"]).await.yes();
     app.component("todo").start().await.unwrap();
-    app.reaches(running, "ACKNOWLEDGED").await;
-    app.tool(&["redrive", &terminated.to_string(), "--reason", "test"]).await;
+    app.reaches(failed, "ACKNOWLEDGED").await;
+    app.finish().await;
+}
+
+async fn ends_as(app: &App, id: EventId, statuses: &[WorkflowExecutionStatus]) {
+    eventually(&format!("{id} ends as one of {statuses:?}"), async || {
+        match app.workflow(id).await {
+            Some(status) if statuses.contains(&status) => Ok(()),
+            status => Err(status),
+        }
+    })
+    .await;
+}
+
+/// Wherever a registration is, and in whichever way its workflow is ended.
+#[tokio::test]
+async fn a_workflow_that_somebody_ends_is_started_again() {
+    use WorkflowExecutionStatus::{Canceled, Running, Terminated, TimedOut};
+    let workflow = |id: EventId| format!("registration-{id}");
+    let options = Options::only(&["auth", "relay"]).apart(&["relay"]);
+    let app = App::start_with(asks_soon(options)).await;
+    let at_started = insists(&app).await;
+    app.reaches(at_started, "STARTED").await;
+    app.terminate_workflow(&workflow(at_started)).await;
+    ends_as(&app, at_started, &[Running]).await;
+
+    app.component("worker").start().await.unwrap();
+    let [terminated, cancelled, timed_out] =
+        [insists(&app).await, insists(&app).await, insists(&app).await];
+    for id in [at_started, terminated, cancelled, timed_out] {
+        app.reaches(id, "SENT").await;
+    }
+    // Nobody starts it again before it has run out of its time.
+    app.component("relay").stop().await.unwrap();
+    app.terminate_workflow(&workflow(terminated)).await;
+    app.cancel_workflow(&workflow(cancelled)).await;
+    ends_as(&app, cancelled, &[Canceled]).await;
+    app.terminate_workflow(&workflow(timed_out)).await;
+    let user = app.registered_user(timed_out).await;
+    let input = serde_json::json!({ "eventId": timed_out, "userId": user });
+    app.start_workflow_for(&workflow(timed_out), input, Duration::from_secs(1)).await;
+    ends_as(&app, timed_out, &[TimedOut]).await;
+    ends_as(&app, terminated, &[Terminated]).await;
+    app.component("relay").start().await.unwrap();
+    for (id, cause) in
+        [(terminated, "terminated"), (cancelled, "cancelled"), (timed_out, "timed_out")]
+    {
+        ends_as(&app, id, &[Running]).await;
+        let cause = format!("cause=\"{cause}\"");
+        assert_eq!(app.counter("relay", "relay_rebuilt_total", &cause).await, 1, "{cause}");
+    }
+    app.component("todo").start().await.unwrap();
+    app.nothing_is_left().await;
+    app.is_clean().await;
     app.finish().await;
 }

@@ -57,6 +57,7 @@ const fn driven(step: Step) -> Driven {
         | Step::RedriveSignal
         | Step::RedriveRestart
         | Step::RedriveRelease
+        | Step::RedriveForget
         | Step::RedrivePutBack
         | Step::RedriveSettle => Driven::ByRedrive,
         Step::LoginCommit

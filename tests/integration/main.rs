@@ -37,6 +37,7 @@ mod faults;
 mod full_queue;
 #[allow(dead_code, unused_imports, reason = "the other binary of tests uses the rest")]
 mod harness;
+mod held;
 mod histories;
 mod house;
 mod http;
@@ -62,7 +63,9 @@ mod second_consumer;
 mod second_event;
 mod secrets;
 mod setup;
+mod strangers;
 mod stuck;
 mod todos;
 mod tracing;
+mod undone;
 mod worker;

@@ -238,3 +238,17 @@ async fn a_worker_killed_while_an_order_waits_loses_nothing() {
     is_done(&app, event).await;
     app.remove().await;
 }
+
+#[tokio::test]
+async fn an_order_whose_workflow_somebody_ends_is_delivered_all_the_same() {
+    let app = App::start_with(options().with("RELAY_REBUILD_AFTER", "1s")).await;
+    let event = place_order(&app.auth_database().await, "table").await.unwrap();
+    taken(&app).await;
+    app.terminate_workflow(&ORDER_PLACED.workflow_id(event)).await;
+    // The run that follows publishes it again.
+    acknowledge(&app, &taken(&app).await["eventId"]).await;
+    is_done(&app, event).await;
+    assert_eq!(app.counter("relay", "relay_rebuilt_total", "terminated").await, 1);
+    app.is_clean().await;
+    app.remove().await;
+}

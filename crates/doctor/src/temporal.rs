@@ -5,7 +5,7 @@ use std::time::Duration;
 use onboard_contract::ExtraConsumers;
 use onboard_runtime::availability::chain;
 use onboard_temporal::inspect::{Facts, Namespace, inspect};
-use onboard_temporal::{DeliveryPlan, Pollers, Temporal, TemporalError};
+use onboard_temporal::{DeliveryPlan, Pollers, RateLimit, Temporal, TemporalError, command};
 
 use crate::finding::REACHABLE;
 use crate::{Area, Finding, Patient, judge_version};
@@ -53,10 +53,11 @@ fn judge(facts: &Facts, oldest: Option<Duration>) -> Vec<Finding> {
     let mut findings = vec![judge_version(AREA, &facts.version, LEAST, CURRENT)];
     match &facts.namespace {
         None => findings.push(Finding::fail(AREA, "namespace", "it is missing", SETUP)),
-        Some(Namespace { retention, has_attributes, pollers }) => {
+        Some(Namespace { retention, has_attributes, pollers, limit }) => {
             findings.push(self::retention(*retention, oldest));
             findings.push(attributes(*has_attributes));
             findings.push(self::pollers(pollers));
+            findings.push(self::limit(limit.as_ref()));
         }
     }
     findings.push(Finding::not_checked(AREA, "clock", "Temporal does not tell the time"));
@@ -98,6 +99,16 @@ fn pollers(Pollers { workflow, activity, .. }: &Pollers) -> Finding {
     }
 }
 
+fn limit(limit: Option<&RateLimit>) -> Finding {
+    const CHECK: &str = "task queue";
+    let Some(RateLimit { task_queue, per_second, set }) = limit else {
+        return Finding::ok(AREA, CHECK, "nobody limits it");
+    };
+    let found =
+        format!("it hands out {per_second} activities a second, set by {}: {}", set.by, set.reason);
+    Finding::warn(AREA, CHECK, found, command::unlimit(task_queue))
+}
+
 /// Whether every worker knows the plan of steps of new runs.
 fn plan(plan: DeliveryPlan, extra: &ExtraConsumers, pollers: &Pollers) -> Finding {
     const CHECK: &str = "delivery plan";
@@ -125,12 +136,14 @@ fn plan(plan: DeliveryPlan, extra: &ExtraConsumers, pollers: &Pollers) -> Findin
 
 #[cfg(test)]
 mod tests {
+    use onboard_temporal::Pause;
+
     use super::*;
     use crate::Verdict;
 
     fn good() -> Namespace {
         let pollers = Pollers { workflow: 1, activity: 1, older: Vec::new() };
-        Namespace { retention: RETENTION_MIN, has_attributes: true, pollers }
+        Namespace { retention: RETENTION_MIN, has_attributes: true, pollers, limit: None }
     }
 
     fn said(namespace: Option<Namespace>, oldest_h: u64) -> Vec<(&'static str, Verdict)> {
@@ -153,6 +166,9 @@ mod tests {
         let pollers = Pollers { activity: 0, ..good().pollers };
         let alone = Namespace { pollers, ..good() };
         assert_eq!(said(Some(alone), 1), [("workers", Verdict::Warn)]);
+        let limit = RateLimit { task_queue: "q".into(), per_second: 0.0, set: Pause::default() };
+        let limited = Namespace { limit: Some(limit), ..good() };
+        assert_eq!(said(Some(limited), 1), [("task queue", Verdict::Warn)]);
     }
     #[test]
     fn a_worker_that_does_not_know_the_plan_is_named_where_the_plan_is_used() {

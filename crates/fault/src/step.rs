@@ -64,9 +64,11 @@ pub enum Step {
     /// `redrive` starts a fresh run of a workflow that has ended without success;
     /// `consumers` starts one for a row that expects one more consumer.
     RedriveRestart,
-    /// `redrive` makes a row that is put off due; `consumers` changes what a page
-    /// of rows expects.
+    /// `redrive` makes a row that is put off due, or takes an acknowledgement off a row;
+    /// `consumers` changes what a page of rows expects.
     RedriveRelease,
+    /// `redrive` removes from an inbox what it says of an effect that is missing.
+    RedriveForget,
     /// `redrive` puts a message back into its queue.
     RedrivePutBack,
     /// `redrive` removes a dead letter that is done with.
@@ -100,7 +102,7 @@ pub enum Side {
 
 impl Step {
     /// Every step, in the order of a registration's way.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::RegisterCommit,
         Self::RefusalKeep,
         Self::RelayClaim,
@@ -129,6 +131,7 @@ impl Step {
         Self::RedriveSignal,
         Self::RedriveRestart,
         Self::RedriveRelease,
+        Self::RedriveForget,
         Self::RedrivePutBack,
         Self::RedriveSettle,
         Self::LoginCommit,
@@ -183,6 +186,7 @@ impl Step {
             Self::RedriveSignal => "redrive.signal",
             Self::RedriveRestart => "redrive.restart",
             Self::RedriveRelease => "redrive.release",
+            Self::RedriveForget => "redrive.forget",
             Self::RedrivePutBack => "redrive.put_back",
             Self::RedriveSettle => "redrive.settle",
             Self::LoginCommit => "login.commit",

@@ -48,5 +48,5 @@ pub use kind::{Class, Kind};
 pub use options::{Histories, Options};
 pub use passes::audit;
 pub use progress::{Pass, Progress};
-pub use report::{Report, Violation};
+pub use report::{Note, Report, Violation};
 pub use sources::Sources;

@@ -7,7 +7,7 @@
 use mongodb::bson::Document;
 use onboard_contract::{ConsumerName, EventType};
 use onboard_store::{InboxRecord, outbox};
-use onboard_temporal::{Execution, ExecutionStatus, PendingActivity};
+use onboard_temporal::{Execution, ExecutionStatus};
 
 use crate::show::Letter;
 use crate::{Row, sound};
@@ -45,8 +45,8 @@ pub(crate) struct Case {
     pub(crate) confirmed: Looked<u32>,
     /// The todo service's records of a registration.
     pub(crate) inbox: Looked<Vec<InboxRecord>>,
-    /// The welcome todo.
-    pub(crate) todo: Looked<()>,
+    /// Whose the todo is that has the id of the welcome todo.
+    pub(crate) todo: Looked<TodoOwner>,
     /// Whether the inbox notes that the user has deleted the welcome todo.
     pub(crate) todo_deleted: bool,
     /// Its dead letters.
@@ -57,14 +57,25 @@ pub(crate) struct Case {
     pub(crate) settled_until_ms: Option<i64>,
 }
 
+/// Whose a todo with the id of a user's welcome todo is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TodoOwner {
+    /// The user's.
+    User,
+    /// Another user's, or nobody's.
+    Another,
+}
+
 /// A run of a workflow.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkflowRun {
     pub(crate) status: ExecutionStatus,
-    /// The activity that it waits in.
-    pub(crate) pending: Option<PendingActivity>,
+    /// What Temporal says of it; absent where only its status was asked.
+    pub(crate) described: Option<Execution>,
     /// Type and message of the failure that it ended with.
     pub(crate) failure: Option<(String, String)>,
+    /// Why its workflow task has failed last.
+    pub(crate) task_failure: Option<String>,
 }
 
 /// Until when the traces of what has come to its end may be gone.
@@ -119,13 +130,13 @@ impl<T> Looked<T> {
 
 impl From<Execution> for WorkflowRun {
     fn from(execution: Execution) -> Self {
-        Self { status: execution.status, pending: execution.pending, failure: None }
+        Self { described: Some(execution.clone()), ..Self::from(execution.status) }
     }
 }
 
 impl From<ExecutionStatus> for WorkflowRun {
     fn from(status: ExecutionStatus) -> Self {
-        Self { status, pending: None, failure: None }
+        Self { status, described: None, failure: None, task_failure: None }
     }
 }
 

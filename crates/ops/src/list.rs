@@ -22,7 +22,7 @@ use crate::error::bounded;
 use crate::row::without_payload;
 use crate::slice::Slice;
 use crate::times::millis;
-use crate::{LetterSummary, Operator, OperatorError, Row, letters, rules};
+use crate::{LetterSummary, Operator, OperatorError, Row, Stranger, letters, limit, rules};
 
 /// A row this old that nobody has started is stuck.
 const PENDING_STUCK: Duration = Duration::from_secs(30);
@@ -57,6 +57,9 @@ pub struct Listed {
     pub tries: u32,
     /// What it waits for, or why it does not go on, in a few words.
     pub reason: String,
+    /// The command that lets it go on, where only another tool can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// What the list comes to.
@@ -72,6 +75,12 @@ pub struct Listing {
     /// Those of every queue, by the name of the queue that they wait in. A queue that
     /// does not exist is left out.
     pub dead_letters_by_queue: BTreeMap<String, LetterSummary>,
+    /// Workflows that no row owns, or that no worker can go on with.
+    pub strangers: Vec<Stranger>,
+    /// Whether there may be more of them: a bounded number of workflows is looked at.
+    pub more_strangers: bool,
+    /// What holds back all workflows.
+    pub notes: Vec<String>,
     /// Who could not be asked, and why.
     pub unreachable: Vec<String>,
 }
@@ -109,7 +118,20 @@ impl Operator {
             self.hand_out(batch, &mut each).await;
         }
         self.look_at_letters(&mut listing).await?;
+        self.look_for_strangers(&mut listing).await;
         Ok(listing)
+    }
+
+    /// Nothing is said of Temporal when it is known to be away already.
+    async fn look_for_strangers(&self, listing: &mut Listing) {
+        let Ok(temporal) = self.temporal() else { return };
+        listing.notes.extend(limit::note(temporal).await);
+        match self.strangers().await {
+            Ok(strangers) => {
+                (listing.strangers, listing.more_strangers) = (strangers.found, strangers.more);
+            }
+            Err(error) => listing.unreachable.push(format!("Temporal: {}", chain(&error))),
+        }
     }
 
     /// Counts the dead letters of every queue. No letter waits where there is no
@@ -161,22 +183,33 @@ impl Operator {
             }
             (Ok(_) | Err(_), _) => Looked::NotAsked,
         };
-        let (status, pending) = match workflow.found() {
-            Some(run) => (Some(run.status), run.pending.as_ref()),
-            None => (None, None),
-        };
+        let status = workflow.found().map(|run| run.status);
+        let pending = workflow.found().and_then(|run| run.pending.as_ref());
         let (age_ms, attempts) = (row.age_ms(clock::now_ms()), row.attempts);
         let tries = pending.map_or(attempts, |activity| activity.attempt);
-        let (workflow, of_row) = (workflow.map(WorkflowRun::from), Some(row.clone()));
-        let case = Case { workflow, row: of_row, ..Case::default() };
-        let reason = rules::judge(&case).into_iter().find_map(|found| found.reason);
+        let failure = self.failure_of(&row, status).await;
+        let workflow = workflow.map(|run| WorkflowRun { failure, ..WorkflowRun::from(run) });
+        let case = Case { workflow, row: Some(row.clone()), ..Case::default() };
+        let found = rules::judge(&case);
         Listed {
             age_ms,
             workflow: status.map(ExecutionStatus::as_str),
             tries,
-            reason: reason.unwrap_or_default(),
+            reason: found.iter().find_map(|one| one.reason.clone()).unwrap_or_default(),
+            next: found.into_iter().find_map(|one| one.next),
             row,
         }
+    }
+
+    /// What a workflow failed with, which its history tells. Without an answer the
+    /// status alone is listed.
+    async fn failure_of(
+        &self,
+        row: &Row,
+        status: Option<ExecutionStatus>,
+    ) -> Option<(String, String)> {
+        let id = row.workflow_id().filter(|_| status == Some(ExecutionStatus::Failed))?;
+        self.temporal().ok()?.account(id).await.ok()??.failure
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Collection, bson};
 use onboard_broker::BrokerConfig;
-use onboard_contract::EventId;
+use onboard_contract::{EventId, TodoId};
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
 use onboard_store::retention::{INBOX, OUTBOX, WORKFLOWS, removed_before};
@@ -88,6 +88,12 @@ impl Operator {
             inbox_before_ms: inbox.unwrap_or(i64::MIN),
             workflows_before_ms: lost.map_or(kept_since, |lost| lost.max(kept_since)),
         })
+    }
+
+    /// The todo of this id, whosever it is.
+    pub(crate) async fn find_todo(&self, todo: TodoId) -> Result<Option<Document>, OperatorError> {
+        let todos = self.mongo.todos();
+        bounded("load the welcome todo", todos.find_one(doc! { "_id": id(todo.uuid()) })).await
     }
 
     /// The inbox record of an event.

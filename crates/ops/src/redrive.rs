@@ -15,6 +15,7 @@ mod journal;
 mod letters;
 mod plan;
 mod registrations;
+mod reopen;
 mod tally;
 
 use std::collections::BTreeMap;
@@ -89,6 +90,9 @@ pub enum Act {
     Restart,
     /// Makes the row due, so that the relay starts the workflow.
     Release,
+    /// Takes the acknowledgement off a row whose effect is missing, and delivers its event
+    /// again.
+    Reopen,
     /// Puts a message that belongs to no registration, or to another consumer than
     /// the todo service, back into its queue.
     PutBack,
@@ -106,6 +110,7 @@ impl Act {
             Self::Republish => "republish",
             Self::Restart => "restart",
             Self::Release => "release",
+            Self::Reopen => "reopen",
             Self::PutBack => "putBack",
             Self::RemoveLeftover => "removeLeftover",
             Self::Discard => "discard",

@@ -160,11 +160,6 @@ impl Row {
         self.delivery.is_some() || self.consumers.iter().any(|one| one.waived_at.is_some())
     }
 
-    /// Whether it awaits consumers that a run which has completed did not know of.
-    pub(crate) fn is_forgotten(&self) -> bool {
-        self.delivery.is_some() && self.acknowledged_at.is_none()
-    }
-
     /// The consumers that it awaits, for people.
     pub(crate) fn awaited_names(&self) -> String {
         self.awaited.iter().map(ConsumerName::as_str).collect::<Vec<_>>().join(", ")

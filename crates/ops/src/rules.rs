@@ -6,7 +6,8 @@
 //! what nobody has looked at. Rules are pure: nothing is lost when a process dies.
 
 mod consumers;
-mod inbox;
+mod held;
+pub(crate) mod inbox;
 mod row;
 mod workflow;
 
@@ -25,8 +26,12 @@ pub(crate) struct Finding {
     pub(crate) missing: Option<Cow<'static, str>>,
     /// What is worth knowing and no missing link.
     pub(crate) note: Option<Cow<'static, str>>,
+    /// Whether the audit tells the note, too.
+    pub(crate) audited: bool,
     /// What it waits for, or why it does not go on, in a few words.
     pub(crate) reason: Option<String>,
+    /// The command of another tool that ends it. `redrive` leaves it alone then.
+    pub(crate) next: Option<String>,
     /// What heals it.
     pub(crate) remedy: Option<Act>,
 }
@@ -73,12 +78,20 @@ impl Finding {
         Self { note: Some(words.into()), ..Self::default() }
     }
 
+    pub(crate) fn audited(self) -> Self {
+        Self { audited: true, ..self }
+    }
+
     pub(crate) fn counted(self, kind: Kind, words: impl Into<Cow<'static, str>>) -> Self {
         Self { violation: Some((kind, words.into())), ..self }
     }
 
     pub(crate) fn with_reason(self, words: impl Into<String>) -> Self {
         Self { reason: Some(words.into()), ..self }
+    }
+
+    pub(crate) fn with_next(self, command: impl Into<String>) -> Self {
+        Self { next: Some(command.into()), ..self }
     }
 
     pub(crate) fn healed_by(self, act: Act) -> Self {

@@ -7,6 +7,8 @@
 mod findings;
 mod gather;
 
+pub(crate) use gather::owner;
+
 use onboard_contract::{ConsumerName, EventId, EventType, TodoId};
 use serde::Serialize;
 
@@ -97,7 +99,17 @@ pub struct Workflow {
     pub pending_activity: Option<String>,
     /// The try of it.
     pub attempt: Option<u32>,
-    /// Why the last try, or the workflow itself, failed.
+    /// When the next try is due.
+    #[serde(serialize_with = "times::maybe")]
+    pub next_try_at: Option<i64>,
+    /// Who has paused it, or the activity.
+    pub paused_by: Option<String>,
+    /// Since when.
+    #[serde(serialize_with = "times::maybe")]
+    pub paused_at: Option<i64>,
+    /// Why.
+    pub paused_reason: Option<String>,
+    /// Why the last try, the workflow itself or its workflow task failed.
     pub last_failure: Option<String>,
     /// The stage it says it is in.
     pub stage: Option<&'static str>,

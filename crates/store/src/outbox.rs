@@ -10,6 +10,7 @@ pub mod claim;
 pub mod consumers;
 mod expectation;
 mod json;
+mod known;
 mod new;
 pub mod outcome;
 mod overdue;

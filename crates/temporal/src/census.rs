@@ -1,10 +1,9 @@
-//! Who works on the registrations' task queue, and how many workflows failed:
-//! what Temporal knows and no other process can say.
+//! Who works on the task queue, and how many workflows failed: what Temporal knows and
+//! no other process can say.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use onboard_contract::names::WORKFLOW;
 use onboard_runtime::clock;
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::{IntoRequest, Response, Status};
@@ -16,7 +15,7 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::{
 
 use crate::connection::CALL_DEADLINE;
 use crate::plan::knows_every_plan;
-use crate::{Temporal, TemporalError};
+use crate::{Temporal, TemporalError, query};
 
 /// A poll waits at the server for up to a minute, and Temporal remembers who
 /// polled for five. Who has not asked again after this is gone.
@@ -66,24 +65,27 @@ impl Temporal {
         Ok(there.map(|poller| poller.identity).collect())
     }
 
-    /// How many registration workflows of the task queue are closed as failed,
-    /// of those that the namespace still keeps.
+    /// How many workflows of the known event types are closed as failed on the task
+    /// queue, of those that the namespace still keeps.
     ///
     /// # Errors
     /// See [`TemporalError`].
-    pub async fn failed_registrations(&self) -> Result<u64, TemporalError> {
+    pub async fn failed_workflows(&self) -> Result<u64, TemporalError> {
+        self.count("count the failed workflows", query::failed(&self.task_queue)).await
+    }
+
+    /// How many workflows fit the query.
+    pub(crate) async fn count(
+        &self,
+        what: &'static str,
+        query: String,
+    ) -> Result<u64, TemporalError> {
         let mut client = self.client()?;
-        let queue = self.task_queue.replace('\\', "\\\\").replace('\'', "\\'");
-        let request = CountWorkflowExecutionsRequest {
-            namespace: client.options().namespace.clone(),
-            query: format!(
-                "WorkflowType = '{WORKFLOW}' AND TaskQueue = '{queue}' \
-                 AND ExecutionStatus = 'Failed'"
-            ),
-        };
+        let namespace = client.options().namespace.clone();
+        let request = CountWorkflowExecutionsRequest { namespace, query };
         let asking =
             WorkflowService::count_workflow_executions(&mut client, request.into_request());
-        let answer = called("count the failed workflows", asking).await?;
+        let answer = called(what, asking).await?;
         Ok(u64::try_from(answer.count).unwrap_or_default())
     }
 }
@@ -99,7 +101,7 @@ fn is_there(poller: &PollerInfo, now_ms: i64) -> bool {
     silent_ms < POLLER_GONE_AFTER.as_millis()
 }
 
-async fn called<T>(
+pub(crate) async fn called<T>(
     what: &'static str,
     call: impl Future<Output = Result<Response<T>, Status>>,
 ) -> Result<T, TemporalError> {

@@ -13,6 +13,7 @@ use temporalio_common::protos::temporal::api::failure::v1::failure::FailureInfo;
 use temporalio_common::protos::temporal::api::workflow::v1::PendingActivityInfo;
 
 use crate::connection::{CALL_DEADLINE, one_try};
+use crate::held::{self, Pause, PendingTask};
 use crate::registration::no_workflow;
 use crate::{Temporal, TemporalError};
 
@@ -44,19 +45,35 @@ pub struct Execution {
     pub status: ExecutionStatus,
     /// Events in its history.
     pub history_events: usize,
-    /// The activity it waits in.
+    /// Its type.
+    pub workflow_type: String,
+    /// The task queue that it runs on, where it is not the client's.
+    pub other_task_queue: Option<String>,
+    /// Who has paused it.
+    pub paused: Option<Pause>,
+    /// The version of the workers that somebody has pinned it to, `deployment:build`.
+    pub pinned: Option<String>,
+    /// The activity it waits in; of several one that is paused.
     pub pending: Option<PendingActivity>,
+    /// The workflow task that waits or is worked on.
+    pub task: Option<PendingTask>,
 }
 
 /// An activity that is being tried.
 #[derive(Debug, Clone)]
 pub struct PendingActivity {
+    /// Its id within the workflow.
+    pub activity_id: String,
     /// Its type.
     pub activity: String,
     /// The current try, from 1.
     pub attempt: u32,
     /// Type and message of the last failure.
     pub last_failure: Option<(String, String)>,
+    /// When the next try is due, in Unix ms; absent while one is under way.
+    pub next_try_ms: Option<i64>,
+    /// Who has paused it.
+    pub paused: Option<Pause>,
 }
 
 impl ExecutionStatus {
@@ -94,7 +111,7 @@ impl Temporal {
         let options = WorkflowDescribeOptions::builder().rpc_options(one_try()).build();
         let answer = tokio::time::timeout(CALL_DEADLINE, handle.describe(options)).await;
         self.seen(match answer {
-            Ok(Ok(description)) => Ok(Some(execution(&description))),
+            Ok(Ok(description)) => Ok(Some(execution(&description, &self.task_queue))),
             Ok(Err(WorkflowInteractionError::NotFound(status))) if no_workflow(&status) => Ok(None),
             Ok(Err(error)) => Err(TemporalError::from_interaction(WHAT, error)),
             Err(_) => Err(TemporalError::away(WHAT)),
@@ -127,14 +144,29 @@ impl Temporal {
     }
 }
 
-fn execution(description: &WorkflowExecutionDescription) -> Execution {
+fn execution(description: &WorkflowExecutionDescription, task_queue: &str) -> Execution {
+    let raw = description.raw();
+    let info = raw.workflow_execution_info.as_ref();
+    let pause = raw.workflow_extended_info.as_ref().and_then(|more| more.pause_info.as_ref());
+    let activities = &raw.pending_activities;
+    let activity = activities.iter().find(|activity| activity.paused).or(activities.first());
     Execution {
         workflow_id: description.id().to_owned(),
         run_id: description.run_id().to_owned(),
         status: status(description.status()),
         history_events: description.history_length(),
-        pending: description.raw().pending_activities.first().map(pending),
+        workflow_type: description.workflow_type().to_owned(),
+        other_task_queue: info.map(|info| info.task_queue.clone()).filter(|of| of != task_queue),
+        paused: pause.map(held::workflow_pause),
+        pinned: info.and_then(held::pinned_to),
+        pending: activity.map(pending),
+        task: raw.pending_workflow_task.as_ref().map(held::pending_task),
     }
+}
+
+/// In Unix ms.
+pub(crate) fn ms(seconds: i64, nanos: i32) -> i64 {
+    seconds.saturating_mul(1_000).saturating_add(i64::from(nanos) / 1_000_000)
 }
 
 /// What is not known to have ended is taken for running: a signal to it does
@@ -152,9 +184,15 @@ fn status(status: WorkflowExecutionStatus) -> ExecutionStatus {
 
 fn pending(activity: &PendingActivityInfo) -> PendingActivity {
     PendingActivity {
+        activity_id: activity.activity_id.clone(),
         activity: activity.activity_type.as_ref().map_or_else(String::new, |t| t.name.clone()),
         attempt: u32::try_from(activity.attempt).unwrap_or_default(),
         last_failure: activity.last_failure.as_ref().map(failure),
+        next_try_ms: activity
+            .next_attempt_schedule_time
+            .as_ref()
+            .map(|at| ms(at.seconds, at.nanos)),
+        paused: activity.paused.then(|| held::activity_pause(activity.pause_info.as_ref())),
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Account {
     pub republish_requests: u32,
     /// Type and message of the failure it ended with.
     pub failure: Option<(String, String)>,
+    /// Why its workflow task failed, where no later one has succeeded.
+    pub task_failure: Option<String>,
     /// What it returned.
     pub result: Option<Progress>,
     publishes: Vec<i64>,
@@ -100,6 +102,10 @@ impl Account {
             {
                 self.republish_requests += 1;
             }
+            Some(Attributes::WorkflowTaskFailedEventAttributes(failed)) => {
+                self.task_failure = failed.failure.map(|failure| failure.message);
+            }
+            Some(Attributes::WorkflowTaskCompletedEventAttributes(_)) => self.task_failure = None,
             Some(Attributes::WorkflowExecutionFailedEventAttributes(failed)) => {
                 self.failure = failed.failure.as_ref().map(failure);
             }

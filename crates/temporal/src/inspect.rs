@@ -9,10 +9,10 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::GetSystemInfo
 
 use crate::connection::CALL_DEADLINE;
 use crate::setup::{kept, listed};
-use crate::{Pollers, Temporal, TemporalError};
+use crate::{Pollers, RateLimit, Temporal, TemporalError};
 
 /// What was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
     /// Its version.
     pub version: String,
@@ -21,7 +21,7 @@ pub struct Facts {
 }
 
 /// What was found in the namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Namespace {
     /// How long it keeps closed workflows.
     pub retention: Duration,
@@ -29,6 +29,8 @@ pub struct Namespace {
     pub has_attributes: bool,
     /// Who asks the task queue for work.
     pub pollers: Pollers,
+    /// The limit that somebody has set for the activities of the task queue.
+    pub limit: Option<RateLimit>,
 }
 
 /// Asks.
@@ -55,6 +57,7 @@ async fn ask(temporal: &Temporal) -> Result<Facts, TemporalError> {
             retention,
             has_attributes: listed(&mut client, &name).await?,
             pollers: temporal.pollers().await?,
+            limit: temporal.rate_limit().await?,
         }),
         Err(status) if status.code() == Code::NotFound => None,
         Err(status) => return Err(TemporalError::from_status("describe the namespace", status)),

@@ -4,14 +4,18 @@
 //! Workflow and activity code is elsewhere; only names and ids cross here.
 
 mod census;
+pub mod command;
 pub mod config;
 mod connection;
 mod error;
 mod execution;
+mod held;
 mod history;
 pub mod inspect;
 mod meter;
+mod open;
 mod plan;
+pub mod query;
 mod redrive;
 mod registration;
 pub mod setup;
@@ -21,7 +25,9 @@ pub use config::{TemporalArgs, TemporalConfig};
 pub use connection::Temporal;
 pub use error::TemporalError;
 pub use execution::{Execution, ExecutionStatus, PendingActivity};
+pub use held::{Pause, PendingTask, RateLimit};
 pub use history::Account;
 pub use meter::{METRICS, telemetry};
+pub use open::{Open, OpenPage, OpenWorkflow};
 pub use plan::{DeliveryPlan, DeliveryPlanArgs, poller_identity};
 pub use registration::{Signalled, Started};

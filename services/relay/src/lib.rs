@@ -21,6 +21,7 @@ mod room;
 mod servers;
 mod stages;
 mod start;
+mod strangers;
 mod sweep;
 mod wake;
 
@@ -86,8 +87,8 @@ async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
     tasks.spawn("stages", stages);
     let lag = lag::run(outbox.clone(), Consumers::new(&mongo), shutdown.clone());
     tasks.spawn("lag", lag);
+    tasks.spawn("census", census::run(temporal.clone(), outbox.clone(), shutdown.clone()));
     tasks.spawn("retention", retention::run(outbox, config.retention, shutdown.clone()));
-    tasks.spawn("census", census::run(temporal.clone(), shutdown.clone()));
     relay::spawn(mongo, &temporal, config.settings, &tasks, &shutdown);
     let serve = async {
         let served = http.serve(shutdown.clone()).await;

@@ -4,9 +4,10 @@
 //! A row that was started or sent long ago (`RELAY_REBUILD_AFTER`) and is not
 //! acknowledged should have a workflow that keeps trying. Temporal is asked for
 //! it, a page a second. It is started again where Temporal knows none (its
-//! database was lost), and where it has completed although the row does not
-//! know (MongoDB was restored to a time before). One that runs is left alone,
-//! and one that ended without success is for `onboard redrive`.
+//! database was lost), where it has completed although the row does not know
+//! (MongoDB was restored to a time before), and where somebody terminated or
+//! cancelled it, or it timed out. One that runs is left alone, and one that has
+//! failed is for `onboard redrive`: somebody mends the cause first.
 //!
 //! Every repeat is harmless: the id admits one run at a time, and the inbox one
 //! todo. Nothing is written down, so a process that dies here, or a second
@@ -40,6 +41,12 @@ enum Cause {
     Lost,
     /// It has completed and the row does not know.
     Forgotten,
+    /// Somebody has terminated it.
+    Terminated,
+    /// Somebody has cancelled it.
+    Cancelled,
+    /// It ran out of the time that somebody gave it.
+    TimedOut,
 }
 
 /// What a pass came to.
@@ -151,17 +158,12 @@ async fn rebuild(of: &Rebuild, row: &Overdue) -> Result<Option<Cause>, CutOff> {
     let temporal = &of.temporal;
     let found =
         temporal.find(row.event_type.workflow_id(row.event_id)).await.map_err(CutOff::Temporal)?;
-    let cause = match found.map(|run| run.status) {
-        None => Cause::Lost,
-        // It records the acknowledgement and only then completes: what the row
-        // says now is said after that.
-        Some(ExecutionStatus::Completed)
-            if of.outbox.awaits_acknowledgement(row.event_id).await? =>
-        {
-            Cause::Forgotten
-        }
-        Some(_) => return Ok(None),
-    };
+    let Some(cause) = Cause::of(found.map(|run| run.status)) else { return Ok(None) };
+    // It records the acknowledgement and only then ends: what the row says now is said
+    // after that.
+    if cause.has_run() && !of.outbox.awaits_acknowledgement(row.event_id).await? {
+        return Ok(None);
+    }
     let start = Start {
         event_type: row.event_type,
         event_id: row.event_id,
@@ -174,11 +176,14 @@ async fn rebuild(of: &Rebuild, row: &Overdue) -> Result<Option<Cause>, CutOff> {
         match cause {
             Cause::Lost => temporal.begin_workflow(&start).await,
             Cause::Forgotten => temporal.repeat_workflow(&start).await,
+            Cause::Terminated | Cause::Cancelled | Cause::TimedOut => {
+                temporal.restart_workflow(&start).await
+            }
         }
     });
     match started.await.map_err(CutOff::Temporal)? {
         Started::Now => Ok(Some(cause)),
-        // Another relay was quicker.
+        // Another relay, or an operator, was quicker.
         Started::Already => Ok(None),
     }
 }
@@ -193,7 +198,7 @@ fn tell(tally: &Tally) {
     let rebuilt = tally.rebuilt.load(Ordering::Relaxed);
     let refused = tally.refused.load(Ordering::Relaxed);
     if rebuilt > 0 {
-        tracing::warn!(rebuilt, "workflows were gone; they were rebuilt from the outbox");
+        tracing::warn!(rebuilt, "workflows were gone or ended; they were started again");
     }
     if refused > 0 {
         tracing::error!(refused, "Temporal refuses to rebuild workflows; run `onboard setup`");
@@ -201,10 +206,30 @@ fn tell(tally: &Tally) {
 }
 
 impl Cause {
+    /// Why a workflow of this status is started again, if it is.
+    const fn of(status: Option<ExecutionStatus>) -> Option<Self> {
+        match status {
+            None => Some(Self::Lost),
+            Some(ExecutionStatus::Completed) => Some(Self::Forgotten),
+            Some(ExecutionStatus::Terminated) => Some(Self::Terminated),
+            Some(ExecutionStatus::Cancelled) => Some(Self::Cancelled),
+            Some(ExecutionStatus::TimedOut) => Some(Self::TimedOut),
+            Some(ExecutionStatus::Running | ExecutionStatus::Failed) => None,
+        }
+    }
+
+    /// Whether a run may have recorded the acknowledgement meanwhile.
+    const fn has_run(self) -> bool {
+        !matches!(self, Self::Lost)
+    }
+
     const fn word(self) -> &'static str {
         match self {
             Self::Lost => "lost",
             Self::Forgotten => "forgotten",
+            Self::Terminated => "terminated",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed_out",
         }
     }
 }

@@ -125,14 +125,21 @@ async fn a_workflow_that_temporal_has_forgotten_is_not_missed() {
     let app = App::start().await;
     let all = app.finished(2).await;
     let (old, young) = (all[0], all[1]);
-    app.delete_workflow(&old.workflow()).await;
-    // Setup keeps closed workflows for 30 days.
+    for one in [old, young] {
+        app.delete_workflow(&one.workflow()).await;
+    }
+    // Setup keeps closed workflows for 30 days. Before, the record proves the delivery.
     age(&app, old, 29).await;
-    app.finds(&[("workflow_missing", old.event)]).await;
-    age(&app, old, 31).await;
     app.is_clean().await;
-    app.delete_workflow(&young.workflow()).await;
-    app.finds(&[("workflow_missing", young.event)]).await;
+    let inbox = app.inbox().await;
+    for one in [old, young] {
+        app.take(&inbox, doc! { "eventId": binary(one.event.uuid()) }).await;
+    }
+    let lost = |one: Finished| [("workflow_missing", one.event), ("inbox_missing", one.event)];
+    app.finds(&[lost(old), lost(young)].concat()).await;
+    age(&app, old, 31).await;
+    let of_old = [("inbox_missing", old.event)];
+    app.finds(&[&of_old[..], &lost(young)].concat()).await;
     app.remove().await;
 }
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use mongodb::bson::doc;
 use serde_json::json;
 use temporalio_client::WorkflowExecutionStatus;
 use uuid::Uuid;
 
-use crate::harness::{App, Finished, Options, eventually};
+use crate::harness::{App, Finished, Options, binary, eventually};
 
 fn input(one: Finished) -> serde_json::Value {
     json!({ "eventId": one.event, "userId": one.user })
@@ -29,7 +30,18 @@ async fn every_tampering_with_a_workflow_is_named() {
     let id = one.workflow();
 
     app.delete_workflow(&id).await;
-    app.finds(&[("workflow_missing", one.event)]).await;
+    // Everything else shows that it was delivered.
+    app.is_clean().await;
+    let (_, report) = app.audit(&["--grace", "0s"]).await;
+    assert_eq!(report["noted"], 1, "{report:#}");
+    assert_eq!(report["notes"][0]["id"], one.event.to_string(), "{report:#}");
+    let record = app.tool(&["show", &one.event.to_string()]).await.yes();
+    assert!(record["notes"].to_string().contains("has no workflow of it any more"), "{record}");
+    // Without its record nothing does.
+    let (inbox, of_event) = (app.inbox().await, doc! { "eventId": binary(one.event.uuid()) });
+    let taken = app.take(&inbox, of_event).await;
+    app.finds(&[("workflow_missing", one.event), ("inbox_missing", one.event)]).await;
+    app.put_back(&inbox, &taken).await;
 
     // Another in its place, which is still on its way: the worker is away.
     app.component("worker").stop().await.unwrap();

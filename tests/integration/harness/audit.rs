@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::IntoRequest;
 use temporalio_client::{
-    UntypedWorkflow, WorkflowDescribeOptions, WorkflowStartOptions, WorkflowTerminateOptions,
+    UntypedWorkflow, WorkflowCancelOptions, WorkflowDescribeOptions, WorkflowStartOptions,
+    WorkflowTerminateOptions,
 };
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
 use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
@@ -169,6 +170,27 @@ impl App {
         let client = self.temporal().await;
         let handle = client.get_workflow_handle::<UntypedWorkflow>(id.to_owned());
         handle.terminate(WorkflowTerminateOptions::builder().build()).await.unwrap();
+    }
+
+    /// Asks a workflow that runs to cancel itself.
+    pub(crate) async fn cancel_workflow(&self, id: &str) {
+        let client = self.temporal().await;
+        let handle = client.get_workflow_handle::<UntypedWorkflow>(id.to_owned());
+        handle.cancel(WorkflowCancelOptions::builder().build()).await.unwrap();
+    }
+
+    /// Starts a workflow of any type by hand, with a time for each of its tasks.
+    pub(crate) async fn start_stranger(&self, kind: &'static str, id: &str, input: Value) {
+        let queue = format!("registration-{}", self.id);
+        let options = WorkflowStartOptions::new(queue, id.to_owned())
+            .task_timeout(Duration::from_secs(1))
+            .build();
+        let input = RawValue::from_value(&input, &PayloadConverter::serde_json());
+        self.temporal()
+            .await
+            .start_workflow(UntypedWorkflow::new(kind), input, options)
+            .await
+            .unwrap();
     }
 
     /// Puts a message into a queue of the application, by its exchange.

@@ -61,6 +61,26 @@ async fn a_todo_and_its_record_are_removed(watched: &Watched) {
     watched.mend(&entry, &[("ID", &id), REASON]).await;
 }
 
+async fn a_workflow_does_not_belong_here(watched: &Watched) {
+    let entry = Entry::named("A workflow does not belong here");
+    let start = "temporal workflow start --task-queue registration --task-timeout 1s";
+    watched.breaks(&format!("{start} --type Chess --workflow-id chess-1")).await;
+    watched.alarmed(&entry, "WorkflowsUnknown").await;
+    watched.alarmed(&entry, "WorkflowTasksFail").await;
+    watched.follow(&entry, &[("WORKFLOW", "chess-1"), ("ID", "none"), REASON]).await;
+    watched.prometheus.ends("WorkflowsUnknown").await;
+    watched.prometheus.ends("WorkflowTasksFail").await;
+}
+
+async fn a_registration_counts_as_done_and_is_not(watched: &Watched) {
+    let entry = Entry::named("A registration counts as done and is not");
+    let id = watched.register().await;
+    watched.reaches(&id, "ACKNOWLEDGED").await;
+    // Nothing is restored: the event is delivered again.
+    remove(watched, &id).await;
+    watched.follow(&entry, &[("ID", &id), REASON]).await;
+}
+
 async fn an_event_id_comes_for_two_users(watched: &Watched) {
     let entry = Entry::named("An event id came for two users");
     let id = watched.register().await;
@@ -97,6 +117,8 @@ async fn what_cannot_go_on_is_named_and_put_back_to_work() {
     a_message_becomes_a_dead_letter(&watched).await;
     a_workflow_fails(&watched).await;
     a_todo_and_its_record_are_removed(&watched).await;
+    a_workflow_does_not_belong_here(&watched).await;
+    a_registration_counts_as_done_and_is_not(&watched).await;
     // Last: the audit names the conflict from now on.
     an_event_id_comes_for_two_users(&watched).await;
     watched.down().await;

@@ -37,6 +37,8 @@ fn audit() -> Audit {
         kinds: BTreeMap::new(),
         unnamed: 0,
         violations: Vec::new(),
+        noted: 0,
+        notes: Vec::new(),
         began_at_ms: 0,
         grace_ms: 0,
         since_ms: None,

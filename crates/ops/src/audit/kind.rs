@@ -105,8 +105,12 @@ kinds! {
     WorkflowCanceled = "workflow_canceled", Unexpected;
     /// A workflow runs although its row is acknowledged. Id: the event's.
     WorkflowStillOpen = "workflow_still_open", Unfinished;
-    /// A workflow has no row. Id: the workflow's.
+    /// A workflow has no row, or stands on the task queue and is of a type that belongs
+    /// to no event. Id: the workflow's.
     WorkflowUnexpected = "workflow_unexpected", Unexpected;
+    /// A workflow stands still because its workflow task fails again and again. Id: the
+    /// workflow's.
+    WorkflowTaskFails = "workflow_task_fails", Unexpected;
     /// A finished workflow's history lacks a step. Id: the event's.
     HistoryIncomplete = "history_incomplete", Unexpected;
     /// A message is among the dead letters. Id: the message's.

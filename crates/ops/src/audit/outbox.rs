@@ -53,8 +53,12 @@ fn judge_case(audit: &mut Audit<'_>, case: &Case) {
         report.attempted += 1;
         report.acknowledged += u64::from(row.acknowledged_at.is_some());
     }
-    for (kind, words) in rules::judge(case).into_iter().filter_map(|found| found.violation) {
-        report.violation(kind, row.registration_id, words);
+    for found in rules::judge(case) {
+        if let Some((kind, words)) = found.violation {
+            report.violation(kind, row.registration_id, words);
+        } else if let Some(words) = found.note.filter(|_| found.audited) {
+            report.note(row.registration_id, words);
+        }
     }
 }
 

@@ -21,6 +21,16 @@ pub struct Violation {
     pub detail: String,
 }
 
+/// Something that is worth knowing and no violation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Note {
+    /// Of what: the event's id.
+    pub id: String,
+    /// In words, without personal data.
+    pub detail: String,
+}
+
 /// The verdict. Counts are exact; of each kind at most 1,000 are named.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,6 +57,10 @@ pub struct Report {
     pub unnamed: u64,
     /// The named violations.
     pub violations: Vec<Violation>,
+    /// How many notes there are.
+    pub noted: u64,
+    /// The first 1,000 of them.
+    pub notes: Vec<Note>,
     /// When the audit began, in ms since the Unix epoch.
     pub began_at_ms: i64,
     /// The grace, in ms.
@@ -69,6 +83,8 @@ impl Report {
             kinds: BTreeMap::new(),
             unnamed: 0,
             violations: Vec::new(),
+            noted: 0,
+            notes: Vec::new(),
             began_at_ms,
             grace_ms: u64::try_from(options.grace.as_millis()).unwrap_or(u64::MAX),
             since_ms: options.since_ms,
@@ -79,6 +95,14 @@ impl Report {
     #[must_use]
     pub fn clean(&self) -> bool {
         self.kinds.is_empty()
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "ids are small")]
+    pub(crate) fn note(&mut self, id: impl ToString, detail: impl Into<String>) {
+        self.noted += 1;
+        if self.noted <= NAMED_PER_KIND_MAX {
+            self.notes.push(Note { id: id.to_string(), detail: detail.into() });
+        }
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "ids are small")]

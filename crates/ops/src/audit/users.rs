@@ -13,7 +13,7 @@ use crate::audit::page::{Pages, lookup};
 use crate::audit::passes::Audit;
 use crate::audit::progress::Pass;
 use crate::audit::scope::Age;
-use crate::audit::welcome::{Welcome, judge_missing};
+use crate::audit::welcome::{Owner, Welcome, judge_missing};
 use crate::audit::{AuditError, Kind};
 use crate::user::User;
 
@@ -68,8 +68,9 @@ async fn judge_page(audit: &mut Audit<'_>, users: &[User]) -> Result<(), AuditEr
     for user in users {
         let rows = rows.get(&user.id).map_or(&[][..], Vec::as_slice);
         let owed = judge_rows(audit, user, rows, removed);
-        if welcome.judge(audit, user, owed) {
-            missing.push(user);
+        let owner = Owner { user, event: rows.first().and_then(|(row, _)| row.id.known()) };
+        if welcome.judge(audit, owner, owed) {
+            missing.push(owner);
         }
     }
     judge_missing(audit, &missing).await

@@ -3,11 +3,10 @@
 //! Lists come from visibility, which lags behind the truth; `describe` is the
 //! truth. Search attributes are never asked for correctness.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use onboard_contract::EventType;
 use onboard_temporal::ExecutionStatus;
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::{Code, IntoRequest, Request, Response, Status};
@@ -100,14 +99,6 @@ pub(crate) async fn retention_ms(client: &Client) -> Result<i64, AuditError> {
     let described = answer.await.map_err(|failed| failed.to("describe the namespace"))?;
     let kept = described.config.and_then(|config| config.workflow_execution_retention_ttl);
     Ok(kept.map_or(i64::MAX, |kept| kept.seconds.saturating_mul(1_000)))
-}
-
-/// The workflows of the known event types on a task queue.
-pub(crate) fn of_events(task_queue: &str) -> String {
-    let quoted = task_queue.replace('\\', "\\\\").replace('\'', "\\'");
-    let names: BTreeSet<&str> = EventType::known().map(EventType::workflow_type).collect();
-    let names: Vec<String> = names.into_iter().map(|name| format!("'{name}'")).collect();
-    format!("WorkflowType IN ({}) AND TaskQueue = '{quoted}'", names.join(","))
 }
 
 /// About how many workflows fit.
@@ -203,18 +194,5 @@ async fn called<Q, A>(
         Ok(Ok(answer)) => Ok(answer.into_inner()),
         Ok(Err(status)) => Err(Failed::Refused(status)),
         Err(_) => Err(Failed::TimedOut),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_task_queue_cannot_break_out_of_its_quotes() {
-        assert_eq!(
-            of_events(r"it's \ odd"),
-            r"WorkflowType IN ('UserRegistration') AND TaskQueue = 'it\'s \\ odd'"
-        );
     }
 }

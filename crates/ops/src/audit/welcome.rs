@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use mongodb::bson::{Bson, Document, doc};
 use onboard_contract::names::WELCOME_TITLE;
-use onboard_contract::{TodoId, UserId};
+use onboard_contract::{EventId, TodoId, UserId};
 use onboard_store::InboxNames;
 use uuid::Uuid;
 
@@ -18,6 +18,22 @@ use crate::audit::page::lookup;
 use crate::audit::passes::Audit;
 use crate::audit::{AuditError, Kind};
 use crate::user::User;
+
+/// Whose welcome todo is judged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Owner<'a> {
+    pub(crate) user: &'a User,
+    /// The registration; none where its row is gone.
+    pub(crate) event: Option<EventId>,
+}
+
+impl Owner<'_> {
+    /// In words, as `onboard show` can be asked.
+    fn words(self) -> String {
+        let of = self.event.map(|event| format!(" (registration {event})"));
+        format!("user {}{}", self.user.id, of.unwrap_or_default())
+    }
+}
 
 /// The welcome todos of a page of users, and the notes of their deletion.
 pub(crate) struct Welcome {
@@ -41,10 +57,10 @@ impl Welcome {
     }
 
     /// Judges what is there; whether the user's todo is missing.
-    pub(crate) fn judge(&self, audit: &mut Audit<'_>, user: &User, owed: bool) -> bool {
-        let todo = todo_of(user);
+    pub(crate) fn judge(&self, audit: &mut Audit<'_>, owner: Owner<'_>, owed: bool) -> bool {
+        let todo = todo_of(owner.user);
         let Some(found) = self.found.get(&todo) else { return owed };
-        if let Some(why) = altered(found, user.id) {
+        if let Some(why) = altered(found, owner) {
             audit.report.violation(Kind::TodoAltered, todo, why);
         }
         if self.noted.contains(&todo) {
@@ -58,22 +74,22 @@ impl Welcome {
 /// Of the users whose todo is missing, names those who did not delete it.
 pub(crate) async fn judge_missing(
     audit: &mut Audit<'_>,
-    users: &[&User],
+    owners: &[Owner<'_>],
 ) -> Result<(), AuditError> {
-    if users.is_empty() {
+    if owners.is_empty() {
         return Ok(());
     }
-    let ids = users.iter().map(|user| stored(todo_of(user))).collect();
+    let ids = owners.iter().map(|owner| stored(todo_of(owner.user))).collect();
     let Records { noted, known } = records(audit, ids).await?;
     // After the records: it covers every gap among them.
     let removed = Horizon::of_inbox(audit.sources).await?;
-    for user in users {
-        let todo = todo_of(user);
+    for owner in owners {
+        let todo = todo_of(owner.user);
         // Nothing was left to note the deletion on.
-        let unnotable = !known.contains(&todo) && removed.covers(user.created_at_ms);
+        let unnotable = !known.contains(&todo) && removed.covers(owner.user.created_at_ms);
         if !noted.contains(&todo) && !unnotable {
-            let detail =
-                format!("user {} was acknowledged, has no welcome todo, and deleted none", user.id);
+            let owner = owner.words();
+            let detail = format!("{owner} was acknowledged, has no welcome todo, and deleted none");
             audit.report.violation(Kind::TodoMissing, todo, detail);
         }
     }
@@ -86,9 +102,10 @@ fn todo_of(user: &User) -> Uuid {
 
 /// The user may complete and rename it, which leaves its traces; owner and
 /// birth are ours.
-fn altered(todo: &Document, user: Uuid) -> Option<String> {
-    if id(todo, "userId") != Some(user) {
-        return Some(format!("it is the welcome todo of user {user} and belongs to another"));
+fn altered(todo: &Document, owner: Owner<'_>) -> Option<String> {
+    if id(todo, "userId") != Some(owner.user.id) {
+        let owner = owner.words();
+        return Some(format!("it is the welcome todo of {owner} and belongs to another"));
     }
     if text(todo, "title") != Some(WELCOME_TITLE) && !was_changed(todo) {
         return Some("the title is another, and the todo service has not changed it".to_owned());
@@ -145,6 +162,8 @@ mod tests {
     #[test]
     fn only_a_change_that_left_its_traces_renames_the_welcome_todo() {
         let user = Uuid::from_u128(1);
+        let known = User { id: user, created_at_ms: None, email: None, altered: None };
+        let owner = Owner { user: &known, event: None };
         let todo = |title: &str, version: Option<i64>, updated: i64| {
             let mut todo = doc! {
                 "userId": stored(user), "title": title, "completed": false,
@@ -164,14 +183,14 @@ mod tests {
             ("Mine", Some(1), 2_000, false),
             ("Mine", None, 2_000, false),
         ] {
-            let found = altered(&todo(title, version, updated), user);
+            let found = altered(&todo(title, version, updated), owner);
             assert_eq!(found.is_none(), sound, "{title} {version:?} {updated}: {found:?}");
         }
         let mut claimed = todo(WELCOME_TITLE, None, 1_000);
         claimed.insert("createdBy", "user");
-        assert!(altered(&claimed, user).is_some());
+        assert!(altered(&claimed, owner).is_some());
         let mut renamed = todo("Mine", Some(2), 1_001);
         renamed.insert("version", 2_i32);
-        assert_eq!(altered(&renamed, user), None, "an int is as good as a long");
+        assert_eq!(altered(&renamed, owner), None, "an int is as good as a long");
     }
 }

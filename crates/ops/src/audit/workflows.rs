@@ -1,18 +1,34 @@
-//! Every workflow has its outbox row.
+//! Every workflow has its outbox row, and none stands on the task queue that no build
+//! knows or that no worker can go on with.
 
 use onboard_contract::names::{ATTRIBUTE_USER, WORKFLOW};
 use onboard_contract::{EventId, EventType};
+use onboard_temporal::query::{of_events, open_of_unknown_type, open_with_failing_task};
+use onboard_temporal::{ExecutionStatus, command};
+use temporalio_client::tonic::{Code, Status};
 use temporalio_common::protos::temporal::api::workflow::v1::WorkflowExecutionInfo;
 use uuid::Uuid;
 
 use crate::audit::inbox::{Origin, existing_rows, unexplained};
 use crate::audit::passes::Audit;
 use crate::audit::progress::Pass;
-use crate::audit::visibility::{List, count, describe, of_events, started_at_ms, workflow};
+use crate::audit::visibility::{List, count, describe, started_at_ms, workflow};
 use crate::audit::{AuditError, Kind};
 
 /// Judges all workflows of the task queue.
 pub(crate) async fn judge(audit: &mut Audit<'_>) -> Result<(), AuditError> {
+    judge_those_of_events(audit).await?;
+    let unknown = open_of_unknown_type(&audit.sources.task_queue);
+    judge_open(audit, unknown, Kind::WorkflowUnexpected).await?;
+    let failing = open_with_failing_task(&audit.sources.task_queue);
+    match judge_open(audit, failing, Kind::WorkflowTaskFails).await {
+        // A server before 1.30, which does not say whose task fails.
+        Err(AuditError::Temporal { source, .. }) if is_unknown_attribute(&*source) => Ok(()),
+        judged => judged,
+    }
+}
+
+async fn judge_those_of_events(audit: &mut Audit<'_>) -> Result<(), AuditError> {
     let query = of_events(&audit.sources.task_queue);
     let total = count(&audit.sources.temporal, &query).await?;
     let mut list = List::of(&audit.sources.temporal, query);
@@ -43,11 +59,45 @@ async fn judge_page(
     for id in unexplained(audit, without).await? {
         // Visibility lags behind a deletion too.
         if describe(&audit.sources.temporal, &id).await?.is_some() {
-            let detail = "no outbox row has started this workflow";
+            let end = command::terminate(&id);
+            let detail = format!("no outbox row has started this workflow; where it runs: {end}");
             audit.report.violation(Kind::WorkflowUnexpected, id, detail);
         }
     }
     Ok(())
+}
+
+/// Names the workflows of a list that stand there until somebody ends them.
+async fn judge_open(audit: &mut Audit<'_>, query: String, kind: Kind) -> Result<(), AuditError> {
+    let mut list = List::of(&audit.sources.temporal, query);
+    while let Some(page) = list.next().await? {
+        for run in page.iter().filter(|run| audit.scope.judges(started_at_ms(run))) {
+            let id = workflow(run);
+            // Visibility lags: it may have ended.
+            let status = describe(&audit.sources.temporal, &id).await?;
+            if status == Some(ExecutionStatus::Running) {
+                let detail = standing(run, kind, &id);
+                audit.report.violation(kind, id, detail);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn standing(run: &WorkflowExecutionInfo, kind: Kind, id: &str) -> String {
+    let end = command::terminate(id);
+    if kind == Kind::WorkflowTaskFails {
+        return format!(
+            "its workflow task fails again and again; where a row owns it, the relay starts it \
+             again when it has ended: {end}"
+        );
+    }
+    let name = run.r#type.as_ref().map_or("", |kind| kind.name.as_str());
+    format!("it stands on the task queue, and no event has workflows of the type {name}: {end}")
+}
+
+fn is_unknown_attribute(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    source.downcast_ref::<Status>().is_some_and(|status| status.code() == Code::InvalidArgument)
 }
 
 fn event(run: &WorkflowExecutionInfo) -> Option<Uuid> {

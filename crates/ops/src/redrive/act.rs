@@ -8,12 +8,14 @@ use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
 use onboard_store::Outbox;
 use onboard_temporal::{ExecutionStatus, Signalled, Started, TemporalError};
+use uuid::Uuid;
 
 use super::plan::{Facts, Plan, by_routing_key, is_acknowledgement, plan, plan_other};
 use super::{Act, Item, Outcome, Run};
 use crate::OperatorError;
 use crate::error::bounded;
 use crate::operator::id;
+use crate::rules::inbox::is_undone;
 
 /// How often a case is looked at again that changes while it is worked on.
 const LOOKS_MAX: usize = 3;
@@ -35,7 +37,7 @@ pub(crate) struct Work<'a> {
 }
 
 /// What an act met.
-enum Performed {
+pub(crate) enum Performed {
     Yes,
     /// The case is another than it was.
     Overtaken,
@@ -67,7 +69,7 @@ impl Run<'_> {
                 Plan::Leave(why) => return item(Outcome::Left(why)),
             };
             let record = self.record(&work, act, &cause).await?;
-            match self.perform(&work, &facts, act).await? {
+            match self.perform(&work, &facts, (act, record)).await? {
                 Performed::Yes => {
                     if let Some((letters, letter)) = work.letter {
                         letters.settle(letter).await.map_err(OperatorError::Broker)?;
@@ -88,12 +90,13 @@ impl Run<'_> {
         &self,
         work: &Work<'_>,
         facts: &Facts,
-        act: Act,
+        (act, record): (Act, Uuid),
     ) -> Result<Performed, OperatorError> {
         match (act, work.event, work.letter) {
             (Act::Republish, Some(event), _) => self.republish(event, facts).await,
             (Act::Restart, Some(event), _) => self.restart(event, facts).await,
             (Act::Release, Some(event), _) => self.release(event).await,
+            (Act::Reopen, Some(event), _) => self.reopen(event, facts, record).await,
             (Act::PutBack, _, Some((_, letter))) => self.put_back(letter).await,
             // Removing the letter is the act.
             (Act::RemoveLeftover | Act::Discard, _, Some(_)) => Ok(Performed::Yes),
@@ -124,7 +127,11 @@ impl Run<'_> {
         }
     }
 
-    async fn republish(&self, event: EventId, facts: &Facts) -> Result<Performed, OperatorError> {
+    pub(crate) async fn republish(
+        &self,
+        event: EventId,
+        facts: &Facts,
+    ) -> Result<Performed, OperatorError> {
         let known = facts.case.known_type();
         let Some(event_type) = known else { return Ok(Performed::Overtaken) };
         let redrive = self.id.to_string();
@@ -137,7 +144,11 @@ impl Run<'_> {
         }
     }
 
-    async fn restart(&self, event: EventId, facts: &Facts) -> Result<Performed, OperatorError> {
+    pub(crate) async fn restart(
+        &self,
+        event: EventId,
+        facts: &Facts,
+    ) -> Result<Performed, OperatorError> {
         let row = facts.case.row.as_ref();
         let Some(start) = row.and_then(|row| row.start(self.operator.overdue_ms())) else {
             return Ok(Performed::Refused(
@@ -206,6 +217,7 @@ fn cause(work: &Work<'_>, facts: &Facts) -> String {
     }
     match (&facts.case.row, facts.case.workflow.found()) {
         (Some(row), _) if row.quarantined_at.is_some() => "quarantined".to_owned(),
+        (Some(row), _) if is_undone(&facts.case) => format!("{}, effect missing", row.stage),
         (Some(row), Some(run)) if run.status.ended_without_success() => {
             format!("{}, workflow {}", row.stage, run.status.as_str())
         }

@@ -55,7 +55,8 @@ impl Run<'_> {
         self.amend(record, doc! { "$set": { "overtaken": true } }).await
     }
 
-    async fn amend(&self, record: Uuid, change: Document) -> Result<(), OperatorError> {
+    /// Adds to a record.
+    pub(crate) async fn amend(&self, record: Uuid, change: Document) -> Result<(), OperatorError> {
         let redrives = self.redrives();
         let write = redrives.update_one(doc! { "_id": id(record) }, change);
         let write = bounded("complete the record of the redrive", write);

@@ -12,6 +12,7 @@ use onboard_temporal::Execution;
 
 use super::{Act, Run};
 use crate::case::{Case, Looked, WorkflowRun};
+use crate::show::owner;
 use crate::{OperatorError, Row, rules};
 
 /// What the stores say about an event.
@@ -59,10 +60,26 @@ impl Run<'_> {
             return Ok(Facts { case, damage, applied, of_another: false });
         }
         let inbox = inbox?;
+        self.look_at_the_effect(&mut case, inbox.as_ref()).await?;
         let user = letter.and_then(user_of).or_else(|| case.row.as_ref()?.user_id);
         let applied = inbox.as_ref().is_some_and(|record| is_applied(record, user));
         let of_another = inbox.is_some() && !applied;
         Ok(Facts { case, damage, applied, of_another })
+    }
+
+    /// Looks at what the todo service has made for the row's user.
+    async fn look_at_the_effect(
+        &self,
+        case: &mut Case,
+        inbox: Option<&InboxRecord>,
+    ) -> Result<(), OperatorError> {
+        case.inbox = Looked::of(inbox.map(|record| vec![record.clone()]));
+        case.removed = self.operator.removed().await?;
+        let Some(user) = case.row.as_ref().and_then(|row| row.user_id) else { return Ok(()) };
+        let todo = self.operator.find_todo(TodoId::welcome(user)).await?;
+        case.todo = Looked::of(todo.map(|todo| owner(&todo, user)));
+        case.todo_deleted = inbox.is_some_and(|record| is_deleted(record, user));
+        Ok(())
     }
 
     async fn find_run(&self, workflow: Option<String>) -> Result<Option<Execution>, OperatorError> {
@@ -116,6 +133,12 @@ fn is_applied(record: &InboxRecord, user: Option<UserId>) -> bool {
     })
 }
 
+/// Whether the record notes that this user has deleted the welcome todo.
+fn is_deleted(record: &InboxRecord, user: UserId) -> bool {
+    let noted = record.conflict_of(user.uuid()).map_or(record.deleted_at, |one| one.deleted_at);
+    noted.known().is_some()
+}
+
 /// Decides about a letter of a queue other than the todo service's. A letter goes
 /// back to its queue whatever its event's row says: the consumer knows whether it
 /// has applied the event.
@@ -157,7 +180,15 @@ pub(crate) fn by_routing_key(
 
 /// The remedy of what the rules find, where there is one.
 fn with_row(facts: &Facts, has_letter: bool) -> Plan {
-    let remedy = rules::judge(&facts.case).into_iter().find_map(|found| found.remedy);
+    let found = rules::judge(&facts.case);
+    let held = found.iter().find_map(|one| one.reason.as_ref().zip(one.next.as_ref()));
+    if let Some((why, next)) = held {
+        return Plan::Leave(format!("{why}: {next}"));
+    }
+    let remedies: Vec<Act> = found.iter().filter_map(|one| one.remedy).collect();
+    // A fresh run alone would find the row done, and the message a duplicate.
+    let reopened = remedies.contains(&Act::Reopen).then_some(Act::Reopen);
+    let remedy = reopened.or_else(|| remedies.first().copied());
     match (remedy, &facts.damage) {
         (Some(_), Some(damage)) => {
             Plan::Leave(format!("its outbox row must be mended first: {damage}"))
@@ -238,7 +269,8 @@ mod tests {
         assert_eq!(decide(&row(more.clone()), completed, true, false), Plan::Do(Act::Restart));
         let mut done = more;
         done.insert("acknowledgedAt", at);
-        assert_eq!(decide(&row(done), completed, true, false), Plan::Finished);
+        let reopened = Plan::Do(Act::Reopen);
+        assert_eq!(decide(&row(done), completed, true, false), reopened, "crm is forgotten");
     }
 
     #[test]

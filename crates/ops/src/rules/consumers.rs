@@ -6,6 +6,7 @@ use super::Finding;
 use crate::ConsumerState;
 use crate::audit::Kind;
 use crate::case::Case;
+use crate::redrive::Act;
 
 /// Each has acknowledged, or an operator has waived it.
 pub(super) fn have_acknowledged(case: &Case, found: &mut Vec<Finding>) {
@@ -34,7 +35,7 @@ fn unsettled(case: &Case, one: &ConsumerState) -> Option<Finding> {
     }
     if !one.awaited {
         let words = format!("no acknowledgement of {name}, and the row counts as acknowledged");
-        let finding = Finding::missing(words);
+        let finding = Finding::missing(words).healed_by(Act::Reopen);
         let words = format!("it counts as acknowledged, and {name} has not acknowledged");
         let sound = case.altered.is_none();
         let kind = Kind::ConsumerUnacknowledged;

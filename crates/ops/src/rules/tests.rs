@@ -1,10 +1,12 @@
 use mongodb::bson::{Bson, DateTime, Document, doc};
+use onboard_contract::TodoId;
+use onboard_store::InboxNames;
 use onboard_temporal::ExecutionStatus;
 use uuid::Uuid;
 
 use super::*;
 use crate::Row;
-use crate::case::{Looked, WorkflowRun};
+use crate::case::{Looked, TodoOwner, WorkflowRun};
 use crate::operator::id;
 
 fn at(ms: i64) -> DateTime {
@@ -49,7 +51,7 @@ fn whoever_asks_gets_the_same_answer_about_a_workflow() {
     let started = || doc! { "startedAt": at(80) };
     let waits = Some("waits for todo service");
     let lost = Some("its workflow is lost");
-    let ended = Some("its workflow is TERMINATED");
+    let ended = Some("its workflow is TERMINATED; the relay starts it again");
     let table = [
         (
             doc! {},
@@ -87,6 +89,62 @@ fn a_workflow_that_temporal_has_forgotten_is_no_violation() {
     assert!(found.iter().all(|one| one.violation.is_none() && one.remedy.is_none()), "{found:?}");
     let noted = found.iter().filter_map(|one| one.note.as_deref()).collect::<Vec<_>>();
     assert_eq!(noted, ["Temporal no longer remembers the workflow"]);
+}
+
+/// An acknowledged registration of user 2, with what the todo service has of it.
+fn delivered(records: &[Document], todo: Looked<TodoOwner>) -> Case {
+    let mut row = acknowledged();
+    row.insert("aggregateId", id(Uuid::from_u128(2)));
+    let records: Vec<_> = records.iter().map(|one| InboxNames::TODO.read(one)).collect();
+    let inbox = Looked::of(Some(records).filter(|all| !all.is_empty()));
+    Case { inbox, todo, ..case(row, Looked::Missing) }
+}
+
+fn record(user: u128) -> Document {
+    let todo = TodoId::welcome(Uuid::from_u128(user).into()).uuid();
+    doc! {
+        "eventId": id(Uuid::from_u128(1)), "userId": id(Uuid::from_u128(user)), "todoId": id(todo),
+        "processedAt": at(91), "acknowledgedAt": at(94),
+    }
+}
+
+#[test]
+fn a_workflow_that_is_gone_is_a_note_where_all_else_proves_the_delivery() {
+    let own = || Looked::Found(TodoOwner::User);
+    for todo in [own(), Looked::NotAsked] {
+        let found = judge(&delivered(&[record(2)], todo));
+        assert!(found.iter().all(|one| one.violation.is_none()), "{found:?}");
+        assert!(found.iter().any(|one| one.note.is_some() && one.audited), "{found:?}");
+    }
+    let missing = Some(Kind::WorkflowMissing);
+    for case in [
+        delivered(&[], Looked::NotAsked),
+        delivered(&[record(3)], Looked::NotAsked),
+        delivered(&[record(2)], Looked::Missing),
+    ] {
+        let (kinds, _, _) = faces(&case);
+        assert_eq!(kinds.first().copied(), missing, "{case:?}");
+    }
+}
+
+#[test]
+fn what_counts_as_done_without_its_effect_is_delivered_again() {
+    let remedy = |case: &Case| judge(case).into_iter().find_map(|one| one.remedy);
+    let own = Looked::Found(TodoOwner::User);
+    assert_eq!(remedy(&delivered(&[record(2)], own)), None);
+    for todo in [Looked::Missing, Looked::Found(TodoOwner::Another)] {
+        assert_eq!(remedy(&delivered(&[record(2)], todo)), Some(Act::Reopen));
+    }
+    assert_eq!(remedy(&delivered(&[], own)), Some(Act::Reopen));
+    let deleted = Case { todo_deleted: true, ..delivered(&[record(2)], Looked::Missing) };
+    assert_eq!(remedy(&deleted), None);
+    let mut removed = delivered(&[], Looked::Missing);
+    removed.removed.inbox_before_ms = 81;
+    assert_eq!(
+        remedy(&removed),
+        None,
+        "retention may have removed the record, and with it the note"
+    );
 }
 
 #[test]

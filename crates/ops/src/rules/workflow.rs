@@ -3,8 +3,7 @@
 use onboard_contract::Stage;
 use onboard_temporal::ExecutionStatus;
 
-use super::Finding;
-use crate::Row;
+use super::{Finding, held, inbox};
 use crate::audit::Kind;
 use crate::case::{Case, Looked, WorkflowRun};
 use crate::redrive::Act;
@@ -21,6 +20,13 @@ fn missing(case: &Case) -> Finding {
     let acknowledged = case.acknowledged_at();
     if acknowledged.is_some_and(|done| done < case.removed.workflows_before_ms) {
         return Finding::note("Temporal no longer remembers the workflow");
+    }
+    if acknowledged.is_some() && inbox::proves_delivery(case) {
+        return Finding::note(
+            "Temporal has no workflow of it any more: somebody has deleted it, or the namespace \
+             has kept it for less long; everything else shows that the event was delivered",
+        )
+        .audited();
     }
     let stage = case.row.as_ref().map(|row| row.stage);
     if stage == Some(Stage::Pending) {
@@ -39,9 +45,7 @@ fn ran(case: &Case, run: &WorkflowRun) -> Option<Finding> {
         ExecutionStatus::Running => Some(running(case, run)),
         ExecutionStatus::Completed if case.is_unacknowledged() => Some(completed(case)),
         ExecutionStatus::Completed => None,
-        ExecutionStatus::Failed => {
-            Some(ended(run, Kind::WorkflowFailed, "its workflow has failed"))
-        }
+        ExecutionStatus::Failed => Some(failed(run)),
         ExecutionStatus::Terminated => {
             Some(ended(run, Kind::WorkflowTerminated, "its workflow was terminated"))
         }
@@ -55,21 +59,8 @@ fn ran(case: &Case, run: &WorkflowRun) -> Option<Finding> {
 }
 
 fn running(case: &Case, run: &WorkflowRun) -> Finding {
-    let last_failure = run.pending.as_ref().and_then(|activity| activity.last_failure.as_ref());
-    let failure = last_failure.map(|(word, message)| format!("{word}: {message}"));
-    let at = match (&run.pending, &failure) {
-        (Some(activity), Some(failure)) => {
-            format!("at try {} of {} ({failure})", activity.attempt, activity.activity)
-        }
-        (Some(activity), None) => format!("in {}", activity.activity),
-        (None, _) => format!("waiting for {}", case.awaited()),
-    };
-    let finding = Finding {
-        reason: failure,
-        ..Finding::missing(format!("no end of the workflow: it is {at}"))
-    };
+    let finding = held::find(case, run).unwrap_or_else(|| waits(case, run));
     let settled = case.acknowledged_at().zip(case.settled_until_ms);
-    let finding = finding.healed_by(Act::Republish);
     if settled.is_some_and(|(done, until)| done <= until) {
         let words = "the row is acknowledged and its workflow runs";
         return finding.counted(Kind::WorkflowStillOpen, words);
@@ -77,24 +68,56 @@ fn running(case: &Case, run: &WorkflowRun) -> Finding {
     finding
 }
 
+/// It goes on by itself when what it waits for is there.
+fn waits(case: &Case, run: &WorkflowRun) -> Finding {
+    let described = run.described.as_ref();
+    let pending = described.and_then(|run| run.pending.as_ref());
+    let last_failure = pending.and_then(|activity| activity.last_failure.as_ref());
+    let failure = last_failure.map(|(word, message)| format!("{word}: {message}"));
+    let no_worker = described.and_then(|run| run.task).is_some_and(|task| !task.taken);
+    let at = match (pending, &failure) {
+        (Some(activity), Some(failure)) => {
+            format!("at try {} of {} ({failure})", activity.attempt, activity.activity)
+        }
+        (Some(activity), None) => format!("in {}", activity.activity),
+        (None, _) if no_worker => "waiting for a worker".to_owned(),
+        (None, _) => format!("waiting for {}", case.awaited()),
+    };
+    let reason = failure.or_else(|| no_worker.then(|| "waits for a worker".to_owned()));
+    let finding = Finding::missing(format!("no end of the workflow: it is {at}"));
+    Finding { reason, ..finding.healed_by(Act::Republish) }
+}
+
 /// It has completed, and the row does not say so.
 fn completed(case: &Case) -> Finding {
     let words = "no run: the workflow has completed, and the row awaits a consumer; the relay \
                  starts it again";
     let missing = case.expects_more().then_some(words.into());
-    // It awaits a consumer that its run did not know of.
-    let forgotten = case.row.as_ref().is_some_and(Row::is_forgotten);
-    let remedy = forgotten.then_some(Act::Restart);
-    let finding = Finding { missing, remedy, ..Finding::default() };
-    finding.with_reason("its workflow is COMPLETED")
+    // A run completes only after the row has its record, so the row is older: it was
+    // restored, or awaits a consumer that its run did not know of.
+    let finding = Finding { missing, ..Finding::default() };
+    finding
+        .with_reason("its workflow is COMPLETED; the relay starts it again")
+        .healed_by(Act::Restart)
 }
 
+/// Nobody tries it again until somebody has mended the cause.
+fn failed(run: &WorkflowRun) -> Finding {
+    let failure = run.failure.as_ref();
+    let of_list = failure.map(|(word, _)| format!(" ({word})")).unwrap_or_default();
+    let failure = failure.map(|(word, message)| format!(" ({word}: {message})"));
+    let failure = failure.unwrap_or_default();
+    Finding::missing(format!("no success of the workflow: it has ended as FAILED{failure}"))
+        .with_reason(format!("its workflow is FAILED{of_list}; mend the cause, then redrive"))
+        .counted(Kind::WorkflowFailed, "its workflow has failed")
+        .healed_by(Act::Restart)
+}
+
+/// Somebody has ended it; the relay starts it again where its row awaits that.
 fn ended(run: &WorkflowRun, kind: Kind, words: &'static str) -> Finding {
     let status = run.status.as_str();
-    let failure = run.failure.as_ref().map(|(word, message)| format!(" ({word}: {message})"));
-    let failure = failure.unwrap_or_default();
-    Finding::missing(format!("no success of the workflow: it has ended as {status}{failure}"))
-        .with_reason(format!("its workflow is {status}"))
+    Finding::missing(format!("no success of the workflow: it has ended as {status}"))
+        .with_reason(format!("its workflow is {status}; the relay starts it again"))
         .counted(kind, words)
         .healed_by(Act::Restart)
 }

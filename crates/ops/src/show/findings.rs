@@ -6,6 +6,7 @@ use onboard_contract::{EventId, Stage};
 
 use super::Record;
 use crate::case::Case;
+use crate::redrive::Act;
 use crate::rules;
 
 impl Record {
@@ -24,12 +25,16 @@ impl Record {
         case.todo_deleted = self.inbox.as_ref().is_some_and(|it| it.todo_deleted_at.is_some());
         self.event_type = case.known_type();
         case.letters.clone_from(&self.dead_letters);
+        let (mut command, mut undone) = (None, false);
         for found in rules::judge(&case) {
             self.missing.extend(found.missing.map(Cow::into_owned));
             self.notes.extend(found.note.map(Cow::into_owned));
+            command = command.or(found.next);
+            undone |= found.remedy == Some(Act::Reopen);
         }
         self.complete = self.missing.is_empty() && self.unreachable.is_empty();
-        self.advise(&case);
+        let next = command.unwrap_or_else(|| self.advice(&case, undone));
+        self.next.push(next);
     }
 
     /// A row is removed only when it is SENT and acknowledged, so its workflow
@@ -44,12 +49,13 @@ impl Record {
             && workflow.is_none_or(|workflow| workflow.status == "COMPLETED")
     }
 
-    fn advise(&mut self, case: &Case) {
+    /// What to do next. `undone`: the row counts as done, and an effect is missing.
+    fn advice(&self, case: &Case, undone: bool) -> String {
         let id = self.registration_id.map_or_else(String::new, |id| id.to_string());
         let redrive = format!("onboard redrive {id}");
         let row = self.outbox.as_ref();
         let status = self.workflow.as_ref().map(|workflow| workflow.status);
-        let next = if !self.unreachable.is_empty() {
+        if !self.unreachable.is_empty() {
             "bring back the server that could not be asked, then look again".to_owned()
         } else if self.complete {
             "nothing".to_owned()
@@ -57,7 +63,9 @@ impl Record {
             format!("mend what the dead letter names, then {redrive}")
         } else if row.is_none() {
             "see what `onboard audit` says; without its row nothing publishes this event".to_owned()
-        } else if status == Some("COMPLETED") && case.expects_more() && case.is_unacknowledged() {
+        } else if undone {
+            redrive
+        } else if status == Some("COMPLETED") && case.is_unacknowledged() {
             format!("is the relay up? It starts the workflow again; or {redrive}")
         } else if status == Some("COMPLETED") {
             "it has completed, so a record was removed since: see what `onboard audit` says"
@@ -67,7 +75,10 @@ impl Record {
         } else {
             match row.map(|row| row.stage) {
                 Some(Stage::Pending) => "is the relay up? It starts the workflow".to_owned(),
-                Some(_) if status != Some("RUNNING") => redrive,
+                Some(_) if status == Some("FAILED") => {
+                    format!("mend what the workflow failed with, then {redrive}")
+                }
+                Some(_) if status.is_none_or(|status| status != "RUNNING") => redrive,
                 Some(Stage::Started) => "is RabbitMQ up? The workflow keeps trying".to_owned(),
                 Some(Stage::Stalled) if case.expects_more() => {
                     let awaited = case.awaited();
@@ -78,8 +89,7 @@ impl Record {
                     "wait a little, then look again".to_owned()
                 }
             }
-        };
-        self.next.push(next);
+        }
     }
 }
 

@@ -5,15 +5,15 @@ use mongodb::bson::{Document, doc};
 use onboard_contract::{ConsumerName, EventId, EventType, Queue, TodoId, UserId, UserRegistered};
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
-use onboard_store::{InboxNames, InboxRecord, field, outbox};
+use onboard_store::{Field, InboxNames, InboxRecord, field, outbox};
 use onboard_temporal::{Account, Execution, Temporal, TemporalError};
 
 use super::{Confirm, Letter, Record, Redriven, Subject, Todo, User, Workflow};
-use crate::case::{Case, Looked, WorkflowRun};
+use crate::case::{Case, Looked, TodoOwner, WorkflowRun};
 use crate::error::bounded;
 use crate::operator::id;
 use crate::redrive::REDRIVES;
-use crate::{Operator, OperatorError, letters};
+use crate::{Operator, OperatorError, letters, limit};
 
 /// Redrives shown, the youngest.
 const REDRIVES_MAX: i64 = 20;
@@ -46,6 +46,11 @@ impl Operator {
         }
         case.removed = self.removed().await?;
         record.judge(case);
+        if let Ok(temporal) = self.temporal()
+            && !record.complete
+        {
+            record.notes.extend(limit::note(temporal).await);
+        }
         Ok(Some(record))
     }
 
@@ -105,6 +110,7 @@ impl Operator {
         }
         case.workflow = found.clone().map(|execution| WorkflowRun {
             failure: account.as_ref().and_then(|account| account.failure.clone()),
+            task_failure: account.as_ref().and_then(|account| account.task_failure.clone()),
             ..WorkflowRun::from(execution)
         });
         if let Looked::Found(execution) = found {
@@ -174,11 +180,10 @@ impl Operator {
         case.user = Looked::of(record.user.as_ref().map(|_| ()));
         let made = record.inbox.as_ref().and_then(|inbox| inbox.todo_id);
         let expected = made.unwrap_or_else(|| TodoId::welcome(user));
-        let todos = self.mongo.todos();
-        let find = todos.find_one(doc! { "_id": id(expected.uuid()), "userId": id(user.uuid()) });
-        let todo = bounded("load the welcome todo", find).await?;
-        case.todo = Looked::of(todo.as_ref().map(|_| ()));
-        record.todo = todo.as_ref().map(|todo| Todo {
+        let todo = self.find_todo(expected).await?;
+        case.todo = Looked::of(todo.as_ref().map(|todo| owner(todo, user)));
+        let own = todo.as_ref().filter(|todo| owner(todo, user) == TodoOwner::User);
+        record.todo = own.map(|todo| Todo {
             todo_id: expected,
             title: field::text(todo, "title").map(str::to_owned).known(),
             created_at: field::time(todo, "createdAt").known(),
@@ -225,6 +230,12 @@ impl Operator {
     }
 }
 
+/// Whose a todo is.
+pub(crate) fn owner(todo: &Document, user: UserId) -> TodoOwner {
+    let own = field::id(todo, "userId") == Field::Is(user.uuid());
+    if own { TodoOwner::User } else { TodoOwner::Another }
+}
+
 type Asked = (Looked<Execution>, Option<Account>, Option<onboard_contract::Progress>);
 
 fn workflow(
@@ -233,18 +244,25 @@ fn workflow(
     progress: Option<&onboard_contract::Progress>,
 ) -> Workflow {
     let pending = execution.pending;
+    let of_activity = || pending.as_ref().and_then(|activity| activity.paused.as_ref());
+    let paused = execution.paused.as_ref().or_else(of_activity);
     let failure = pending
         .as_ref()
         .and_then(|activity| activity.last_failure.clone())
         .or_else(|| account.and_then(|account| account.failure.clone()));
+    let of_task = account.and_then(|account| account.task_failure.clone());
     Workflow {
         workflow_id: execution.workflow_id,
         run_id: execution.run_id,
         status: execution.status.as_str(),
         history_events: execution.history_events,
+        paused_by: paused.map(|pause| pause.by.clone()),
+        paused_at: paused.and_then(|pause| pause.since_ms),
+        paused_reason: paused.map(|pause| pause.reason.clone()),
         attempt: pending.as_ref().map(|activity| activity.attempt),
-        pending_activity: pending.map(|activity| activity.activity),
-        last_failure: failure.map(|(word, message)| format!("{word}: {message}")),
+        next_try_at: pending.as_ref().and_then(|activity| activity.next_try_ms),
+        pending_activity: pending.as_ref().map(|activity| activity.activity.clone()),
+        last_failure: failure.map(|(word, message)| format!("{word}: {message}")).or(of_task),
         stage: progress.map(|progress| progress.stage.as_str()),
         overdue_checks: progress.map(|progress| progress.overdue_checks),
     }

@@ -10,7 +10,9 @@ use onboard_contract::names::DEAD_LETTER_QUEUE;
 use onboard_ops::{LetterSummary, ListQuery, Listed, Listing};
 use onboard_runtime::exit;
 
-use super::operate::{OperateArgs, age, complain, cut, duration, print, run as operate};
+use super::operate::{
+    OperateArgs, age, complain, cut, duration, indented, indented_command, print, run as operate,
+};
 
 /// Columns of a terminal.
 const COLUMNS: usize = 80;
@@ -115,7 +117,14 @@ fn table_row(row: &Listed, begun: bool) -> String {
         Some(_) | None => row.reason.clone(),
     };
     let line = format!("{start}{}", cut(&reason, room));
-    format!("{}{}\n", if begun { "" } else { head.as_str() }, line.trim_end())
+    let head = if begun { "" } else { head.as_str() };
+    format!("{head}{}\n{}", line.trim_end(), way_on(row).unwrap_or_default())
+}
+
+/// The whole reason, and the command that lets the row go on, where there is one.
+fn way_on(row: &Listed) -> Option<String> {
+    let command = indented_command(row.next.as_ref()?, 4);
+    Some(format!("{}\n{command}\n", indented(&row.reason, 2)))
 }
 
 fn table_end(listing: &Listing, begun: bool, noun: &str) -> String {
@@ -135,8 +144,31 @@ fn table_end(listing: &Listing, begun: bool, noun: &str) -> String {
     let others = listing.dead_letters_by_queue.iter();
     let others = others.filter(|(queue, of)| of.total > 0 && *queue != DEAD_LETTER_QUEUE);
     lines.extend(others.flat_map(|(queue, of)| letters_of(of, &format!(" in {queue}"))));
+    lines.extend(strangers(listing));
+    lines.extend(listing.notes.iter().map(|note| indented(note, 0)));
     lines.extend(listing.unreachable.iter().map(|who| format!("not asked: {who}")));
     lines.join("\n") + "\n"
+}
+
+/// Workflows that nobody owns, each with the command that ends it.
+fn strangers(listing: &Listing) -> Vec<String> {
+    let mut lines = Vec::new();
+    match listing.strangers.len() {
+        0 => (),
+        1 => lines.push("1 workflow that does not belong here or cannot go on".to_owned()),
+        n => lines.push(format!("{n} workflows that do not belong here or cannot go on")),
+    }
+    for one in &listing.strangers {
+        let words = format!("{} {}: {}", one.workflow_type, one.workflow_id, one.detail);
+        lines.push(indented(&words, 2));
+        lines.push(indented_command(&one.next, 4));
+    }
+    if listing.more_strangers {
+        lines.push(
+            "  of the first workflows on the task queue; `onboard audit` names all".to_owned(),
+        );
+    }
+    lines
 }
 
 fn letters_of(letters: &LetterSummary, place: &str) -> Vec<String> {

@@ -74,13 +74,43 @@ pub(crate) fn cut(text: &str, chars: usize) -> String {
     format!("{kept}…")
 }
 
+/// The columns of a heading and the space behind it.
+const HEADING: usize = 14;
+/// The columns of a terminal.
+const COLUMNS: usize = 80;
+
 /// A heading of 13 columns and words that fill the rest of 80.
 pub(crate) fn wrapped(heading: &str, words: &str) -> String {
-    const ROOM: usize = 80 - 14;
+    format!("{heading:<13} {}", folded(words, HEADING, ""))
+}
+
+/// The same for a command, which the shell takes as it stands there.
+pub(crate) fn wrapped_command(heading: &str, command: &str) -> String {
+    format!("{heading:<13} {}", folded_command(command, HEADING))
+}
+
+/// Words on lines that begin with this indent.
+pub(crate) fn indented(words: &str, indent: usize) -> String {
+    format!("{:indent$}{}", "", folded(words, indent, ""))
+}
+
+/// A command on lines that begin with this indent.
+pub(crate) fn indented_command(command: &str, indent: usize) -> String {
+    format!("{:indent$}{}", "", folded_command(command, indent))
+}
+
+fn folded_command(command: &str, indent: usize) -> String {
+    folded(command, indent, " \\")
+}
+
+/// Words that fill the columns behind the indent; each line but the last ends with
+/// `more`.
+fn folded(words: &str, indent: usize, more: &str) -> String {
+    let room = COLUMNS.saturating_sub(indent + more.len());
     let mut lines = vec![String::new()];
     for word in words.split_whitespace() {
         let long = lines.last().map_or(0, |line| line.chars().count());
-        if long > 0 && long + 1 + word.chars().count() > ROOM {
+        if long > 0 && long + 1 + word.chars().count() > room {
             lines.push(String::new());
         }
         if let Some(line) = lines.last_mut() {
@@ -88,5 +118,5 @@ pub(crate) fn wrapped(heading: &str, words: &str) -> String {
             line.push_str(word);
         }
     }
-    format!("{heading:<13} {}", lines.join(&format!("\n{:14}", "")))
+    lines.join(&format!("{more}\n{:indent$}", ""))
 }

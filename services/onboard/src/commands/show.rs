@@ -10,7 +10,7 @@ use onboard_contract::{ConsumerName, EventId};
 use onboard_ops::{Record, Subject};
 use onboard_runtime::exit;
 
-use super::operate::{OperateArgs, complain, print, run as operate, wrapped};
+use super::operate::{OperateArgs, complain, print, run as operate, wrapped, wrapped_command};
 
 /// Arguments of `onboard show`.
 #[derive(Debug, clap::Args)]
@@ -79,15 +79,17 @@ fn text(record: &Record) -> String {
             section(&mut text, name.trim_end_matches('s'), Some(entry));
         }
     }
-    for (heading, lines) in [
-        ("missing", &record.missing),
-        ("note", &record.notes),
-        ("not asked", &record.unreachable),
-        ("next", &record.next),
-    ] {
+    for (heading, lines) in
+        [("missing", &record.missing), ("note", &record.notes), ("not asked", &record.unreachable)]
+    {
         for line in lines {
             writeln!(text, "{}", wrapped(heading, line)).ok();
         }
+    }
+    for line in &record.next {
+        let command = line.starts_with("temporal ");
+        let folded = if command { wrapped_command("next", line) } else { wrapped("next", line) };
+        writeln!(text, "{folded}").ok();
     }
     writeln!(text, "{}", if record.complete { "complete" } else { "not complete" }).ok();
     text

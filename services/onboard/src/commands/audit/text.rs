@@ -39,7 +39,9 @@ fn counts(report: &Report) -> String {
         ("in flight", report.in_flight, young.as_str()),
         ("histories", report.histories, "  read to their end"),
     ];
-    lines.iter().fold(String::new(), |mut text, (word, count, note)| {
+    let notes = [("notes", report.noted, "  no violations; --json names them")];
+    let notes = notes.iter().filter(|(_, count, _)| *count > 0);
+    lines.iter().chain(notes).fold(String::new(), |mut text, (word, count, note)| {
         writeln!(text, "{word:<14}{count:>10}{note}").ok();
         text
     })

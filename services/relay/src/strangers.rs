@@ -1,0 +1,69 @@
+//! Looks for workflows that run on the task queue and that no outbox row owns: somebody
+//! has started them by hand, or with another program.
+//!
+//! Every workflow that has not ended is looked at, a page at a time, since only the
+//! outbox knows which of them it owns. A pass over many takes as many rounds, and what
+//! it has found is told at its end, or as soon as it is more than before. Nothing is
+//! written: a process that dies here begins a pass anew.
+
+use onboard_contract::EventType;
+use onboard_store::Outbox;
+use onboard_temporal::{Open, OpenPage, Temporal};
+
+/// Workflows looked at in one round.
+const PAGE: u16 = 200;
+
+/// A look that goes on over many rounds.
+#[derive(Debug)]
+pub(crate) struct Strangers {
+    outbox: Outbox,
+    next: Option<Vec<u8>>,
+    found: u64,
+    before: u64,
+}
+
+impl Strangers {
+    pub(crate) const fn new(outbox: Outbox) -> Self {
+        Self { outbox, next: None, found: 0, before: 0 }
+    }
+
+    /// Looks at the next page; how many there are, as far as is known. `None` when
+    /// Temporal or MongoDB does not answer.
+    pub(crate) async fn look(&mut self, temporal: &Temporal) -> Option<u64> {
+        // After a look without an answer a new pass begins.
+        let from = self.next.take();
+        if from.is_none() {
+            self.found = 0;
+        }
+        let page = temporal.open_page(Open::All, from, PAGE).await.ok()?;
+        let without = without_row(&self.outbox, &page).await?;
+        self.found += without;
+        self.next = page.next;
+        let known = self.before.max(self.found);
+        if self.next.is_none() {
+            self.before = self.found;
+            return Some(self.before);
+        }
+        Some(known)
+    }
+}
+
+/// How many of the page are of a known type and have no row. Those of an unknown type
+/// are counted apart.
+async fn without_row(outbox: &Outbox, page: &OpenPage) -> Option<u64> {
+    let mut events = Vec::new();
+    let mut without = 0;
+    for one in &page.found {
+        let mut known = EventType::known().filter(|it| it.workflow_type() == one.workflow_type);
+        match known.find_map(|known| known.event_of(&one.workflow_id)) {
+            Some(event) => events.push(event),
+            None if EventType::known().any(|it| it.workflow_type() == one.workflow_type) => {
+                without += 1;
+            }
+            None => (),
+        }
+    }
+    let known = outbox.known(&events).await.ok()?;
+    let gone = events.iter().filter(|event| !known.contains(event)).count();
+    Some(without + u64::try_from(gone).unwrap_or(u64::MAX))
+}
