@@ -126,7 +126,10 @@ impl UserRegistration {
 
 impl UserRegistration {
     fn progress_now(&self) -> Progress {
-        let todo_id = self.acknowledgement.as_ref().map(|found| found.todo_id);
+        let told = self.acknowledgement.as_ref().map(|found| found.todo_id);
+        // An acknowledgement that the workflow has looked for came with no signal.
+        let todo_id =
+            told.or_else(|| self.delivery.reference_of(&ConsumerName::TODO)?.parse().ok());
         Progress { todo_id, ..self.delivery.progress() }
     }
 
