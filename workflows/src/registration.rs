@@ -130,7 +130,7 @@ impl UserRegistration {
 
 impl UserRegistration {
     fn progress_now(&self) -> Progress {
-        let acknowledged = self.delivery.acknowledged_with(&ConsumerName::TODO);
+        let acknowledged = self.delivery.reference_of(&ConsumerName::TODO);
         let todo_id = match &self.acknowledgement {
             Some(found) => Some(found.todo_id),
             None => acknowledged.and_then(|todo| todo.parse().ok()),

@@ -157,6 +157,15 @@ impl State {
         self.recipients.iter().filter(|one| one.end.is_none()).map(|one| &one.consumer)
     }
 
+    /// What a consumer has acknowledged with.
+    pub(crate) fn reference_of(&self, consumer: &ConsumerName) -> Option<&str> {
+        let one = self.recipients.iter().find(|one| one.consumer == *consumer)?;
+        match one.end.as_ref()? {
+            End::Acknowledged(reference) => reference.as_deref(),
+            End::Waived => None,
+        }
+    }
+
     /// The consumers that something is left to be done for.
     pub(crate) fn not_done(&self) -> Vec<ConsumerName> {
         let awaited = self.recipients.iter().filter(|one| !one.done);
@@ -167,15 +176,6 @@ impl State {
     pub(crate) fn end(&mut self, consumer: &ConsumerName, end: End) {
         if let Some(one) = self.recipients.iter_mut().find(|one| one.consumer == *consumer) {
             one.end(end);
-        }
-    }
-
-    /// What the consumer has acknowledged with.
-    pub(crate) fn acknowledged_with(&self, consumer: &ConsumerName) -> Option<&str> {
-        let one = self.recipients.iter().find(|one| one.consumer == *consumer)?;
-        match one.end.as_ref()? {
-            End::Acknowledged(reference) => reference.as_deref(),
-            End::Waived => None,
         }
     }
 
@@ -195,4 +195,25 @@ fn ms_of(time: SystemTime) -> Option<u64> {
 
 fn time_of(ms: u64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_consumer_has_acknowledged_with_is_known_however_it_was_heard() {
+        let delivery = Delivery { consumers: vec![ConsumerName::TODO], direct: false };
+        let mut state = State::new(Begin {
+            event_id: "0190c1c4-7f6e-7d1a-8b1e-2f6f3a1b2c3d".parse().unwrap(),
+            event_type: "USER_REGISTERED",
+            traceparent: None,
+            overdue_ms: 1,
+            delivery: Some(&delivery),
+            carried: None,
+        });
+        assert_eq!(state.reference_of(&ConsumerName::TODO), None);
+        state.end(&ConsumerName::TODO, End::Acknowledged(Some("made".to_owned())));
+        assert_eq!(state.reference_of(&ConsumerName::TODO), Some("made"));
+    }
 }
