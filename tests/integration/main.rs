@@ -46,6 +46,7 @@ mod launcher;
 mod limits;
 mod local_activities;
 mod metrics;
+mod odd;
 mod operator;
 mod outages;
 mod passwords;

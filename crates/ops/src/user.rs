@@ -20,11 +20,12 @@ impl User {
     /// The fields of a user. Of the hash only its kind is read.
     pub(crate) fn projection() -> Document {
         let is_text = doc! { "$eq": [{ "$type": "$passwordHash" }, "string"] };
-        let head = doc! { "$substrCP": ["$passwordHash", 0, 10] };
-        let is_argon2id = doc! { "$eq": [head, { "$literal": "$argon2id$" }] };
+        // Compared byte by byte, so that it need not be UTF-8: `%` follows `$`.
+        let from = doc! { "$gte": ["$passwordHash", { "$literal": "$argon2id$" }] };
+        let below = doc! { "$lt": ["$passwordHash", { "$literal": "$argon2id%" }] };
         doc! {
-            "email": 1, "emailCanonical": 1, "createdAt": 1,
-            "hashed": { "$cond": [is_text, is_argon2id, false] },
+            "email": 1, "emailCanonical": 1, "createdAt": 1, "roles": 1,
+            "hashed": { "$and": [is_text, from, below] },
         }
     }
 
@@ -49,6 +50,9 @@ fn altered(user: &Document, created_at_ms: Option<i64>) -> Option<&'static str> 
     }
     if !user.get_bool("hashed").unwrap_or_default() {
         return Some("passwordHash is no argon2id hash");
+    }
+    if !onboard_store::has_roles(user) {
+        return Some("roles is no list of names");
     }
     created_at_ms.is_none().then_some("createdAt is not a date")
 }

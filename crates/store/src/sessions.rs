@@ -12,16 +12,20 @@
 
 use mongodb::ClientSession;
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{self, Binary, DateTime, Document, doc};
+use mongodb::bson::{Binary, Document, doc};
 use onboard_contract::{SessionId, UserId};
 use onboard_fault::{self as fault, Step, step};
 use onboard_runtime::clock;
-use serde::Deserialize;
 
-use crate::StoreError;
-use crate::bson_time::{date, id, uuid};
+use crate::bson_time::{date, id};
 use crate::error::is_duplicate_key;
-use crate::mongo::{Mongo, bounded, transaction};
+use crate::field::{self, BYTES, DATE, UUID};
+use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded, transact};
+use crate::raw::Raw;
+use crate::{Malformed, StoreError};
+
+pub(crate) const SESSIONS: &str = "sessions";
+pub(crate) const REFRESH_TOKENS: &str = "refresh_tokens";
 
 /// The SHA-256 of a refresh token. The token itself is never stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,15 +127,13 @@ impl Sessions {
         token: Document,
     ) -> mongodb::error::Result<()> {
         let (sessions, tokens) = (self.mongo.sessions(), self.mongo.refresh_tokens());
-        let mut client = self.mongo.auth().client().start_session().await?;
-        transaction(&mut client)
-            .and_run2(async move |client| {
-                sessions.insert_one(&session).session(&mut *client).await?;
-                tokens.insert_one(&token).session(&mut *client).await?;
-                fault::before(Step::LoginCommit).await;
-                Ok(())
-            })
-            .await?;
+        transact(self.mongo.auth().client(), async move |client| {
+            sessions.insert_one(&session).session(&mut *client).await?;
+            tokens.insert_one(&token).session(&mut *client).await?;
+            fault::before(Step::LoginCommit).await;
+            Ok(())
+        })
+        .await?;
         fault::after(Step::LoginCommit).await;
         Ok(())
     }
@@ -152,14 +154,12 @@ impl Sessions {
     ) -> mongodb::error::Result<Rotated> {
         let mongo = self.mongo.clone();
         let now_ms = clock::now_ms();
-        let mut client = self.mongo.auth().client().start_session().await?;
-        let rotated = transaction(&mut client)
-            .and_run2(async move |client| {
-                let rotated = exchange(&mongo, client, used, next, now_ms).await?;
-                fault::before(Step::RefreshCommit).await;
-                Ok(rotated)
-            })
-            .await?;
+        let rotated = transact(self.mongo.auth().client(), async move |client| {
+            let rotated = exchange(&mongo, client, used, next, now_ms).await?;
+            fault::before(Step::RefreshCommit).await;
+            Ok(rotated)
+        })
+        .await?;
         fault::after(Step::RefreshCommit).await;
         Ok(rotated)
     }
@@ -169,10 +169,11 @@ impl Sessions {
     /// # Errors
     /// The store failed.
     pub async fn find(&self, token: TokenHash) -> Result<Option<SessionId>, StoreError> {
-        let tokens = self.mongo.refresh_tokens().clone_with_type::<TokenDocument>();
-        let find = tokens.find_one(doc! { "_id": token.binary() });
+        let tokens = self.mongo.refresh_tokens().clone_with_type::<Raw>();
+        let find = tokens.find_one(doc! { "_id": token.binary() }).max_time(OPERATION_DEADLINE);
         let found = bounded("look up the refresh token", async { find.await }).await?;
-        Ok(found.map(|token| uuid(token.session_id).into()))
+        let read = |found| self.mongo.noted().read(REFRESH_TOKENS, &found, Token::read);
+        Ok(found.and_then(read).map(|token| token.session_id))
     }
 
     /// Revokes a session. The first reason stands. Returns whether it was
@@ -205,30 +206,44 @@ async fn exchange(
     next: NewToken,
     now_ms: i64,
 ) -> mongodb::error::Result<Rotated> {
-    let tokens = mongo.refresh_tokens().clone_with_type::<TokenDocument>();
-    let token = tokens.find_one(doc! { "_id": used.binary() }).session(&mut *client).await?;
-    let Some(token) = token else { return Ok(Rotated::Refused) };
-    let sessions = mongo.sessions().clone_with_type::<SessionDocument>();
-    let session = sessions.find_one(doc! { "_id": token.session_id }).session(&mut *client).await?;
-    let Some(session) = session else { return Ok(Rotated::Refused) };
-    let session_id = SessionId::from(uuid(token.session_id));
-    let done = Rotated::Done { session_id, user_id: uuid(session.user_id).into() };
+    let Some((token, session)) = find_both(mongo, client, used).await? else {
+        return Ok(Rotated::Refused);
+    };
+    let session_id = token.session_id;
+    let done = Rotated::Done { session_id, user_id: session.user_id };
     match token.successor {
         // The first try of this very use was committed after all.
-        Some(successor) if successor == next.hash.binary() => return Ok(done),
+        Some(successor) if successor == next.hash.0 => return Ok(done),
         Some(_) => return Ok(Rotated::Reused { session_id }),
         None if !token.is_good(&session, now_ms) => return Ok(Rotated::Refused),
         None => (),
     }
     let use_it = doc! { "$set": {
-        "usedAt": date(now_ms), "successor": next.hash.binary(), "expiresAt": session.expires_at,
+        "usedAt": date(now_ms), "successor": next.hash.binary(),
+        "expiresAt": date(session.expires_at_ms),
     } };
-    let unused = doc! { "_id": used.binary(), "usedAt": { "$exists": false } };
-    tokens.update_one(unused, use_it).session(&mut *client).await?;
-    let expires_ms = session.expires_at.timestamp_millis();
-    let token = token_document(next, session_id, now_ms, expires_ms);
+    let unused = doc! { "_id": used.binary(), "usedAt": null };
+    mongo.refresh_tokens().update_one(unused, use_it).session(&mut *client).await?;
+    let token = token_document(next, session_id, now_ms, session.expires_at_ms);
     mongo.refresh_tokens().insert_one(token).session(&mut *client).await?;
     Ok(done)
+}
+
+/// A token and its session. One of them that cannot be read counts as absent.
+async fn find_both(
+    mongo: &Mongo,
+    client: &mut ClientSession,
+    token: TokenHash,
+) -> mongodb::error::Result<Option<(Token, Session)>> {
+    let tokens = mongo.refresh_tokens().clone_with_type::<Raw>();
+    let token = tokens.find_one(doc! { "_id": token.binary() }).session(&mut *client).await?;
+    let token = token.and_then(|raw| mongo.noted().read(REFRESH_TOKENS, &raw, Token::read));
+    let Some(token) = token else { return Ok(None) };
+    let sessions = mongo.sessions().clone_with_type::<Raw>();
+    let own = doc! { "_id": id(token.session_id.uuid()) };
+    let session = sessions.find_one(own).session(&mut *client).await?;
+    let session = session.and_then(|raw| mongo.noted().read(SESSIONS, &raw, Session::read));
+    Ok(session.map(|session| (token, session)))
 }
 
 fn token_document(
@@ -245,27 +260,62 @@ fn token_document(
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TokenDocument {
-    session_id: bson::Uuid,
-    expires_at: DateTime,
-    #[serde(default)]
-    successor: Option<Binary>,
+/// A refresh token, as far as its use needs it.
+#[derive(Debug)]
+struct Token {
+    session_id: SessionId,
+    expires_at_ms: i64,
+    used: bool,
+    successor: Option<Vec<u8>>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SessionDocument {
-    user_id: bson::Uuid,
-    expires_at: DateTime,
-    #[serde(default)]
-    revoked_at: Option<DateTime>,
+/// A session, as far as the use of a token needs it.
+#[derive(Debug)]
+struct Session {
+    user_id: UserId,
+    expires_at_ms: i64,
+    revoked: bool,
 }
 
-impl TokenDocument {
-    fn is_good(&self, session: &SessionDocument, now_ms: i64) -> bool {
-        let now = date(now_ms);
-        now < self.expires_at && now < session.expires_at && session.revoked_at.is_none()
+impl Token {
+    fn read(token: &Document) -> Result<Self, Malformed> {
+        let successor = field::bytes(token, "successor").optional("successor", BYTES)?;
+        Ok(Self {
+            session_id: field::id(token, "sessionId").required("sessionId", UUID)?.into(),
+            expires_at_ms: field::time(token, "expiresAt").required("expiresAt", DATE)?,
+            used: field::time(token, "usedAt").optional("usedAt", DATE)?.is_some(),
+            successor: successor.map(<[u8]>::to_vec),
+        })
     }
+
+    fn is_good(&self, session: &Session, now_ms: i64) -> bool {
+        !self.used
+            && now_ms < self.expires_at_ms
+            && now_ms < session.expires_at_ms
+            && !session.revoked
+    }
+}
+
+impl Session {
+    fn read(session: &Document) -> Result<Self, Malformed> {
+        Ok(Self {
+            user_id: field::id(session, "userId").required("userId", UUID)?.into(),
+            expires_at_ms: field::time(session, "expiresAt").required("expiresAt", DATE)?,
+            revoked: field::time(session, "revokedAt").optional("revokedAt", DATE)?.is_some(),
+        })
+    }
+}
+
+/// What is wrong with a refresh token, if anything is.
+pub(crate) fn check_token(token: &Document) -> Result<(), Malformed> {
+    Token::read(token)?;
+    field::bytes(token, "_id").required("_id", BYTES)?;
+    field::time(token, "createdAt").required("createdAt", DATE).map(drop)
+}
+
+/// What is wrong with a session, if anything is.
+pub(crate) fn check_session(session: &Document) -> Result<(), Malformed> {
+    Session::read(session)?;
+    field::id(session, "_id").required("_id", UUID)?;
+    field::time(session, "createdAt").required("createdAt", DATE).map(drop)
 }

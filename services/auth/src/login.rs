@@ -108,6 +108,8 @@ async fn judge(app: &App, attempt: &Attempt) -> Result<Result<User, Option<UserI
     let user = app.users.find_by_email(&attempt.canonical).await;
     let user = user.map_err(|error| app.store_failed(&error))?;
     app.store_answered();
+    // A hash that cannot be compared counts as that of nobody.
+    let user = user.filter(|user| app.hasher.can_verify(&user.password_hash));
     let phc = user.as_ref().map_or(app.hasher.decoy(), |user| user.password_hash.as_str());
     let verified = app.hasher.verify(attempt.password.clone(), phc.to_owned()).await;
     let right = verified.map_err(|error| App::hash_failed(&error))?;

@@ -9,13 +9,17 @@ use onboard_contract::UserId;
 use onboard_http::timestamp::rfc3339;
 use onboard_runtime::availability::chain;
 use onboard_runtime::exit;
-use onboard_store::{Mongo, RoleChange, RoleChanged, StoreError, User, Users};
+use onboard_store::scan::{self, scan};
+use onboard_store::{Mongo, RoleChange, RoleChanged, StoreError, Unreadable, User, Users};
 use onboard_token::Role;
 use serde_json::{Value, json};
 
 use super::actor::ActorArgs;
-use super::operate::{complain, print};
+use super::operate::{complain, print, unread};
 use super::target::TargetArgs;
+
+/// How many users are looked at for documents that cannot be read.
+const LOOKED_AT: usize = 20_000;
 
 /// Arguments of `onboard users`.
 #[derive(Debug, clap::Args)]
@@ -94,7 +98,7 @@ pub(crate) fn run(args: UsersArgs) -> anyhow::Result<ExitCode> {
     let mongo = target.connect()?.mongo;
     let code = tokio::runtime::Runtime::new()?.block_on(async {
         let worked = match Mongo::new(&mongo).await {
-            Ok(mongo) => work(&Users::new(&mongo), verb, json, &actor).await,
+            Ok(mongo) => work(&mongo, verb, json, &actor).await,
             Err(error) => Err(error),
         };
         worked.unwrap_or_else(|error| {
@@ -105,10 +109,12 @@ pub(crate) fn run(args: UsersArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-async fn work(users: &Users, verb: Verb, json: bool, actor: &ActorArgs) -> Result<u8, StoreError> {
+async fn work(mongo: &Mongo, verb: Verb, json: bool, actor: &ActorArgs) -> Result<u8, StoreError> {
+    let users = &Users::new(mongo);
     match verb {
         Verb::List { role, limit } => {
-            list(&users.list(role.map(Role::as_str), limit).await?, json);
+            let found = users.list(role.map(Role::as_str), limit).await?;
+            list(&found, &scan(mongo, scan::USERS, LOOKED_AT).await?.unreadable, json);
             Ok(exit::DONE)
         }
         Verb::Show { who } => {
@@ -158,18 +164,22 @@ async fn change(
 }
 
 fn nobody() -> u8 {
-    complain("there is no such user");
+    complain("there is no such user, or its document cannot be read: see `onboard users list`");
     exit::NO
 }
 
-fn list(users: &[User], json: bool) {
+fn list(users: &[User], unreadable: &[Unreadable], json: bool) {
     if json {
         let users: Vec<Value> = users.iter().map(document).collect();
-        print(&format!("{:#}\n", json!({ "users": users })));
+        let unreadable: Vec<Value> = unreadable.iter().map(unread).collect();
+        print(&format!("{:#}\n", json!({ "users": users, "unreadable": unreadable })));
         return;
     }
     for user in users {
         print(&line(user));
+    }
+    for user in unreadable {
+        print(&format!("{}  cannot be read: {}\n", user.id, user.why));
     }
 }
 
