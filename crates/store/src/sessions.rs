@@ -3,12 +3,14 @@
 //! A login opens a session and its first refresh token; each use of a token
 //! makes the next one, in one transaction. A token is good once, while it is
 //! not idle for too long, and while its session is neither over nor revoked.
-//! What was used is kept until the session ends, so that a second use is
-//! recognised and revokes the whole session.
+//! For a short time its second use is answered like the first one, with the same
+//! next token: two tabs of one client may refresh at once. What was used is kept
+//! until the session ends, so that a later use is recognised and revokes the whole
+//! session.
 //!
 //! A crash before a commit leaves everything as it was. After the commit of a
 //! refresh the old token is used and the client may not have heard of the new
-//! one: its next try with the old one counts as reuse, and it logs in again.
+//! one: its next try with the old one is answered again for that short time.
 
 use mongodb::ClientSession;
 use mongodb::bson::spec::BinarySubtype;
@@ -44,6 +46,9 @@ pub struct NewToken {
     pub hash: TokenHash,
     /// How long it may stay unused, in ms.
     pub idle_ms: i64,
+    /// How long after its use the token before it may be used again, in ms. Zero: not
+    /// at all.
+    pub grace_ms: i64,
 }
 
 /// A session to be opened.
@@ -67,12 +72,14 @@ pub struct Opened {
 /// What the use of a refresh token found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rotated {
-    /// It was good; the next one is.
+    /// It was good, or was used just before; the next one is good.
     Done {
         /// The session.
         session_id: SessionId,
         /// Whose.
         user_id: UserId,
+        /// Whether the next one had been made before.
+        again: bool,
     },
     /// It had been used before: the session must be revoked.
     Reused {
@@ -139,7 +146,7 @@ impl Sessions {
     }
 
     /// Uses a refresh token and makes the next one, or finds that it must not
-    /// be used. Of two uses at once one at most is `Done`.
+    /// be used. Of two uses at once with different next ones one at most is `Done`.
     ///
     /// # Errors
     /// The store failed; the token may have been used.
@@ -210,23 +217,28 @@ async fn exchange(
         return Ok(Rotated::Refused);
     };
     let session_id = token.session_id;
-    let done = Rotated::Done { session_id, user_id: session.user_id };
-    match token.successor {
-        // The first try of this very use was committed after all.
-        Some(successor) if successor == next.hash.0 => return Ok(done),
+    let done = |again| Rotated::Done { session_id, user_id: session.user_id, again };
+    match &token.successor {
+        Some(_) if !session.is_good(now_ms) => return Ok(Rotated::Refused),
+        // Another use of the same token just before, or the first try of this very use,
+        // which was committed after all.
+        Some(successor) if *successor == next.hash.0 && token.was_used_within(next.grace_ms) => {
+            return Ok(done(true));
+        }
         Some(_) => return Ok(Rotated::Reused { session_id }),
         None if !token.is_good(&session, now_ms) => return Ok(Rotated::Refused),
         None => (),
     }
-    let use_it = doc! { "$set": {
-        "usedAt": date(now_ms), "successor": next.hash.binary(),
+    // By the server's clock, as the time since then is told by it.
+    let use_it = vec![doc! { "$set": {
+        "usedAt": "$$NOW", "successor": next.hash.binary(),
         "expiresAt": date(session.expires_at_ms),
-    } };
+    } }];
     let unused = doc! { "_id": used.binary(), "usedAt": null };
     mongo.refresh_tokens().update_one(unused, use_it).session(&mut *client).await?;
     let token = token_document(next, session_id, now_ms, session.expires_at_ms);
     mongo.refresh_tokens().insert_one(token).session(&mut *client).await?;
-    Ok(done)
+    Ok(done(false))
 }
 
 /// A token and its session. One of them that cannot be read counts as absent.
@@ -236,7 +248,8 @@ async fn find_both(
     token: TokenHash,
 ) -> mongodb::error::Result<Option<(Token, Session)>> {
     let tokens = mongo.refresh_tokens().clone_with_type::<Raw>();
-    let token = tokens.find_one(doc! { "_id": token.binary() }).session(&mut *client).await?;
+    let find = tokens.find_one(doc! { "_id": token.binary() }).projection(with_age());
+    let token = find.session(&mut *client).await?;
     let token = token.and_then(|raw| mongo.noted().read(REFRESH_TOKENS, &raw, Token::read));
     let Some(token) = token else { return Ok(None) };
     let sessions = mongo.sessions().clone_with_type::<Raw>();
@@ -244,6 +257,21 @@ async fn find_both(
     let session = sessions.find_one(own).session(&mut *client).await?;
     let session = session.and_then(|raw| mongo.noted().read(SESSIONS, &raw, Session::read));
     Ok(session.map(|session| (token, session)))
+}
+
+/// A token's fields, and how long ago it was used, by the server's clock.
+fn with_age() -> Document {
+    let (first, last) = (date(0), date(i64::from(u32::MAX) * 1_000));
+    let is_time = doc! { "$and": [
+        { "$eq": [{ "$type": "$usedAt" }, "date"] },
+        { "$gte": ["$usedAt", first] },
+        { "$lte": ["$usedAt", last] },
+    ] };
+    let age = doc! { "$subtract": ["$$NOW", "$usedAt"] };
+    doc! {
+        "sessionId": 1, "expiresAt": 1, "usedAt": 1, "successor": 1,
+        "usedForMs": { "$cond": [is_time, age, null] },
+    }
 }
 
 fn token_document(
@@ -266,6 +294,7 @@ struct Token {
     session_id: SessionId,
     expires_at_ms: i64,
     used: bool,
+    used_for_ms: Option<i64>,
     successor: Option<Vec<u8>>,
 }
 
@@ -284,19 +313,29 @@ impl Token {
             session_id: field::id(token, "sessionId").required("sessionId", UUID)?.into(),
             expires_at_ms: field::time(token, "expiresAt").required("expiresAt", DATE)?,
             used: field::time(token, "usedAt").optional("usedAt", DATE)?.is_some(),
+            used_for_ms: field::number(token, "usedForMs").known(),
             successor: successor.map(<[u8]>::to_vec),
         })
     }
 
     fn is_good(&self, session: &Session, now_ms: i64) -> bool {
-        !self.used
-            && now_ms < self.expires_at_ms
-            && now_ms < session.expires_at_ms
-            && !session.revoked
+        !self.used && now_ms < self.expires_at_ms && session.is_good(now_ms)
+    }
+
+    /// Whether its use is not longer ago than this. Without such a time only the
+    /// driver's own repeat knows the same successor.
+    fn was_used_within(&self, grace_ms: i64) -> bool {
+        // After an election another clock tells the time.
+        let of_grace = -60_000..=grace_ms;
+        grace_ms == 0 || self.used_for_ms.is_some_and(|age_ms| of_grace.contains(&age_ms))
     }
 }
 
 impl Session {
+    const fn is_good(&self, now_ms: i64) -> bool {
+        now_ms < self.expires_at_ms && !self.revoked
+    }
+
     fn read(session: &Document) -> Result<Self, Malformed> {
         Ok(Self {
             user_id: field::id(session, "userId").required("userId", UUID)?.into(),
