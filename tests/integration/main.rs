@@ -15,8 +15,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod abandoned;
 mod abuse;
 mod accounts;
+mod addresses;
 mod api;
 mod audit;
 mod bench;
@@ -51,6 +53,7 @@ mod operator;
 mod outages;
 mod passwords;
 mod poison;
+mod queries;
 mod redrive;
 mod references;
 mod registration;

@@ -2,6 +2,7 @@
 //! addresses only to compare them.
 
 use mongodb::bson::{Document, doc};
+use onboard_store::displaced;
 use uuid::Uuid;
 
 use crate::audit::document::{id, text, time};
@@ -61,7 +62,8 @@ fn altered(user: &Document, created_at_ms: Option<i64>) -> Option<&'static str> 
 /// which is punycode then, can be checked without the rules of registration.
 fn is_canonical(email: &str, canonical: &str) -> bool {
     if email.is_ascii() {
-        return email.contains('@') && email.to_ascii_lowercase() == canonical;
+        let lower = email.to_ascii_lowercase();
+        return email.contains('@') && (lower == canonical || displaced(&lower) == canonical);
     }
     match canonical.rsplit_once('@') {
         Some((local, domain)) => {
@@ -81,6 +83,7 @@ mod tests {
             ("Ada@Example.com", "ada@example.com", true),
             ("ada@example.com", "eve@example.com", false),
             ("ada", "ada", false),
+            ("Ada@Example.com", ":ada@example.com", true),
             ("ä@bücher.example", "ä@xn--bcher-kva.example", true),
             ("ä@bücher.example", "ä@bücher.example", false),
             ("ä@bücher.example", "nobody", false),

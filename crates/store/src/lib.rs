@@ -44,5 +44,5 @@ pub use todos::{
     CREATED_BY_USER, Change, Changed, Created, Expected, Position, Removed, Todo, TodoPage, Todos,
     Welcome, check_todo,
 };
-pub use users::{RoleChange, RoleChanged, User, Users, has_roles};
+pub use users::{RoleChange, RoleChanged, User, Users, displaced, has_roles};
 pub use wake::{Inserted, METRICS, watch_outbox};

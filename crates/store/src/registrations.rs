@@ -7,7 +7,9 @@
 mod keys;
 mod row;
 
+use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
+use mongodb::error::Error;
 use onboard_contract::names::AGGREGATE_USER;
 use onboard_contract::{EventId, ExtraConsumers, TraceParent, UserId, UserRegistered};
 use onboard_fault::{self as fault, Step};
@@ -20,6 +22,7 @@ use crate::bson_time::{date, id};
 use crate::error::is_duplicate_key;
 use crate::mongo::{Mongo, OPERATION_DEADLINE, transact};
 use crate::outbox::NewRow;
+use crate::raw::Raw;
 pub(crate) use keys::{IDEMPOTENCY_KEYS, check as check_key};
 pub use keys::{KeyRecord, NewKey};
 pub use row::RegistrationRow;
@@ -31,6 +34,8 @@ pub struct NewRegistration {
     pub email: String,
     /// The address in the form that is unique.
     pub email_canonical: String,
+    /// The form under which a released build keeps the address, where it is another.
+    pub email_released: Option<String>,
     /// The password's hash as a PHC string.
     pub password_hash: String,
     /// The trace the registration belongs to.
@@ -149,7 +154,9 @@ impl Registrations {
                 Ok(Committed::Now(registered))
             }
             Ok(Ok(Some(found))) => Ok(Committed::Before(found)),
-            Ok(Err(error)) if is_duplicate_key(&error) => Err(RegisterError::EmailTaken),
+            Ok(Err(error)) if is_duplicate_key(&error) || error.get_custom::<Taken>().is_some() => {
+                Err(RegisterError::EmailTaken)
+            }
             Ok(Err(error)) => Err(RegisterError::Store(StoreError::from_driver(WHAT, error))),
             Err(_) => Err(RegisterError::Store(StoreError::TimedOut { what: WHAT })),
         }
@@ -171,12 +178,15 @@ impl Registrations {
         key: Option<&NewKey>,
     ) -> mongodb::error::Result<Option<KeyRecord>> {
         let (user, row) = (user_document(new, registered), self.outbox_document(new, registered));
-        let (this, key) = (self.clone(), key.copied());
+        let (this, key, released) = (self.clone(), key.copied(), new.email_released.clone());
         let earlier = transact(self.mongo.auth().client(), async move |session| {
             if let Some(key) = &key
                 && let Some(earlier) = this.claim_key(session, key, registered).await?
             {
                 return Ok(Some(earlier));
+            }
+            if let Some(released) = &released {
+                this.refuse_taken(session, released).await?;
             }
             this.mongo.users().insert_one(&user).session(&mut *session).await?;
             this.mongo.outbox().insert_one(&row).session(&mut *session).await?;
@@ -190,12 +200,30 @@ impl Registrations {
         Ok(earlier)
     }
 
+    /// Within the transaction: fails when a released build has registered the address.
+    async fn refuse_taken(
+        &self,
+        session: &mut ClientSession,
+        released: &str,
+    ) -> mongodb::error::Result<()> {
+        let users = self.mongo.users().clone_with_type::<Raw>();
+        let find = users.find_one(doc! { "emailCanonical": released });
+        match find.projection(doc! { "_id": 1 }).session(session).await? {
+            Some(_) => Err(Error::custom(Taken)),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a duplicate key is this registration's own.
     async fn is_there(&self, registered: Registered) -> mongodb::error::Result<bool> {
         let own = doc! { "_id": id(registered.event_id.uuid()) };
         self.mongo.outbox().find_one(own).await.map(|row| row.is_some())
     }
 }
+
+/// The address is taken, under another form than its canonical one.
+#[derive(Debug)]
+struct Taken;
 
 const WHAT: &str = "commit the registration";
 

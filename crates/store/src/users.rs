@@ -3,6 +3,8 @@
 //! A role and the record of who gave or took it are committed together; a
 //! crash before the commit leaves neither.
 
+mod forms;
+
 use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::{ClientSession, Collection};
@@ -15,6 +17,8 @@ use crate::field::{self, DATE, TEXT, UUID};
 use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded, transact};
 use crate::raw::Raw;
 use crate::{Malformed, StoreError};
+
+pub use forms::displaced;
 
 pub(crate) const USERS: &str = "users";
 /// What everybody is who has not been given more.
@@ -82,14 +86,6 @@ impl Users {
     #[must_use]
     pub fn new(mongo: &Mongo) -> Self {
         Self { mongo: mongo.clone() }
-    }
-
-    /// The user with this address, in its canonical form.
-    ///
-    /// # Errors
-    /// The store failed.
-    pub async fn find_by_email(&self, canonical: &str) -> Result<Option<User>, StoreError> {
-        self.find_one(doc! { "emailCanonical": canonical }).await
     }
 
     /// The user with this id.

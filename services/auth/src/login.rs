@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::email::Email;
+use crate::email::{self, Email};
 use crate::password::Password;
 use crate::routes::App;
 use crate::session::{self, Tokens};
@@ -37,8 +37,8 @@ pub(crate) struct LoginBody {
 
 /// Somebody who says who they are.
 struct Attempt {
-    /// As it came where it is no address; no account has such a one.
-    canonical: String,
+    /// The forms under which an account may have the address, the nearest first.
+    forms: Vec<String>,
     /// What the throttle counts: the same, or the text that is no address.
     throttled: String,
     password: Password,
@@ -95,12 +95,12 @@ impl Attempt {
         let mut fields = Fields::new(body);
         let (email, password) = (fields.string("email"), fields.string("password"));
         let (email, password) = fields.finish(email.zip(password))?;
-        let parsed = Email::parse(email.clone()).map(|email| email.canonical().to_owned());
-        let (canonical, throttled) = match parsed {
-            Ok(canonical) => (canonical.clone(), canonical),
-            Err(_) => (String::new(), email),
-        };
-        Ok(Self { canonical, throttled, password: Password::attempt(password) })
+        let mut forms = email::candidates(&email);
+        // No account has this one; it is looked up like any other.
+        forms.extend(forms.is_empty().then(String::new));
+        let throttled = Email::parse(email.clone()).map(|email| email.canonical().to_owned());
+        let throttled = throttled.unwrap_or(email);
+        Ok(Self { forms, throttled, password: Password::attempt(password) })
     }
 }
 
@@ -118,7 +118,7 @@ async fn judge(
     app: &App,
     attempt: &Attempt,
 ) -> Result<Result<(User, Verdict), Option<UserId>>, Problem> {
-    let user = app.users.find_by_email(&attempt.canonical).await;
+    let user = app.users.find_by_forms(&attempt.forms).await;
     let user = user.map_err(|error| app.store_failed(&error))?;
     app.store_answered();
     // A hash that cannot be compared counts as that of nobody.
@@ -139,10 +139,8 @@ async fn compare(app: &App, password: &Password, phc: &str) -> Result<Verdict, P
     if fits(password.clone()).await? {
         return Ok(Verdict::Prepared);
     }
-    match password.as_typed() {
-        Some(typed) if fits(typed).await? => Ok(Verdict::AsTyped),
-        Some(_) | None => Ok(Verdict::Neither),
-    }
+    let Some(typed) = password.as_typed() else { return Ok(Verdict::Neither) };
+    Ok(if fits(typed).await? { Verdict::AsTyped } else { Verdict::Neither })
 }
 
 fn refused(user_id: Option<UserId>) -> Problem {

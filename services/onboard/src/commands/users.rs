@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use onboard_auth::email::Email;
+use onboard_auth::email;
 use onboard_contract::UserId;
 use onboard_http::timestamp::rfc3339;
 use onboard_runtime::availability::chain;
@@ -75,16 +75,19 @@ enum Verb {
 #[derive(Debug, Clone)]
 enum Who {
     Id(UserId),
-    Email(String),
+    /// The forms under which the user may have the address.
+    Email(Vec<String>),
 }
 
 fn who(text: &str) -> Result<Who, String> {
     if let Ok(id) = text.parse() {
         return Ok(Who::Id(id));
     }
-    match Email::parse(text.to_owned()) {
-        Ok(email) => Ok(Who::Email(email.canonical().to_owned())),
-        Err(_) => Err("neither a user's id (a UUID) nor an e-mail address".to_owned()),
+    match email::candidates(text) {
+        forms if forms.is_empty() => {
+            Err("neither a user's id (a UUID) nor an e-mail address".to_owned())
+        }
+        forms => Ok(Who::Email(forms)),
     }
 }
 
@@ -134,7 +137,7 @@ async fn work(mongo: &Mongo, verb: Verb, json: bool, actor: &ActorArgs) -> Resul
 async fn find(users: &Users, who: &Who) -> Result<Option<User>, StoreError> {
     match who {
         Who::Id(id) => users.find(*id).await,
-        Who::Email(canonical) => users.find_by_email(canonical).await,
+        Who::Email(forms) => users.find_by_forms(forms).await,
     }
 }
 
