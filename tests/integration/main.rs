@@ -15,8 +15,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod abandoned;
 mod abuse;
 mod accounts;
+mod addresses;
 mod api;
 mod audit;
 mod bench;
@@ -51,10 +53,12 @@ mod looking;
 mod metrics;
 mod missing_rows;
 mod odd_messages;
+mod odd;
 mod operator;
 mod outages;
 mod passwords;
 mod poison;
+mod queries;
 mod redrive;
 mod references;
 mod registration;

@@ -1,6 +1,6 @@
 //! Passwords: what is accepted, and that they are kept exactly.
 
-use argon2::{Argon2, PasswordVerifier};
+use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use mongodb::bson::doc;
 
 use crate::harness::{App, Heard, Options};
@@ -35,6 +35,60 @@ async fn what_is_guessed_first_is_refused_with_words_that_help() {
     app.remove().await;
 }
 
+/// The hash of a password as it is typed, as released builds have made it.
+fn hash_as_typed(password: &str) -> String {
+    let params = argon2::Params::new(8, 1, 1, None).unwrap();
+    let hasher = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+    let hash: argon2::password_hash::phc::PasswordHash =
+        hasher.hash_password(password.as_bytes()).unwrap();
+    hash.to_string()
+}
+
+async fn log_in(app: &App, email: &str, password: &str) -> u16 {
+    let body = serde_json::json!({ "email": email, "password": password });
+    app.post("auth", "/api/v1/auth/login", &body).await.0
+}
+
+#[tokio::test]
+async fn one_password_typed_composed_and_decomposed_logs_in() {
+    let app = App::start_with(Options::only(&["auth"])).await;
+    for (one, other) in [
+        ("caf\u{e9} au lait", "cafe\u{301} au lait"),
+        ("cafe\u{301} au lait", "caf\u{e9} au lait"),
+        ("\u{ac01} and more", "\u{1100}\u{1161}\u{11a8} and more"),
+        ("with a\u{3000}blank", "with a blank"),
+        ("with a blank", "with\u{a0}a\u{2003}blank"),
+    ] {
+        let email = app.address();
+        assert_eq!(register(&app, &email, one).await.status, 201, "{one:?}");
+        assert_eq!(log_in(&app, &email, one).await, 200, "{one:?}");
+        assert_eq!(log_in(&app, &email, other).await, 200, "{one:?} typed as {other:?}");
+        assert_eq!(log_in(&app, &email, "something else \u{e9}").await, 401);
+        assert_eq!(log_in(&app, &email, "something else e\u{301}").await, 401);
+    }
+    app.remove().await;
+}
+
+#[tokio::test]
+async fn a_hash_of_what_was_typed_still_logs_in_and_is_replaced() {
+    let app = App::start_with(Options::only(&["auth"])).await;
+    let (email, typed, other) = (app.address(), "cafe\u{301} au lait", "caf\u{e9} au lait");
+    assert_eq!(register(&app, &email, "another password").await.status, 201);
+    let (users, this) = (app.users().await, doc! { "email": &email });
+    let old = hash_as_typed(typed);
+    let set = doc! { "$set": { "passwordHash": &old } };
+    users.update_one(this.clone(), set).await.unwrap();
+    assert_eq!(log_in(&app, &email, other).await, 401, "nobody has typed it so before");
+    assert_eq!(log_in(&app, &email, typed).await, 200);
+    let user = users.find_one(this).await.unwrap().unwrap();
+    let new = user.get_str("passwordHash").unwrap();
+    assert_ne!(new, old);
+    assert!(Argon2::default().verify_password(other.as_bytes(), new).is_ok());
+    assert_eq!(log_in(&app, &email, other).await, 200);
+    assert_eq!(log_in(&app, &email, typed).await, 200);
+    app.remove().await;
+}
+
 /// Nothing is cut, trimmed or folded: each differs from the other only where
 /// something that does so would not look.
 #[tokio::test]
@@ -46,7 +100,6 @@ async fn a_password_is_kept_exactly() {
         (long(128, "a"), long(128, "b")),
         (long(1000, "a"), long(1000, "b")),
         (long(1023, "a"), long(1023, "b")),
-        ("caf\u{e9} au lait".into(), "cafe\u{301} au lait".into()),
         ("full width \u{ff21}".into(), "full width A".into()),
         ("with a blank ".into(), "with a blank".into()),
         ("nul\0 and after".into(), "nul\0 and other".into()),

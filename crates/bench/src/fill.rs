@@ -40,6 +40,7 @@ async fn register(registrations: &Registrations) -> anyhow::Result<Registered> {
     let email = format!("bench-{}@example.com", clock::random_id().simple());
     let new = NewRegistration {
         email_canonical: email.clone(),
+        email_released: None,
         email,
         password_hash: HASH.to_owned(),
         traceparent: TraceParent::from_random(clock::random_id().as_u128(), 1),

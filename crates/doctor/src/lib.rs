@@ -6,6 +6,7 @@
 //! middle of it leaves nothing behind.
 
 mod consumers;
+mod documents;
 mod finding;
 mod management;
 mod mongo;

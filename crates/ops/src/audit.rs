@@ -37,6 +37,7 @@ mod sample;
 mod scope;
 mod sources;
 mod todos;
+mod unreadable;
 mod users;
 mod visibility;
 mod welcome;

@@ -19,8 +19,8 @@ use crate::{ConsumerState, Row, times};
 pub enum Subject {
     /// A registration, or another event.
     Registration(EventId),
-    /// The user with this address, in its canonical form.
-    Email(String),
+    /// The user with an address, by the forms it may have, the nearest first.
+    Email(Vec<String>),
 }
 
 /// Everything that is known about one registration, or another event.

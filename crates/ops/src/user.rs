@@ -2,6 +2,7 @@
 //! addresses only to compare them.
 
 use mongodb::bson::{Document, doc};
+use onboard_store::displaced;
 use uuid::Uuid;
 
 use crate::audit::document::{id, text, time};
@@ -20,11 +21,12 @@ impl User {
     /// The fields of a user. Of the hash only its kind is read.
     pub(crate) fn projection() -> Document {
         let is_text = doc! { "$eq": [{ "$type": "$passwordHash" }, "string"] };
-        let head = doc! { "$substrCP": ["$passwordHash", 0, 10] };
-        let is_argon2id = doc! { "$eq": [head, { "$literal": "$argon2id$" }] };
+        // Compared byte by byte, so that it need not be UTF-8: `%` follows `$`.
+        let from = doc! { "$gte": ["$passwordHash", { "$literal": "$argon2id$" }] };
+        let below = doc! { "$lt": ["$passwordHash", { "$literal": "$argon2id%" }] };
         doc! {
-            "email": 1, "emailCanonical": 1, "createdAt": 1,
-            "hashed": { "$cond": [is_text, is_argon2id, false] },
+            "email": 1, "emailCanonical": 1, "createdAt": 1, "roles": 1,
+            "hashed": { "$and": [is_text, from, below] },
         }
     }
 
@@ -50,6 +52,9 @@ fn altered(user: &Document, created_at_ms: Option<i64>) -> Option<&'static str> 
     if !user.get_bool("hashed").unwrap_or_default() {
         return Some("passwordHash is no argon2id hash");
     }
+    if !onboard_store::has_roles(user) {
+        return Some("roles is no list of names");
+    }
     created_at_ms.is_none().then_some("createdAt is not a date")
 }
 
@@ -57,7 +62,8 @@ fn altered(user: &Document, created_at_ms: Option<i64>) -> Option<&'static str> 
 /// which is punycode then, can be checked without the rules of registration.
 fn is_canonical(email: &str, canonical: &str) -> bool {
     if email.is_ascii() {
-        return email.contains('@') && email.to_ascii_lowercase() == canonical;
+        let lower = email.to_ascii_lowercase();
+        return email.contains('@') && (lower == canonical || displaced(&lower) == canonical);
     }
     match canonical.rsplit_once('@') {
         Some((local, domain)) => {
@@ -77,6 +83,7 @@ mod tests {
             ("Ada@Example.com", "ada@example.com", true),
             ("ada@example.com", "eve@example.com", false),
             ("ada", "ada", false),
+            ("Ada@Example.com", ":ada@example.com", true),
             ("ä@bücher.example", "ä@xn--bcher-kva.example", true),
             ("ä@bücher.example", "ä@bücher.example", false),
             ("ä@bücher.example", "nobody", false),

@@ -1,4 +1,4 @@
-//! BSON dates and UUIDs to and from the contract's types.
+//! Dates and UUIDs as BSON.
 
 use mongodb::bson::{self, Bson, DateTime};
 use uuid::Uuid;
@@ -20,14 +20,4 @@ pub(crate) fn born_ms(id: Uuid) -> Option<i64> {
 #[must_use]
 pub const fn date(ms: i64) -> DateTime {
     DateTime::from_millis(ms)
-}
-
-/// A BSON UUID as a plain one.
-pub(crate) fn uuid(id: bson::Uuid) -> Uuid {
-    Uuid::from_bytes(id.bytes())
-}
-
-/// A BSON date as milliseconds.
-pub(crate) fn ms(date: Option<DateTime>) -> Option<i64> {
-    date.map(DateTime::timestamp_millis)
 }

@@ -12,7 +12,8 @@ use secrecy::{ExposeSecret, SecretString};
 #[command(next_help_heading = "MongoDB")]
 pub struct MongoArgs {
     /// Connection string of a replica set, with credentials if it needs any.
-    /// Each database may have one of its own instead. Required; no default.
+    /// Each database may have one of its own instead. A process opens at most 64
+    /// connections to a server, unless `maxPoolSize` says otherwise. Required; no default.
     #[arg(long, env = "MONGODB_URI", hide_env_values = true)]
     pub mongodb_uri: Option<String>,
     /// File that holds the connection string, instead of `MONGODB_URI`.

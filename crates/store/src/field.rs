@@ -8,7 +8,7 @@ use std::fmt;
 
 use mongodb::bson::raw::RawDocument;
 use mongodb::bson::spec::{BinarySubtype, ElementType};
-use mongodb::bson::{Bson, Document};
+use mongodb::bson::{Binary, Bson, Document};
 use uuid::Uuid;
 
 /// The words for the types that fields have.
@@ -17,6 +17,8 @@ pub(crate) const DATE: &str = "a date";
 pub(crate) const TEXT: &str = "a text";
 pub(crate) const COUNT: &str = "a count";
 pub(crate) const DOCUMENT: &str = "a document";
+pub(crate) const BYTES: &str = "bytes";
+pub(crate) const FLAG: &str = "true or false";
 pub(crate) const NAMES: &str = "a list of consumers' names";
 
 /// A field as it was found.
@@ -162,6 +164,21 @@ pub fn count(document: &Document, name: &str) -> Field<u32> {
     read(document, name, |value| u32::try_from(whole(value)?).ok())
 }
 
+/// A field that holds true or false.
+#[must_use]
+pub fn flag(document: &Document, name: &str) -> Field<bool> {
+    read(document, name, Bson::as_bool)
+}
+
+/// A field that holds bytes of no special kind.
+#[must_use]
+pub fn bytes<'a>(document: &'a Document, name: &str) -> Field<&'a [u8]> {
+    read(document, name, |value| match value {
+        Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes }) => Some(bytes.as_slice()),
+        _ => None,
+    })
+}
+
 /// A field that holds a document.
 #[must_use]
 pub fn document<'a>(document: &'a Document, name: &str) -> Field<&'a Document> {
@@ -213,9 +230,7 @@ fn whole(value: &Bson) -> Option<i64> {
 #[cfg(test)]
 pub(crate) mod tests {
     use mongodb::bson::oid::ObjectId;
-    use mongodb::bson::{
-        Binary, DateTime, Decimal128, JavaScriptCodeWithScope, Regex, Timestamp, doc,
-    };
+    use mongodb::bson::{DateTime, Decimal128, JavaScriptCodeWithScope, Regex, Timestamp, doc};
     use proptest::prelude::*;
 
     use super::*;

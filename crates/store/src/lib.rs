@@ -12,8 +12,10 @@ mod inbox;
 pub mod inspect;
 mod mongo;
 pub mod outbox;
+mod raw;
 mod registrations;
 pub mod retention;
+pub mod scan;
 mod sessions;
 pub mod setup;
 mod signing_keys;
@@ -26,20 +28,21 @@ pub use consumers::{Consumers, ExtraConsumersArgs, KnownConsumer};
 pub use error::{StoreError, is_duplicate_key, is_write_conflict};
 pub use field::{Field, Malformed};
 pub use inbox::{CONFLICTS_MAX, Conflict, InboxNames, InboxRecord};
-pub use mongo::{Mongo, OPERATION_DEADLINE, bounded, client, transaction};
+pub use mongo::{Mongo, OPERATION_DEADLINE, bounded, client, transact, transaction};
 pub use outbox::{
     AwaitedBy, Due, DuePage, Expectation, InStage, MarkedSent, Outbox, OutboxRow, Overdue,
     OverdueRows, Record, Recorded, Stages, Written, earlier,
 };
+pub use raw::{Raw, Unreadable, name};
 pub use registrations::{
     Committed, KeyRecord, NewKey, NewRegistration, RegisterError, Registered, RegistrationRow,
     Registrations,
 };
 pub use sessions::{NewSession, NewToken, Opened, Rotated, Sessions, TokenHash};
-pub use signing_keys::{KeyRow, Removal, SigningKeys};
+pub use signing_keys::{KeyList, KeyRow, Removal, SigningKeys};
 pub use todos::{
     CREATED_BY_USER, Change, Changed, Created, Expected, Position, Removed, Todo, TodoPage, Todos,
-    Welcome,
+    Welcome, check_todo,
 };
-pub use users::{RoleChange, RoleChanged, User, Users};
+pub use users::{RoleChange, RoleChanged, User, Users, displaced, has_roles};
 pub use wake::{Inserted, METRICS, watch_outbox};

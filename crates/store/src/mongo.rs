@@ -1,4 +1,9 @@
 //! The client: write concern majority, and no call without a deadline.
+//!
+//! A read carries its deadline to the server (`maxTimeMS`), and so does a commit. A
+//! transaction that nobody waits for any more is ended on the server (`abandoned`).
+
+mod abandoned;
 
 use std::time::Duration;
 
@@ -9,7 +14,8 @@ use mongodb::{Client, ClientSession, Collection, Database};
 use onboard_runtime::Check;
 use secrecy::ExposeSecret;
 
-use crate::registrations::KeyDocument;
+use self::abandoned::Abandoned;
+use crate::raw::{Noted, Raw};
 use crate::{MongoConfig, StoreError};
 
 /// How long one operation may take before it counts as unanswered.
@@ -18,6 +24,10 @@ pub const OPERATION_DEADLINE: Duration = Duration::from_secs(5);
 /// request must be answered within 5 s: better a quick 503 than a late one.
 const SERVER_SELECTION: Duration = Duration::from_secs(3);
 
+/// How many connections a process has to a server at most. A connection costs the
+/// server about 1 MB.
+const CONNECTIONS_MAX: u32 = 64;
+
 /// The two databases of the system.
 #[derive(Debug, Clone)]
 pub struct Mongo {
@@ -25,6 +35,8 @@ pub struct Mongo {
     /// The name of the collection of the outbox.
     outbox: String,
     todo: Database,
+    /// The documents that were named in the log because they cannot be read.
+    noted: Noted,
 }
 
 impl Mongo {
@@ -38,7 +50,8 @@ impl Mongo {
         let todo = if of_auth == of_todo { auth.clone() } else { client(of_todo).await? };
         let auth = auth.database(&config.auth_database);
         let todo = todo.database(&config.todo_database);
-        Ok(Self { auth, outbox: config.outbox_collection.clone(), todo })
+        let noted = Noted::default();
+        Ok(Self { auth, outbox: config.outbox_collection.clone(), todo, noted })
     }
 
     /// Asks for the primary, where there are two replica sets for both.
@@ -62,6 +75,11 @@ impl Mongo {
             let mongo = mongo.clone();
             async move { mongo.ping().await.map_err(|_| "no primary answers".to_owned()) }
         })
+    }
+
+    /// What reads documents that anybody may have written.
+    pub(crate) const fn noted(&self) -> &Noted {
+        &self.noted
     }
 
     /// The database of users and outbox.
@@ -94,7 +112,7 @@ impl Mongo {
     }
 
     /// `idempotency_keys`.
-    pub(crate) fn idempotency_keys(&self) -> Collection<KeyDocument> {
+    pub(crate) fn idempotency_keys(&self) -> Collection<Raw> {
         self.auth.collection("idempotency_keys")
     }
 
@@ -147,6 +165,7 @@ pub async fn client(uri: &str) -> Result<Client, StoreError> {
     options.read_concern = Some(ReadConcern::majority());
     options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
     options.connect_timeout.get_or_insert(Duration::from_secs(2));
+    options.max_pool_size.get_or_insert(CONNECTIONS_MAX);
     Client::with_options(options).map_err(refused)
 }
 
@@ -157,6 +176,23 @@ pub fn transaction(session: &mut ClientSession) -> StartTransaction<&mut ClientS
         .start_transaction()
         .read_concern(ReadConcern::snapshot())
         .write_concern(WriteConcern::majority())
+        .max_commit_time(OPERATION_DEADLINE)
+}
+
+/// Runs a transaction in a session of its own. When this future is dropped, the server
+/// is told to end the transaction.
+///
+/// # Errors
+/// The driver's.
+pub async fn transact<R, F>(client: &Client, body: F) -> mongodb::error::Result<R>
+where
+    F: for<'a> AsyncFnMut(&'a mut ClientSession) -> mongodb::error::Result<R>,
+{
+    let mut abandoned = Abandoned::new();
+    let session = abandoned.hold(client.start_session().await?);
+    let done = transaction(session).and_run2(body).await;
+    abandoned.settle();
+    done
 }
 
 /// Runs a driver call under the deadline of one operation.

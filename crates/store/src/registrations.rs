@@ -5,24 +5,27 @@
 //! that the relay will find, and a key that tells the client's repeat.
 
 mod keys;
+mod row;
 
+use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
+use mongodb::error::Error;
 use onboard_contract::names::AGGREGATE_USER;
-use onboard_contract::{
-    EventId, ExtraConsumers, OutboxStatus, StageFacts, TraceParent, UserId, UserRegistered,
-};
+use onboard_contract::{EventId, ExtraConsumers, TraceParent, UserId, UserRegistered};
 use onboard_fault::{self as fault, Step};
 use onboard_runtime::{clock, trace};
 use tokio::time::error::Elapsed;
 use tracing::Instrument;
 
+use crate::StoreError;
 use crate::bson_time::{date, id};
 use crate::error::is_duplicate_key;
-use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded, transaction};
-use crate::outbox::{NewRow, Row};
-use crate::{Malformed, StoreError};
-pub(crate) use keys::KeyDocument;
+use crate::mongo::{Mongo, OPERATION_DEADLINE, transact};
+use crate::outbox::NewRow;
+use crate::raw::Raw;
+pub(crate) use keys::{IDEMPOTENCY_KEYS, check as check_key};
 pub use keys::{KeyRecord, NewKey};
+pub use row::RegistrationRow;
 
 /// A user to be registered. The password is hashed by now.
 #[derive(Debug, Clone)]
@@ -31,6 +34,8 @@ pub struct NewRegistration {
     pub email: String,
     /// The address in the form that is unique.
     pub email_canonical: String,
+    /// The form under which a released build keeps the address, where it is another.
+    pub email_released: Option<String>,
     /// The password's hash as a PHC string.
     pub password_hash: String,
     /// The trace the registration belongs to.
@@ -74,50 +79,6 @@ impl RegisterError {
         match self {
             Self::EmailTaken => "email_taken",
             Self::Store(_) => "store",
-        }
-    }
-}
-
-/// One registration as its outbox row tells it. No personal data.
-#[derive(Debug, Clone, Copy)]
-pub struct RegistrationRow {
-    /// The outbox event.
-    pub event_id: EventId,
-    /// The user.
-    pub user_id: UserId,
-    /// The row's status.
-    pub status: OutboxStatus,
-    /// When the user registered, in ms.
-    pub created_at_ms: i64,
-    /// When the relay noted the workflow, in ms.
-    pub started_at_ms: Option<i64>,
-    /// When the broker's confirm was noted, in ms.
-    pub sent_at_ms: Option<i64>,
-    /// When the acknowledgement was recorded, in ms.
-    pub acknowledged_at_ms: Option<i64>,
-}
-
-impl RegistrationRow {
-    fn of(row: &Row) -> Result<Self, Malformed> {
-        Ok(Self {
-            event_id: row.id()?,
-            user_id: row.aggregate_id()?,
-            status: row.status()?,
-            created_at_ms: row.created_at()?,
-            started_at_ms: row.started_at()?,
-            sent_at_ms: row.sent_at()?,
-            acknowledged_at_ms: row.acknowledged_at()?,
-        })
-    }
-
-    /// What the stage is derived from.
-    #[must_use]
-    pub const fn facts(&self) -> StageFacts {
-        StageFacts {
-            status: self.status,
-            started: self.started_at_ms.is_some(),
-            sent_at_ms: self.sent_at_ms,
-            acknowledged: self.acknowledged_at_ms.is_some(),
         }
     }
 }
@@ -193,7 +154,9 @@ impl Registrations {
                 Ok(Committed::Now(registered))
             }
             Ok(Ok(Some(found))) => Ok(Committed::Before(found)),
-            Ok(Err(error)) if is_duplicate_key(&error) => Err(RegisterError::EmailTaken),
+            Ok(Err(error)) if is_duplicate_key(&error) || error.get_custom::<Taken>().is_some() => {
+                Err(RegisterError::EmailTaken)
+            }
             Ok(Err(error)) => Err(RegisterError::Store(StoreError::from_driver(WHAT, error))),
             Err(_) => Err(RegisterError::Store(StoreError::TimedOut { what: WHAT })),
         }
@@ -215,25 +178,40 @@ impl Registrations {
         key: Option<&NewKey>,
     ) -> mongodb::error::Result<Option<KeyRecord>> {
         let (user, row) = (user_document(new, registered), self.outbox_document(new, registered));
-        let (this, key) = (self.clone(), key.copied());
-        let mut session = self.mongo.auth().client().start_session().await?;
-        let earlier = transaction(&mut session)
-            .and_run2(async move |session| {
-                if let Some(key) = &key
-                    && let Some(earlier) = this.claim_key(session, key, registered).await?
-                {
-                    return Ok(Some(earlier));
-                }
-                this.mongo.users().insert_one(&user).session(&mut *session).await?;
-                this.mongo.outbox().insert_one(&row).session(&mut *session).await?;
-                fault::before(Step::RegisterCommit).await;
-                Ok(None)
-            })
-            .await?;
+        let (this, key, released) = (self.clone(), key.copied(), new.email_released.clone());
+        let earlier = transact(self.mongo.auth().client(), async move |session| {
+            if let Some(key) = &key
+                && let Some(earlier) = this.claim_key(session, key, registered).await?
+            {
+                return Ok(Some(earlier));
+            }
+            if let Some(released) = &released {
+                this.refuse_taken(session, released).await?;
+            }
+            this.mongo.users().insert_one(&user).session(&mut *session).await?;
+            this.mongo.outbox().insert_one(&row).session(&mut *session).await?;
+            fault::before(Step::RegisterCommit).await;
+            Ok(None)
+        })
+        .await?;
         if earlier.is_none() {
             fault::after(Step::RegisterCommit).await;
         }
         Ok(earlier)
+    }
+
+    /// Within the transaction: fails when a released build has registered the address.
+    async fn refuse_taken(
+        &self,
+        session: &mut ClientSession,
+        released: &str,
+    ) -> mongodb::error::Result<()> {
+        let users = self.mongo.users().clone_with_type::<Raw>();
+        let find = users.find_one(doc! { "emailCanonical": released });
+        match find.projection(doc! { "_id": 1 }).session(session).await? {
+            Some(_) => Err(Error::custom(Taken)),
+            None => Ok(()),
+        }
     }
 
     /// Whether a duplicate key is this registration's own.
@@ -241,22 +219,11 @@ impl Registrations {
         let own = doc! { "_id": id(registered.event_id.uuid()) };
         self.mongo.outbox().find_one(own).await.map(|row| row.is_some())
     }
-
-    /// Looks a registration up.
-    ///
-    /// # Errors
-    /// The store failed.
-    pub async fn find(&self, event: EventId) -> Result<Option<RegistrationRow>, StoreError> {
-        const WHAT: &str = "look up the registration";
-        let outbox = self.mongo.outbox();
-        let find = outbox
-            .find_one(doc! { "_id": id(event.uuid()) })
-            .projection(doc! { "payload": 0, "lastError": 0 });
-        let Some(row) = bounded(WHAT, async { find.await }).await? else { return Ok(None) };
-        let row = RegistrationRow::of(&Row::read(&row));
-        row.map(Some).map_err(|malformed| StoreError::corrupt(WHAT, malformed))
-    }
 }
+
+/// The address is taken, under another form than its canonical one.
+#[derive(Debug)]
+struct Taken;
 
 const WHAT: &str = "commit the registration";
 

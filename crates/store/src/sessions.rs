@@ -3,25 +3,31 @@
 //! A login opens a session and its first refresh token; each use of a token
 //! makes the next one, in one transaction. A token is good once, while it is
 //! not idle for too long, and while its session is neither over nor revoked.
-//! What was used is kept until the session ends, so that a second use is
-//! recognised and revokes the whole session.
+//! For a short time its second use is answered like the first one, with the same
+//! next token: two tabs of one client may refresh at once. What was used is kept
+//! until the session ends, so that a later use is recognised and revokes the whole
+//! session.
 //!
 //! A crash before a commit leaves everything as it was. After the commit of a
 //! refresh the old token is used and the client may not have heard of the new
-//! one: its next try with the old one counts as reuse, and it logs in again.
+//! one: its next try with the old one is answered again for that short time.
 
 use mongodb::ClientSession;
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{self, Binary, DateTime, Document, doc};
+use mongodb::bson::{Binary, Document, doc};
 use onboard_contract::{SessionId, UserId};
 use onboard_fault::{self as fault, Step, step};
 use onboard_runtime::clock;
-use serde::Deserialize;
 
-use crate::StoreError;
-use crate::bson_time::{date, id, uuid};
+use crate::bson_time::{date, id};
 use crate::error::is_duplicate_key;
-use crate::mongo::{Mongo, bounded, transaction};
+use crate::field::{self, BYTES, DATE, UUID};
+use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded, transact};
+use crate::raw::Raw;
+use crate::{Malformed, StoreError};
+
+pub(crate) const SESSIONS: &str = "sessions";
+pub(crate) const REFRESH_TOKENS: &str = "refresh_tokens";
 
 /// The SHA-256 of a refresh token. The token itself is never stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +46,9 @@ pub struct NewToken {
     pub hash: TokenHash,
     /// How long it may stay unused, in ms.
     pub idle_ms: i64,
+    /// How long after its use the token before it may be used again, in ms. Zero: not
+    /// at all.
+    pub grace_ms: i64,
 }
 
 /// A session to be opened.
@@ -63,12 +72,14 @@ pub struct Opened {
 /// What the use of a refresh token found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rotated {
-    /// It was good; the next one is.
+    /// It was good, or was used just before; the next one is good.
     Done {
         /// The session.
         session_id: SessionId,
         /// Whose.
         user_id: UserId,
+        /// Whether the next one had been made before.
+        again: bool,
     },
     /// It had been used before: the session must be revoked.
     Reused {
@@ -123,21 +134,19 @@ impl Sessions {
         token: Document,
     ) -> mongodb::error::Result<()> {
         let (sessions, tokens) = (self.mongo.sessions(), self.mongo.refresh_tokens());
-        let mut client = self.mongo.auth().client().start_session().await?;
-        transaction(&mut client)
-            .and_run2(async move |client| {
-                sessions.insert_one(&session).session(&mut *client).await?;
-                tokens.insert_one(&token).session(&mut *client).await?;
-                fault::before(Step::LoginCommit).await;
-                Ok(())
-            })
-            .await?;
+        transact(self.mongo.auth().client(), async move |client| {
+            sessions.insert_one(&session).session(&mut *client).await?;
+            tokens.insert_one(&token).session(&mut *client).await?;
+            fault::before(Step::LoginCommit).await;
+            Ok(())
+        })
+        .await?;
         fault::after(Step::LoginCommit).await;
         Ok(())
     }
 
     /// Uses a refresh token and makes the next one, or finds that it must not
-    /// be used. Of two uses at once one at most is `Done`.
+    /// be used. Of two uses at once with different next ones one at most is `Done`.
     ///
     /// # Errors
     /// The store failed; the token may have been used.
@@ -152,14 +161,12 @@ impl Sessions {
     ) -> mongodb::error::Result<Rotated> {
         let mongo = self.mongo.clone();
         let now_ms = clock::now_ms();
-        let mut client = self.mongo.auth().client().start_session().await?;
-        let rotated = transaction(&mut client)
-            .and_run2(async move |client| {
-                let rotated = exchange(&mongo, client, used, next, now_ms).await?;
-                fault::before(Step::RefreshCommit).await;
-                Ok(rotated)
-            })
-            .await?;
+        let rotated = transact(self.mongo.auth().client(), async move |client| {
+            let rotated = exchange(&mongo, client, used, next, now_ms).await?;
+            fault::before(Step::RefreshCommit).await;
+            Ok(rotated)
+        })
+        .await?;
         fault::after(Step::RefreshCommit).await;
         Ok(rotated)
     }
@@ -169,10 +176,11 @@ impl Sessions {
     /// # Errors
     /// The store failed.
     pub async fn find(&self, token: TokenHash) -> Result<Option<SessionId>, StoreError> {
-        let tokens = self.mongo.refresh_tokens().clone_with_type::<TokenDocument>();
-        let find = tokens.find_one(doc! { "_id": token.binary() });
+        let tokens = self.mongo.refresh_tokens().clone_with_type::<Raw>();
+        let find = tokens.find_one(doc! { "_id": token.binary() }).max_time(OPERATION_DEADLINE);
         let found = bounded("look up the refresh token", async { find.await }).await?;
-        Ok(found.map(|token| uuid(token.session_id).into()))
+        let read = |found| self.mongo.noted().read(REFRESH_TOKENS, &found, Token::read);
+        Ok(found.and_then(read).map(|token| token.session_id))
     }
 
     /// Revokes a session. The first reason stands. Returns whether it was
@@ -205,30 +213,65 @@ async fn exchange(
     next: NewToken,
     now_ms: i64,
 ) -> mongodb::error::Result<Rotated> {
-    let tokens = mongo.refresh_tokens().clone_with_type::<TokenDocument>();
-    let token = tokens.find_one(doc! { "_id": used.binary() }).session(&mut *client).await?;
-    let Some(token) = token else { return Ok(Rotated::Refused) };
-    let sessions = mongo.sessions().clone_with_type::<SessionDocument>();
-    let session = sessions.find_one(doc! { "_id": token.session_id }).session(&mut *client).await?;
-    let Some(session) = session else { return Ok(Rotated::Refused) };
-    let session_id = SessionId::from(uuid(token.session_id));
-    let done = Rotated::Done { session_id, user_id: uuid(session.user_id).into() };
-    match token.successor {
-        // The first try of this very use was committed after all.
-        Some(successor) if successor == next.hash.binary() => return Ok(done),
+    let Some((token, session)) = find_both(mongo, client, used).await? else {
+        return Ok(Rotated::Refused);
+    };
+    let session_id = token.session_id;
+    let done = |again| Rotated::Done { session_id, user_id: session.user_id, again };
+    match &token.successor {
+        Some(_) if !session.is_good(now_ms) => return Ok(Rotated::Refused),
+        // Another use of the same token just before, or the first try of this very use,
+        // which was committed after all.
+        Some(successor) if *successor == next.hash.0 && token.was_used_within(next.grace_ms) => {
+            return Ok(done(true));
+        }
         Some(_) => return Ok(Rotated::Reused { session_id }),
         None if !token.is_good(&session, now_ms) => return Ok(Rotated::Refused),
         None => (),
     }
-    let use_it = doc! { "$set": {
-        "usedAt": date(now_ms), "successor": next.hash.binary(), "expiresAt": session.expires_at,
-    } };
-    let unused = doc! { "_id": used.binary(), "usedAt": { "$exists": false } };
-    tokens.update_one(unused, use_it).session(&mut *client).await?;
-    let expires_ms = session.expires_at.timestamp_millis();
-    let token = token_document(next, session_id, now_ms, expires_ms);
+    // By the server's clock, as the time since then is told by it.
+    let use_it = vec![doc! { "$set": {
+        "usedAt": "$$NOW", "successor": next.hash.binary(),
+        "expiresAt": date(session.expires_at_ms),
+    } }];
+    let unused = doc! { "_id": used.binary(), "usedAt": null };
+    mongo.refresh_tokens().update_one(unused, use_it).session(&mut *client).await?;
+    let token = token_document(next, session_id, now_ms, session.expires_at_ms);
     mongo.refresh_tokens().insert_one(token).session(&mut *client).await?;
-    Ok(done)
+    Ok(done(false))
+}
+
+/// A token and its session. One of them that cannot be read counts as absent.
+async fn find_both(
+    mongo: &Mongo,
+    client: &mut ClientSession,
+    token: TokenHash,
+) -> mongodb::error::Result<Option<(Token, Session)>> {
+    let tokens = mongo.refresh_tokens().clone_with_type::<Raw>();
+    let find = tokens.find_one(doc! { "_id": token.binary() }).projection(with_age());
+    let token = find.session(&mut *client).await?;
+    let token = token.and_then(|raw| mongo.noted().read(REFRESH_TOKENS, &raw, Token::read));
+    let Some(token) = token else { return Ok(None) };
+    let sessions = mongo.sessions().clone_with_type::<Raw>();
+    let own = doc! { "_id": id(token.session_id.uuid()) };
+    let session = sessions.find_one(own).session(&mut *client).await?;
+    let session = session.and_then(|raw| mongo.noted().read(SESSIONS, &raw, Session::read));
+    Ok(session.map(|session| (token, session)))
+}
+
+/// A token's fields, and how long ago it was used, by the server's clock.
+fn with_age() -> Document {
+    let (first, last) = (date(0), date(i64::from(u32::MAX) * 1_000));
+    let is_time = doc! { "$and": [
+        { "$eq": [{ "$type": "$usedAt" }, "date"] },
+        { "$gte": ["$usedAt", first] },
+        { "$lte": ["$usedAt", last] },
+    ] };
+    let age = doc! { "$subtract": ["$$NOW", "$usedAt"] };
+    doc! {
+        "sessionId": 1, "expiresAt": 1, "usedAt": 1, "successor": 1,
+        "usedForMs": { "$cond": [is_time, age, null] },
+    }
 }
 
 fn token_document(
@@ -245,27 +288,73 @@ fn token_document(
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TokenDocument {
-    session_id: bson::Uuid,
-    expires_at: DateTime,
-    #[serde(default)]
-    successor: Option<Binary>,
+/// A refresh token, as far as its use needs it.
+#[derive(Debug)]
+struct Token {
+    session_id: SessionId,
+    expires_at_ms: i64,
+    used: bool,
+    used_for_ms: Option<i64>,
+    successor: Option<Vec<u8>>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SessionDocument {
-    user_id: bson::Uuid,
-    expires_at: DateTime,
-    #[serde(default)]
-    revoked_at: Option<DateTime>,
+/// A session, as far as the use of a token needs it.
+#[derive(Debug)]
+struct Session {
+    user_id: UserId,
+    expires_at_ms: i64,
+    revoked: bool,
 }
 
-impl TokenDocument {
-    fn is_good(&self, session: &SessionDocument, now_ms: i64) -> bool {
-        let now = date(now_ms);
-        now < self.expires_at && now < session.expires_at && session.revoked_at.is_none()
+impl Token {
+    fn read(token: &Document) -> Result<Self, Malformed> {
+        let successor = field::bytes(token, "successor").optional("successor", BYTES)?;
+        Ok(Self {
+            session_id: field::id(token, "sessionId").required("sessionId", UUID)?.into(),
+            expires_at_ms: field::time(token, "expiresAt").required("expiresAt", DATE)?,
+            used: field::time(token, "usedAt").optional("usedAt", DATE)?.is_some(),
+            used_for_ms: field::number(token, "usedForMs").known(),
+            successor: successor.map(<[u8]>::to_vec),
+        })
     }
+
+    fn is_good(&self, session: &Session, now_ms: i64) -> bool {
+        !self.used && now_ms < self.expires_at_ms && session.is_good(now_ms)
+    }
+
+    /// Whether its use is not longer ago than this. Without such a time only the
+    /// driver's own repeat knows the same successor.
+    fn was_used_within(&self, grace_ms: i64) -> bool {
+        // After an election another clock tells the time.
+        let of_grace = -60_000..=grace_ms;
+        grace_ms == 0 || self.used_for_ms.is_some_and(|age_ms| of_grace.contains(&age_ms))
+    }
+}
+
+impl Session {
+    const fn is_good(&self, now_ms: i64) -> bool {
+        now_ms < self.expires_at_ms && !self.revoked
+    }
+
+    fn read(session: &Document) -> Result<Self, Malformed> {
+        Ok(Self {
+            user_id: field::id(session, "userId").required("userId", UUID)?.into(),
+            expires_at_ms: field::time(session, "expiresAt").required("expiresAt", DATE)?,
+            revoked: field::time(session, "revokedAt").optional("revokedAt", DATE)?.is_some(),
+        })
+    }
+}
+
+/// What is wrong with a refresh token, if anything is.
+pub(crate) fn check_token(token: &Document) -> Result<(), Malformed> {
+    Token::read(token)?;
+    field::bytes(token, "_id").required("_id", BYTES)?;
+    field::time(token, "createdAt").required("createdAt", DATE).map(drop)
+}
+
+/// What is wrong with a session, if anything is.
+pub(crate) fn check_session(session: &Document) -> Result<(), Malformed> {
+    Session::read(session)?;
+    field::id(session, "_id").required("_id", UUID)?;
+    field::time(session, "createdAt").required("createdAt", DATE).map(drop)
 }

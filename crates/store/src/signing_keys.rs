@@ -7,15 +7,18 @@
 
 use futures::TryStreamExt;
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{Binary, DateTime, Document, doc};
+use mongodb::bson::{Binary, Document, doc};
 use mongodb::{ClientSession, Collection};
 use onboard_fault::{self as fault, Step, step};
-use serde::Deserialize;
 
-use crate::StoreError;
-use crate::bson_time::{date, ms};
+use crate::bson_time::date;
 use crate::error::is_duplicate_key;
-use crate::mongo::{Mongo, bounded, transaction};
+use crate::field::{self, BYTES, DATE, TEXT};
+use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded, transact};
+use crate::raw::{Raw, Unreadable};
+use crate::{Malformed, StoreError};
+
+pub(crate) const SIGNING_KEYS: &str = "signing_keys";
 
 /// A key as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,13 +29,23 @@ pub struct KeyRow {
     pub public_key: Vec<u8>,
     /// The private half, wrapped.
     pub wrapped_key: Vec<u8>,
-    /// When it was made, in ms.
-    pub created_at_ms: i64,
+    /// When it was made, in ms; `None` when the row does not say, which hinders no
+    /// use of the key.
+    pub created_at_ms: Option<i64>,
     /// From when it signs, in ms.
     pub signs_from_ms: i64,
     /// From when its tokens are refused, in ms; `None` until another key
     /// follows it.
     pub gone_from_ms: Option<i64>,
+}
+
+/// The keys as they were found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyList {
+    /// Every key whose tokens are good, the oldest first.
+    pub rows: Vec<KeyRow>,
+    /// Rows that cannot be read. They count as absent.
+    pub unreadable: Vec<Unreadable>,
 }
 
 /// What a removal found.
@@ -60,21 +73,40 @@ impl SigningKeys {
         Self { mongo: mongo.clone() }
     }
 
-    /// Every key whose tokens are good at `now_ms`, the oldest first.
+    /// Every key whose tokens are good at `now_ms`, the oldest first. A row that
+    /// cannot be read keeps nobody from the others.
     ///
     /// # Errors
-    /// The store failed, or a row is corrupt.
-    pub async fn list(&self, now_ms: i64) -> Result<Vec<KeyRow>, StoreError> {
+    /// The store failed.
+    pub async fn list(&self, now_ms: i64) -> Result<KeyList, StoreError> {
         let keys = self.documents();
-        let good = doc! { "$or": [{ "goneFrom": null }, { "goneFrom": { "$gt": date(now_ms) } }] };
-        let found = bounded("load the signing keys", async {
-            keys.find(good)
-                .sort(doc! { "signsFrom": 1, "_id": 1 })
-                .await?
-                .try_collect::<Vec<_>>()
-                .await
-        });
-        Ok(found.await?.into_iter().map(KeyDocument::into_row).collect())
+        let find = keys.find(doc! {}).sort(doc! { "_id": 1 }).max_time(OPERATION_DEADLINE);
+        let found: Vec<Raw> =
+            bounded("load the signing keys", async { find.await?.try_collect().await }).await?;
+        let mut list = KeyList { rows: Vec::new(), unreadable: Vec::new() };
+        for Raw(document) in &found {
+            match KeyRow::read(document) {
+                Ok(row) if row.gone_from_ms.is_some_and(|gone| gone <= now_ms) => (),
+                Ok(row) => list.rows.push(row),
+                Err(why) => {
+                    let unreadable = Unreadable::new(SIGNING_KEYS, document, why);
+                    self.mongo.noted().note(&unreadable);
+                    list.unreadable.push(unreadable);
+                }
+            }
+        }
+        list.rows.sort_by(|one, other| one.age().cmp(&other.age()));
+        Ok(list)
+    }
+
+    /// Writes a key beside rows that cannot be read, where there is no other.
+    ///
+    /// # Errors
+    /// The store failed; list the keys to know.
+    pub async fn insert(&self, key: &KeyRow) -> Result<(), StoreError> {
+        let keys = self.mongo.signing_keys();
+        let insert = step(Step::KeyFirst, async { keys.insert_one(key_document(key)).await });
+        bounded("write a signing key", insert).await.map(drop)
     }
 
     /// Writes the first key there ever is. Of two at once one wins. Returns
@@ -107,17 +139,15 @@ impl SigningKeys {
 
     async fn commit_rotated(&self, new: Document, gone_from_ms: i64) -> mongodb::error::Result<()> {
         let keys = self.mongo.signing_keys();
-        let mut client = self.mongo.auth().client().start_session().await?;
-        let done = transaction(&mut client)
-            .and_run2(async move |client| {
-                keys.insert_one(&new).session(&mut *client).await?;
-                let others = doc! { "_id": { "$ne": new.get("_id") }, "goneFrom": null };
-                let end = doc! { "$set": { "goneFrom": date(gone_from_ms) } };
-                keys.update_many(others, end).session(&mut *client).await?;
-                fault::before(Step::KeyRotate).await;
-                Ok(())
-            })
-            .await;
+        let done = transact(self.mongo.auth().client(), async move |client| {
+            keys.insert_one(&new).session(&mut *client).await?;
+            let others = doc! { "_id": { "$ne": new.get("_id") }, "goneFrom": null };
+            let end = doc! { "$set": { "goneFrom": date(gone_from_ms) } };
+            keys.update_many(others, end).session(&mut *client).await?;
+            fault::before(Step::KeyRotate).await;
+            Ok(())
+        })
+        .await;
         match done {
             // The id is the key's own: a first try was committed after all.
             Err(error) if is_duplicate_key(&error) => (),
@@ -139,19 +169,17 @@ impl SigningKeys {
 
     async fn commit_removed(&self, key: String, spare: KeyRow) -> mongodb::error::Result<Removal> {
         let mongo = self.mongo.clone();
-        let mut client = self.mongo.auth().client().start_session().await?;
-        let removal = transaction(&mut client)
-            .and_run2(async move |client| {
-                let removal = take_out(&mongo, client, &key, &spare).await?;
-                fault::before(Step::KeyRemove).await;
-                Ok(removal)
-            })
-            .await?;
+        let removal = transact(self.mongo.auth().client(), async move |client| {
+            let removal = take_out(&mongo, client, &key, &spare).await?;
+            fault::before(Step::KeyRemove).await;
+            Ok(removal)
+        })
+        .await?;
         fault::after(Step::KeyRemove).await;
         Ok(removal)
     }
 
-    fn documents(&self) -> Collection<KeyDocument> {
+    fn documents(&self) -> Collection<Raw> {
         self.mongo.signing_keys().clone_with_type()
     }
 }
@@ -168,10 +196,12 @@ async fn take_out(
     if gone.deleted_count == 0 {
         return Ok(Removal::NoKey);
     }
-    let staying = keys.clone_with_type::<KeyDocument>();
-    let youngest = doc! { "signsFrom": -1, "_id": -1 };
-    let staying = staying.find_one(doc! { "goneFrom": null }).sort(youngest);
-    let Some(next) = staying.session(&mut *client).await? else {
+    let staying = keys.clone_with_type::<Raw>();
+    let mut staying = staying.find(doc! { "goneFrom": null }).session(&mut *client).await?;
+    let staying: Vec<Raw> = staying.stream(client).try_collect().await?;
+    let read = |raw: &Raw| mongo.noted().read(SIGNING_KEYS, raw, KeyRow::read);
+    let youngest = staying.iter().filter_map(read).max_by(|one, other| one.age().cmp(&other.age()));
+    let Some(next) = youngest else {
         keys.insert_one(key_document(spare)).session(&mut *client).await?;
         return Ok(Removal::Done { signs: spare.id.clone() });
     };
@@ -187,7 +217,7 @@ fn key_document(key: &KeyRow) -> Document {
         "algorithm": "EdDSA",
         "publicKey": binary(&key.public_key),
         "wrappedKey": binary(&key.wrapped_key),
-        "createdAt": date(key.created_at_ms),
+        "createdAt": date(key.created_at_ms.unwrap_or(key.signs_from_ms)),
         "signsFrom": date(key.signs_from_ms),
     };
     if let Some(gone_from_ms) = key.gone_from_ms {
@@ -196,28 +226,27 @@ fn key_document(key: &KeyRow) -> Document {
     document
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct KeyDocument {
-    #[serde(rename = "_id")]
-    id: String,
-    public_key: Binary,
-    wrapped_key: Binary,
-    created_at: DateTime,
-    signs_from: DateTime,
-    #[serde(default)]
-    gone_from: Option<DateTime>,
+impl KeyRow {
+    fn read(key: &Document) -> Result<Self, Malformed> {
+        let bytes = |name: &'static str| field::bytes(key, name).required(name, BYTES);
+        Ok(Self {
+            id: field::text(key, "_id").required("_id", TEXT)?.to_owned(),
+            public_key: bytes("publicKey")?.to_vec(),
+            wrapped_key: bytes("wrappedKey")?.to_vec(),
+            created_at_ms: field::time(key, "createdAt").known(),
+            signs_from_ms: field::time(key, "signsFrom").required("signsFrom", DATE)?,
+            gone_from_ms: field::time(key, "goneFrom").optional("goneFrom", DATE)?,
+        })
+    }
+
+    fn age(&self) -> (i64, &str) {
+        (self.signs_from_ms, &self.id)
+    }
 }
 
-impl KeyDocument {
-    fn into_row(self) -> KeyRow {
-        KeyRow {
-            id: self.id,
-            public_key: self.public_key.bytes,
-            wrapped_key: self.wrapped_key.bytes,
-            created_at_ms: self.created_at.timestamp_millis(),
-            signs_from_ms: self.signs_from.timestamp_millis(),
-            gone_from_ms: ms(self.gone_from),
-        }
-    }
+/// What is wrong with a key, if anything is.
+pub(crate) fn check(key: &Document) -> Result<(), Malformed> {
+    KeyRow::read(key)?;
+    field::text(key, "algorithm").required("algorithm", TEXT)?;
+    field::time(key, "createdAt").required("createdAt", DATE).map(drop)
 }

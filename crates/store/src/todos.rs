@@ -12,13 +12,14 @@ mod page;
 mod remove;
 mod welcome;
 
-use mongodb::bson::{self, Bson, DateTime, Document, doc};
+use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_contract::{TodoId, UserId};
-use serde::Deserialize;
 
-use crate::StoreError;
-use crate::bson_time::{id, uuid};
-use crate::mongo::{Mongo, bounded};
+use crate::bson_time::id;
+use crate::field::{self, DATE, FLAG, TEXT, UUID};
+use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded};
+use crate::raw::Raw;
+use crate::{Malformed, StoreError};
 
 pub use change::{Change, Changed};
 pub use create::Created;
@@ -28,8 +29,11 @@ pub use welcome::Welcome;
 
 /// Who made a todo that is not the welcome todo (`createdBy`).
 pub const CREATED_BY_USER: &str = "user";
+pub(crate) const TODOS: &str = "todos";
 /// The version of a document that has none.
 const FIRST: i64 = 1;
+/// The last version: a larger number is not exact in every client.
+const LAST: i64 = 1 << 53;
 
 /// The todos in MongoDB.
 #[derive(Debug, Clone)]
@@ -75,10 +79,15 @@ impl Todos {
     /// # Errors
     /// The store failed.
     pub async fn find(&self, user: UserId, todo: TodoId) -> Result<Option<Todo>, StoreError> {
-        let todos = self.mongo.todos().clone_with_type::<TodoDocument>();
-        let find = todos.find_one(owned(user, todo));
+        let todos = self.mongo.todos().clone_with_type::<Raw>();
+        let find = todos.find_one(owned(user, todo)).max_time(OPERATION_DEADLINE);
         let found = bounded("look up the todo", async { find.await }).await?;
-        Ok(found.map(TodoDocument::into_todo))
+        Ok(found.and_then(|found| self.read(&found)))
+    }
+
+    /// A todo; one that cannot be read counts as absent.
+    fn read(&self, raw: &Raw) -> Option<Todo> {
+        self.mongo.noted().read(TODOS, raw, Todo::read)
     }
 }
 
@@ -87,10 +96,24 @@ fn owned(user: UserId, todo: TodoId) -> Document {
     doc! { "_id": id(todo.uuid()), "userId": id(user.uuid()) }
 }
 
+/// The fields of a todo that can be read, as a filter: no other is changed, so that
+/// MongoDB computes with nothing it cannot compute with.
+fn readable() -> Document {
+    let whole = doc! { "$type": ["int", "long"], "$gte": FIRST, "$lt": LAST };
+    doc! {
+        "title": { "$type": "string" },
+        "completed": { "$type": "bool" },
+        "createdAt": { "$type": "date", "$lt": DateTime::MAX },
+        "updatedAt": { "$type": "date" },
+        "$or": [{ "version": null }, { "version": whole }],
+    }
+}
+
 impl Expected {
     /// The filter for the todo in such a version.
     fn of(&self, user: UserId, todo: TodoId) -> Document {
         let mut filter = owned(user, todo);
+        filter.extend(readable());
         if let Self::OneOf(versions) = self {
             let mut wanted: Vec<Bson> = versions.iter().copied().map(Bson::Int64).collect();
             if versions.contains(&FIRST) {
@@ -103,34 +126,33 @@ impl Expected {
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TodoDocument {
-    #[serde(rename = "_id")]
-    id: bson::Uuid,
-    title: String,
-    completed: bool,
-    created_at: DateTime,
-    updated_at: DateTime,
-    #[serde(default = "first")]
-    version: i64,
-}
-
-const fn first() -> i64 {
-    FIRST
-}
-
-impl TodoDocument {
-    fn into_todo(self) -> Todo {
-        Todo {
-            id: uuid(self.id).into(),
-            title: self.title,
-            completed: self.completed,
-            created_at_ms: self.created_at.timestamp_millis(),
-            updated_at_ms: self.updated_at.timestamp_millis(),
-            version: self.version,
-        }
+impl Todo {
+    fn read(todo: &Document) -> Result<Self, Malformed> {
+        let time = |name: &'static str| field::time(todo, name).required(name, DATE);
+        let version = field::read(todo, "version", version);
+        Ok(Self {
+            id: field::id(todo, "_id").required("_id", UUID)?.into(),
+            title: field::text(todo, "title").required("title", TEXT)?.to_owned(),
+            completed: field::flag(todo, "completed").required("completed", FLAG)?,
+            created_at_ms: time("createdAt")?,
+            updated_at_ms: time("updatedAt")?,
+            version: version.optional("version", "a version")?.unwrap_or(FIRST),
+        })
     }
+}
+
+fn version(value: &Bson) -> Option<i64> {
+    let version = value.as_i64().or_else(|| value.as_i32().map(i64::from));
+    version.filter(|version| (FIRST..LAST).contains(version))
+}
+
+/// What is wrong with a todo, if anything is.
+///
+/// # Errors
+/// The first field that is missing or of another type.
+pub fn check_todo(todo: &Document) -> Result<(), Malformed> {
+    Todo::read(todo)?;
+    field::id(todo, "userId").required("userId", UUID).map(drop)
 }
 
 #[cfg(test)]

@@ -3,18 +3,24 @@
 //! A role and the record of who gave or took it are committed together; a
 //! crash before the commit leaves neither.
 
+mod forms;
+
 use futures::TryStreamExt;
-use mongodb::bson::{self, DateTime, Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 use mongodb::{ClientSession, Collection};
 use onboard_contract::UserId;
 use onboard_fault::{self as fault, Step, step};
 use onboard_runtime::clock;
-use serde::Deserialize;
 
-use crate::StoreError;
-use crate::bson_time::{date, id, uuid};
-use crate::mongo::{Mongo, bounded, transaction};
+use crate::bson_time::{date, id};
+use crate::field::{self, DATE, TEXT, UUID};
+use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded, transact};
+use crate::raw::Raw;
+use crate::{Malformed, StoreError};
 
+pub use forms::displaced;
+
+pub(crate) const USERS: &str = "users";
 /// What everybody is who has not been given more.
 const DEFAULT_ROLE: &str = "user";
 
@@ -82,14 +88,6 @@ impl Users {
         Self { mongo: mongo.clone() }
     }
 
-    /// The user with this address, in its canonical form.
-    ///
-    /// # Errors
-    /// The store failed.
-    pub async fn find_by_email(&self, canonical: &str) -> Result<Option<User>, StoreError> {
-        self.find_one(doc! { "emailCanonical": canonical }).await
-    }
-
     /// The user with this id.
     ///
     /// # Errors
@@ -98,14 +96,16 @@ impl Users {
         self.find_one(doc! { "_id": id(user.uuid()) }).await
     }
 
+    /// One that cannot be read counts as absent.
     async fn find_one(&self, filter: Document) -> Result<Option<User>, StoreError> {
         let users = self.documents();
-        let find = users.find_one(filter);
+        let find = users.find_one(filter).max_time(OPERATION_DEADLINE);
         let found = bounded("look up the user", async { find.await }).await?;
-        Ok(found.map(UserDocument::into_user))
+        Ok(found.and_then(|found| self.mongo.noted().read(USERS, &found, User::read)))
     }
 
-    /// Users, the youngest first; only those with this role, if one is named.
+    /// Users, the youngest first; only those with this role, if one is named. Those that
+    /// cannot be read are left out; [`scan`](crate::scan) names them.
     ///
     /// # Errors
     /// The store failed.
@@ -116,12 +116,24 @@ impl Users {
             Some(DEFAULT_ROLE) => doc! { "roles": { "$in": [DEFAULT_ROLE, null] } },
             Some(role) => doc! { "roles": role },
         };
+        let (wanted, mut asked) = (usize::try_from(limit).unwrap_or(usize::MAX), i64::from(limit));
+        loop {
+            let found = self.youngest(filter.clone(), asked).await?;
+            let all = i64::try_from(found.len()).is_ok_and(|found| found < asked);
+            let read = |raw| self.mongo.noted().read(USERS, raw, User::read);
+            let users: Vec<User> = found.iter().filter_map(read).take(wanted).collect();
+            if users.len() == wanted || all {
+                return Ok(users);
+            }
+            asked = asked.saturating_mul(2);
+        }
+    }
+
+    async fn youngest(&self, filter: Document, limit: i64) -> Result<Vec<Raw>, StoreError> {
         let users = self.documents();
-        let found = bounded("list the users", async {
-            let newest = doc! { "createdAt": -1 };
-            users.find(filter).sort(newest).limit(limit.into()).await?.try_collect::<Vec<_>>().await
-        });
-        Ok(found.await?.into_iter().map(UserDocument::into_user).collect())
+        let find = users.find(filter).sort(doc! { "createdAt": -1 }).limit(limit);
+        let find = find.max_time(OPERATION_DEADLINE);
+        bounded("list the users", async { find.await?.try_collect().await }).await
     }
 
     /// Replaces a password's hash, unless it has changed meanwhile. Returns
@@ -155,19 +167,17 @@ impl Users {
 
     async fn commit_role(&self, change: RoleChange) -> mongodb::error::Result<RoleChanged> {
         let mongo = self.mongo.clone();
-        let mut client = self.mongo.auth().client().start_session().await?;
-        let changed = transaction(&mut client)
-            .and_run2(async move |client| {
-                let changed = apply(&mongo, client, &change).await?;
-                fault::before(Step::RoleCommit).await;
-                Ok(changed)
-            })
-            .await?;
+        let changed = transact(self.mongo.auth().client(), async move |client| {
+            let changed = apply(&mongo, client, &change).await?;
+            fault::before(Step::RoleCommit).await;
+            Ok(changed)
+        })
+        .await?;
         fault::after(Step::RoleCommit).await;
         Ok(changed)
     }
 
-    fn documents(&self) -> Collection<UserDocument> {
+    fn documents(&self) -> Collection<Raw> {
         self.mongo.users().clone_with_type()
     }
 }
@@ -178,12 +188,11 @@ async fn apply(
     client: &mut ClientSession,
     change: &RoleChange,
 ) -> mongodb::error::Result<RoleChanged> {
-    let users = mongo.users().clone_with_type::<UserDocument>();
+    let users = mongo.users().clone_with_type::<Raw>();
     let this = doc! { "_id": id(change.user_id.uuid()) };
-    let Some(user) = users.find_one(this.clone()).session(&mut *client).await? else {
-        return Ok(RoleChanged::NoUser);
-    };
-    let mut roles = user.roles;
+    let found = users.find_one(this.clone()).session(&mut *client).await?;
+    let user = found.and_then(|found| mongo.noted().read(USERS, &found, User::read));
+    let Some(User { mut roles, .. }) = user else { return Ok(RoleChanged::NoUser) };
     if roles.iter().any(|role| role == change.role) == change.grant {
         return Ok(RoleChanged::Already { roles });
     }
@@ -206,30 +215,35 @@ async fn apply(
     Ok(RoleChanged::Now { roles })
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct UserDocument {
-    #[serde(rename = "_id")]
-    id: bson::Uuid,
-    email: String,
-    password_hash: String,
-    created_at: DateTime,
-    #[serde(default = "default_roles")]
-    roles: Vec<String>,
-}
-
-fn default_roles() -> Vec<String> {
-    vec![DEFAULT_ROLE.to_owned()]
-}
-
-impl UserDocument {
-    fn into_user(self) -> User {
-        User {
-            user_id: uuid(self.id).into(),
-            email: self.email,
-            password_hash: self.password_hash,
-            created_at_ms: self.created_at.timestamp_millis(),
-            roles: self.roles,
-        }
+impl User {
+    /// Reads a user.
+    fn read(user: &Document) -> Result<Self, Malformed> {
+        let text =
+            |name: &'static str| field::text(user, name).required(name, TEXT).map(str::to_owned);
+        let roles = field::read(user, "roles", names).optional("roles", "a list of roles")?;
+        Ok(Self {
+            user_id: field::id(user, "_id").required("_id", UUID)?.into(),
+            email: text("email")?,
+            password_hash: text("passwordHash")?,
+            created_at_ms: field::time(user, "createdAt").required("createdAt", DATE)?,
+            roles: roles.unwrap_or_else(|| vec![DEFAULT_ROLE.to_owned()]),
+        })
     }
+}
+
+/// Texts, none at all among them.
+fn names(value: &Bson) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+}
+
+/// What is wrong with a user, if anything is.
+pub(crate) fn check(user: &Document) -> Result<(), Malformed> {
+    User::read(user)?;
+    field::text(user, "emailCanonical").required("emailCanonical", TEXT).map(drop)
+}
+
+/// Whether the roles of a user can be read. Absent ones can.
+#[must_use]
+pub fn has_roles(user: &Document) -> bool {
+    !field::read(user, "roles", names).is_other()
 }

@@ -159,6 +159,7 @@ mod tests {
             session: SessionArgs {
                 access_token_lifetime: Some("1h".into()),
                 refresh_token_lifetime: Some("1m".into()),
+                refresh_token_grace: Some("2m".into()),
                 session_lifetime: Some("400d".into()),
                 signing_keys_refresh: Some("2m".into()),
             },
@@ -174,6 +175,7 @@ mod tests {
             "HASH_QUEUE",
             "ACCESS_TOKEN_LIFETIME",
             "REFRESH_TOKEN_LIFETIME",
+            "REFRESH_TOKEN_GRACE",
             "SESSION_LIFETIME",
             "SIGNING_KEYS_REFRESH",
             "AUTH_SECRET",

@@ -3,33 +3,39 @@
 //! An address is kept as given; mail goes to that form. Its canonical form
 //! decides uniqueness:
 //! - the domain as IDNA (UTS 46) makes it: lower case, punycode;
-//! - the local part in Unicode NFC and lower case. RFC 5321 lets a server tell
-//!   `Ada` from `ada`; in practice none does, and two accounts for one mailbox
-//!   would be the greater harm.
+//! - the local part folded (`forms`). RFC 5321 lets a server tell `Ada` from `ada`;
+//!   in practice none does, and two accounts for one mailbox would be the greater
+//!   harm.
 //!
 //! Nothing else is folded: `a.da` and `ada+x` are other addresses than `ada`,
 //! since only the mailbox's own server knows. Nothing is trimmed.
 //!
-//! Refused although RFC 5321 knows them: quoted local parts (`"ada"@…`, a
+//! Refused although RFC 5321 and RFC 6531 know them: quoted local parts (`"ada"@…`, a
 //! second spelling of the same mailbox), address literals (`ada@[192.0.2.1]`),
-//! and domains without a dot or with a number as the last label.
+//! domains without a dot or with a number as the last label, and characters that
+//! nobody sees (`characters`). An account that has such an address logs in all the
+//! same: see [`candidates`].
 
-use email_address::{EmailAddress, Options};
+mod characters;
+mod forms;
+pub mod migrate;
+
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+use onboard_store::displaced;
 use unicode_normalization::UnicodeNormalization;
 
 /// The longest address in bytes (RFC 5321, section 4.5.3.1.3: a path of 256
 /// octets with its angle brackets).
 pub const BYTES_MAX: usize = 254;
-
-const OPTIONS: Options =
-    Options { minimum_sub_domains: 2, allow_domain_literal: false, allow_display_text: false };
+/// The longest local part in bytes (RFC 5321, section 4.5.3.1.1).
+const LOCAL_BYTES_MAX: usize = 64;
 
 /// An acceptable address.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Email {
     given: String,
     canonical: String,
+    released: String,
 }
 
 /// Why a text is not an acceptable address. The words are for clients and do
@@ -58,13 +64,23 @@ impl Email {
         }
         let (local, domain) = given.rsplit_once('@').ok_or(EmailError::NotAnAddress)?;
         let domain = canonical_domain(domain)?;
-        let canonical = format!("{}@{domain}", canonical_local(local));
-        // The local part is judged in its composed form; the domain is ASCII.
-        check_syntax(&format!("{}@{domain}", local.nfc()))?;
+        // The local part is judged in its composed form.
+        let composed: String = local.nfc().collect();
+        let folded = forms::folded(local);
+        // A character that folds to the separator looks like it.
+        if !characters::are_allowed(&composed)
+            || composed.len() > LOCAL_BYTES_MAX
+            || folded.is_empty()
+            || folded.contains('@')
+        {
+            return Err(EmailError::NotAnAddress);
+        }
+        let canonical = format!("{folded}@{domain}");
+        let released = format!("{}@{domain}", forms::released(local));
         if canonical.len() > BYTES_MAX {
             return Err(EmailError::TooLong);
         }
-        Ok(Self { given, canonical })
+        Ok(Self { given, canonical, released })
     }
 
     /// The address as given.
@@ -78,6 +94,30 @@ impl Email {
     pub fn canonical(&self) -> &str {
         &self.canonical
     }
+
+    /// The form under which a released build keeps the address, where it is another.
+    #[must_use]
+    pub fn released(&self) -> Option<&str> {
+        Some(self.released.as_str()).filter(|released| *released != self.canonical)
+    }
+}
+
+/// The forms under which the account of an address may be kept, the nearest first: that
+/// of an account that an older one has displaced, that of a released build, and
+/// the canonical one. An address that is not acceptable any more is found as a
+/// released build has kept it. None for a text that is no address.
+#[must_use]
+pub fn candidates(given: &str) -> Vec<String> {
+    let Some((local, domain)) = given.rsplit_once('@') else { return Vec::new() };
+    let Ok(domain) = canonical_domain(domain) else { return Vec::new() };
+    let released = format!("{}@{domain}", forms::released(local));
+    let mut candidates = vec![displaced(&released), released];
+    if let Ok(email) = Email::parse(given.to_owned())
+        && email.released().is_some()
+    {
+        candidates.push(email.canonical);
+    }
+    candidates
 }
 
 /// Addresses are personal data: never print one.
@@ -102,20 +142,6 @@ fn canonical_domain(domain: &str) -> Result<String, EmailError> {
     }
 }
 
-/// Lower-casing can take a letter apart (`İ`), hence NFC on both sides.
-fn canonical_local(local: &str) -> String {
-    local.nfc().collect::<String>().to_lowercase().nfc().collect()
-}
-
-fn check_syntax(address: &str) -> Result<(), EmailError> {
-    if address.starts_with('"') {
-        return Err(EmailError::NotAnAddress);
-    }
-    EmailAddress::parse_with_options(address, OPTIONS)
-        .map(drop)
-        .map_err(|_| EmailError::NotAnAddress)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +164,8 @@ mod tests {
             ("Zoe\u{308}@example.com", "zoë@example.com"),
             ("o'hara_#!@r3---sn.example.co.uk", "o'hara_#!@r3---sn.example.co.uk"),
             ("用户@例子.测试", "用户@xn--fsqu00a.xn--0zwm56d"),
+            ("STRASSE@example.com", "strasse@example.com"),
+            ("straße@example.com", "strasse@example.com"),
         ];
         for (given, expected) in table {
             assert_eq!(canonical(given).as_deref(), Ok(expected), "{given}");
@@ -173,6 +201,8 @@ mod tests {
             ("ada\0@example.com", NotAnAddress),
             ("ada\r\nbcc:x@example.com", NotAnAddress),
             ("a\u{200b}da@example.com", NotAnAddress),
+            ("\u{3164}@example.com", NotAnAddress),
+            ("ada＠b@example.com", NotAnAddress),
             (".ada@example.com", NotAnAddress),
             ("ada.@example.com", NotAnAddress),
             ("a..da@example.com", NotAnAddress),
@@ -185,6 +215,17 @@ mod tests {
         for (given, expected) in table {
             assert_eq!(canonical(given), Err(expected), "{given:?}");
         }
+    }
+
+    #[test]
+    fn an_account_is_looked_for_under_every_form_it_may_have() {
+        let of = |given: &str| candidates(given);
+        assert_eq!(of("Ada@Example.com"), [":ada@example.com", "ada@example.com"]);
+        let folded = [":straße@example.com", "straße@example.com", "strasse@example.com"];
+        assert_eq!(of("Straße@example.com"), folded);
+        let blank = [":a\u{3164}@example.com", "a\u{3164}@example.com"];
+        assert_eq!(of("A\u{3164}@example.com"), blank, "no longer acceptable");
+        assert_eq!(of("no address"), [""; 0]);
     }
 
     #[test]
@@ -213,7 +254,9 @@ mod tests {
                 prop_assert!(email.canonical().len() <= BYTES_MAX);
                 prop_assert!(domain.is_ascii() && domain.contains('.'));
                 prop_assert_eq!(domain, domain.to_lowercase());
-                prop_assert_eq!(canonical_local(local), local);
+                prop_assert_eq!(forms::folded(local), local);
+                let candidates = candidates(email.given());
+                prop_assert_eq!(candidates.last().unwrap(), email.canonical());
             }
         }
 

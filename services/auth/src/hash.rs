@@ -94,6 +94,14 @@ impl Hasher {
         &self.decoy
     }
 
+    /// Whether a stored hash is one that [`Self::verify`] obeys.
+    #[must_use]
+    pub fn can_verify(&self, phc: &str) -> bool {
+        phc::check(phc)
+            .inspect_err(|error| tracing::error!(%error, "a hash counts as absent"))
+            .is_ok()
+    }
+
     /// Whether a stored hash is weaker than today's parameters, so that it
     /// should be replaced when the password is at hand.
     #[must_use]

@@ -73,7 +73,7 @@ impl IdempotencyKeys {
     /// together into the same bytes.
     fn fingerprint(&self, email: &Email, password: &Password) -> hmac::Tag {
         let mut content = hmac::Context::with_key(&self.fingerprints);
-        for part in [email.given(), password.expose()] {
+        for part in [email.given(), password.sent()] {
             content.update(&(part.len() as u64).to_be_bytes());
             content.update(part.as_bytes());
         }

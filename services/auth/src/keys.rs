@@ -121,10 +121,10 @@ struct Reader {
 
 impl Reader {
     async fn read(&self) -> Result<KeyRing, String> {
-        let rows = self.keys.list(clock::now_ms()).await.map_err(|error| chain(&error))?;
+        let found = self.keys.list(clock::now_ms()).await.map_err(|error| chain(&error))?;
         let mut closed = Vec::new();
         let mut keys = Vec::new();
-        for row in rows {
+        for row in found.rows {
             match self.wrapper.as_ref().and_then(|wrapper| open(wrapper, &row)) {
                 Some(key) => keys.push(key),
                 None => closed.push(row.id),
@@ -150,15 +150,16 @@ impl Reader {
     }
 }
 
+/// A key that does not open beside one that does is damaged, or of another secret:
+/// `onboard keys list` and `doctor` name it, and nobody is kept out for it.
 fn problem(keys: &[Loaded], closed: &[String]) -> Option<String> {
-    if !closed.is_empty() {
-        return Some(format!("AUTH_SECRET does not open signing key {}", closed.join(", ")));
+    if !keys.is_empty() {
+        return None;
     }
-    if keys.is_empty() {
-        Some("there is no signing key: run onboard setup".to_owned())
-    } else {
-        None
+    if closed.is_empty() {
+        return Some("there is no signing key: run onboard setup".to_owned());
     }
+    Some(format!("AUTH_SECRET does not open signing key {}", closed.join(", ")))
 }
 
 /// The key of a row; `None` when the secret does not open it, or opens

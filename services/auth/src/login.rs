@@ -1,8 +1,9 @@
 //! `POST /api/v1/auth/login`: a session for whoever knows the password.
 //!
 //! An unknown address, a malformed one and a wrong password are one case:
-//! each costs one look into the database and one argon2 verification, and the
-//! answer is the same. When the process dies before the session's commit,
+//! each costs one look into the database and the same argon2 verifications, and the
+//! answer is the same. How many those are the password alone decides: two where its
+//! prepared form is not what was typed, since older builds have hashed that. When the process dies before the session's commit,
 //! nothing has happened; after it, there is a session that nobody knows of and
 //! that ends by itself. The client logs in again.
 
@@ -18,7 +19,7 @@ use onboard_token::Refusal;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::email::Email;
+use crate::email::{self, Email};
 use crate::password::Password;
 use crate::routes::App;
 use crate::session::{self, Tokens};
@@ -35,8 +36,8 @@ pub(crate) struct LoginBody {
 
 /// Somebody who says who they are.
 struct Attempt {
-    /// As it came where it is no address; no account has such a one.
-    canonical: String,
+    /// The forms under which an account may have the address, the nearest first.
+    forms: Vec<String>,
     /// What the throttle counts: the same, or the text that is no address.
     throttled: String,
     password: Password,
@@ -76,15 +77,15 @@ async fn answer(
 ) -> Result<Tokens, Problem> {
     let attempt = Attempt::parse(body?.0)?;
     let admitted = app.throttle.admit_login(&attempt.throttled, client).await?;
-    let user = match judge(app, &attempt).await? {
-        Ok(user) => user,
+    let (user, verdict) = match judge(app, &attempt).await? {
+        Ok(right) => right,
         Err(user_id) => {
             admitted.failed();
             return Err(refused(user_id));
         }
     };
     admitted.succeeded();
-    strengthen(app, &user, attempt.password).await;
+    strengthen(app, &user, attempt.password, verdict).await;
     session::open(app, &user).await
 }
 
@@ -93,27 +94,52 @@ impl Attempt {
         let mut fields = Fields::new(body);
         let (email, password) = (fields.string("email"), fields.string("password"));
         let (email, password) = fields.finish(email.zip(password))?;
-        let parsed = Email::parse(email.clone()).map(|email| email.canonical().to_owned());
-        let (canonical, throttled) = match parsed {
-            Ok(canonical) => (canonical.clone(), canonical),
-            Err(_) => (String::new(), email),
-        };
-        Ok(Self { canonical, throttled, password: Password::attempt(password) })
+        let mut forms = email::candidates(&email);
+        // No account has this one; it is looked up like any other.
+        forms.extend(forms.is_empty().then(String::new));
+        let throttled = Email::parse(email.clone()).map(|email| email.canonical().to_owned());
+        let throttled = throttled.unwrap_or(email);
+        Ok(Self { forms, throttled, password: Password::attempt(password) })
     }
 }
 
-/// The user; or whose password it was not, if anybody's.
-async fn judge(app: &App, attempt: &Attempt) -> Result<Result<User, Option<UserId>>, Problem> {
-    let user = app.users.find_by_email(&attempt.canonical).await;
+/// Which form of the password fits a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Prepared,
+    /// What was typed, which is another text: an older build has hashed it.
+    AsTyped,
+    Neither,
+}
+
+/// The user and the form that fits; or whose password it was not, if anybody's.
+async fn judge(
+    app: &App,
+    attempt: &Attempt,
+) -> Result<Result<(User, Verdict), Option<UserId>>, Problem> {
+    let user = app.users.find_by_forms(&attempt.forms).await;
     let user = user.map_err(|error| app.store_failed(&error))?;
     app.store_answered();
+    // A hash that cannot be compared counts as that of nobody.
+    let user = user.filter(|user| app.hasher.can_verify(&user.password_hash));
     let phc = user.as_ref().map_or(app.hasher.decoy(), |user| user.password_hash.as_str());
-    let verified = app.hasher.verify(attempt.password.clone(), phc.to_owned()).await;
-    let right = verified.map_err(|error| App::hash_failed(&error))?;
+    let verdict = compare(app, &attempt.password, phc).await?;
     Ok(match user {
-        Some(user) if right => Ok(user),
+        Some(user) if verdict != Verdict::Neither => Ok((user, verdict)),
         user => Err(user.map(|user| user.user_id)),
     })
+}
+
+async fn compare(app: &App, password: &Password, phc: &str) -> Result<Verdict, Problem> {
+    let fits = async |password: Password| {
+        let verified = app.hasher.verify(password, phc.to_owned()).await;
+        verified.map_err(|error| App::hash_failed(&error))
+    };
+    if fits(password.clone()).await? {
+        return Ok(Verdict::Prepared);
+    }
+    let Some(typed) = password.as_typed() else { return Ok(Verdict::Neither) };
+    Ok(if fits(typed).await? { Verdict::AsTyped } else { Verdict::Neither })
 }
 
 fn refused(user_id: Option<UserId>) -> Problem {
@@ -122,10 +148,11 @@ fn refused(user_id: Option<UserId>) -> Problem {
     Problem::new(Kind::InvalidCredentials)
 }
 
-/// Hashes the password again when the settings have risen since. Whatever goes
-/// wrong, the login stands and the next one tries again.
-async fn strengthen(app: &App, user: &User, password: Password) {
-    if !app.hasher.needs_rehash(&user.password_hash) {
+/// Hashes the password again when the settings have risen since, or when the hash is
+/// not of its prepared form. Whatever goes wrong, the login stands and the next one
+/// tries again.
+async fn strengthen(app: &App, user: &User, password: Password, verdict: Verdict) {
+    if verdict == Verdict::Prepared && !app.hasher.needs_rehash(&user.password_hash) {
         return;
     }
     let outcome = match app.hasher.hash(password).await {

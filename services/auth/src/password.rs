@@ -1,13 +1,21 @@
 //! Passwords: which are accepted. Length counts, composition does not (ASVS
 //! 5.0, section 6.2; NIST SP 800-63B-4, section 3.1.1.2).
 //!
-//! A password is taken verbatim: not trimmed, not normalised, not cut. What is
-//! guessed first is refused: the most common passwords (`common`), the account's
-//! own address and its parts, and the name of the service.
+//! A password is prepared as `OpaqueString` says (RFC 8265, section 4.2): in NFC, with
+//! every space of Unicode as U+0020. So the same password is the same on a keyboard
+//! that composes letters and on one that does not. Nothing else is changed: it is not
+//! trimmed, not folded, not cut. The profile's class of characters is not enforced: it
+//! would refuse the emoji of the next Unicode version, and passwords in use.
+//!
+//! What is guessed first is refused: the most common passwords (`common`), the
+//! account's own address and its parts, and the name of the service.
 
 mod common;
 
+use icu_properties::CodePointMapData;
+use icu_properties::props::GeneralCategory;
 use secrecy::{ExposeSecret, SecretString};
+use unicode_normalization::UnicodeNormalization as _;
 
 /// The fewest characters (Unicode scalar values).
 pub const CHARS_MIN: usize = 8;
@@ -19,7 +27,11 @@ const SERVICE: &str = "onboard";
 /// An acceptable password. It is never printed and is wiped from memory when
 /// dropped.
 #[derive(Clone)]
-pub struct Password(SecretString);
+pub struct Password {
+    prepared: SecretString,
+    /// As it was typed, where that is another text.
+    typed: Option<SecretString>,
+}
 
 /// Why a password is not acceptable. The words are for clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,11 +60,13 @@ impl Password {
     /// # Errors
     /// See [`PasswordError`].
     pub fn parse(text: String, email: Option<&str>) -> Result<Self, PasswordError> {
-        let password = Self(SecretString::from(text));
-        let text = password.expose();
         if text.len() > BYTES_MAX {
+            // Wiped all the same.
+            drop(SecretString::from(text));
             return Err(PasswordError::TooLong);
         }
+        let password = Self::attempt(text);
+        let text = password.expose();
         if text.chars().count() < CHARS_MIN {
             return Err(PasswordError::TooShort);
         }
@@ -64,12 +78,36 @@ impl Password {
     /// early would tell it from a wrong one.
     #[must_use]
     pub fn attempt(text: String) -> Self {
-        Self(SecretString::from(text))
+        let typed = SecretString::from(text);
+        let prepared = SecretString::from(prepare(typed.expose_secret()));
+        let same = prepared.expose_secret() == typed.expose_secret();
+        Self { prepared, typed: (!same).then_some(typed) }
     }
 
     pub(crate) fn expose(&self) -> &str {
-        self.0.expose_secret()
+        self.prepared.expose_secret()
     }
+
+    /// The password as it was typed, where that is another text: what released builds
+    /// have hashed.
+    pub(crate) fn as_typed(&self) -> Option<Self> {
+        self.typed.clone().map(|prepared| Self { prepared, typed: None })
+    }
+
+    /// The text as it was sent.
+    pub(crate) fn sent(&self) -> &str {
+        self.typed.as_ref().unwrap_or(&self.prepared).expose_secret()
+    }
+}
+
+/// The mapping rule and the normalization rule of `OpaqueString`.
+fn prepare(text: &str) -> String {
+    let category = CodePointMapData::<GeneralCategory>::new();
+    let is_space = |found: char| category.get(found) == GeneralCategory::SpaceSeparator;
+    // With room for the whole: a buffer that grows leaves copies behind that nobody wipes.
+    let mut prepared = String::with_capacity(text.len().saturating_mul(3));
+    prepared.extend(text.chars().map(|found| if is_space(found) { ' ' } else { found }).nfc());
+    prepared
 }
 
 impl std::fmt::Debug for Password {
@@ -164,9 +202,29 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_taken_verbatim_and_never_printed() {
-        let password = Password::parse("  hunter\u{0}2 e\u{301} ".into(), None).unwrap();
-        assert_eq!(password.expose(), "  hunter\u{0}2 e\u{301} ");
+    fn one_password_typed_in_two_ways_is_one() {
+        for (typed, prepared) in [
+            ("cafe\u{301} au lait", "caf\u{e9} au lait"),
+            ("full\u{3000}width\u{a0}blanks", "full width blanks"),
+            ("\u{1100}\u{1161}\u{11a8}", "\u{ac01}"),
+        ] {
+            let password = Password::attempt(typed.to_owned());
+            assert_eq!((password.expose(), password.sent()), (prepared, typed));
+            assert_eq!(password.as_typed().unwrap().expose(), typed);
+            assert!(Password::attempt(prepared.to_owned()).as_typed().is_none());
+        }
+        for (one, other) in [("\u{ff21}", "A"), ("ß", "ss"), ("A", "a"), ("a ", "a"), ("①", "1")]
+        {
+            assert_ne!(prepare(one), prepare(other), "nothing else is folded");
+        }
+        let short = Password::parse("e\u{301}".repeat(7), None);
+        assert_eq!(short.err(), Some(PasswordError::TooShort), "seven letters");
+    }
+
+    #[test]
+    fn a_password_is_neither_cut_nor_trimmed_nor_printed() {
+        let password = Password::parse("  hunter\u{0}2 \u{e9} ".into(), None).unwrap();
+        assert_eq!(password.expose(), "  hunter\u{0}2 \u{e9} ");
         assert_eq!(format!("{password:?}"), "Password(..)");
     }
 }

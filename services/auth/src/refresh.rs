@@ -1,10 +1,10 @@
 //! `POST /api/v1/auth/refresh`: the next pair of tokens.
 //!
-//! A refresh token is good once. A second use means that two parties have it,
-//! so its session is revoked: whoever stole it is out, and so is the user, who
-//! logs in again. There is no grace period: a client that did not hear the
-//! answer logs in again, too. When the process dies before the commit, the
-//! token is still good.
+//! A refresh token is good once. For `REFRESH_TOKEN_GRACE` its second use is answered
+//! with the same next token, for two tabs that refresh at once and for a client
+//! that did not hear the answer. A later use means that two parties have it, so its
+//! session is revoked: whoever stole it is out, and so is the user, who logs in
+//! again. When the process dies before the commit, the token is still good.
 
 use std::sync::Arc;
 
@@ -46,7 +46,8 @@ impl From<Problem> for Unrefreshed {
 
 /// Exchanges a refresh token for the next pair of tokens.
 ///
-/// A token is good once; using it again ends the session.
+/// A token is good once. Using it again within seconds answers the same refresh token;
+/// using it later ends the session.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/refresh",
@@ -86,12 +87,12 @@ async fn answer(app: &App, body: Result<JsonObject, Problem>) -> Result<Tokens, 
     };
     // Before the token is used up: without a key there is nothing to answer.
     app.can_sign()?;
-    let next = RefreshToken::make()?;
+    let next = app.next_token(&sent)?;
     let rotated = app.sessions.rotate(sent.hash(), next.stored(app)).await;
     let rotated = rotated.map_err(|error| app.store_failed(&error))?;
     app.store_answered();
-    let (session_id, user_id) = match rotated {
-        Rotated::Done { session_id, user_id } => (session_id, user_id),
+    let (session_id, user_id, again) = match rotated {
+        Rotated::Done { session_id, user_id, again } => (session_id, user_id, again),
         Rotated::Reused { session_id } => return Err(reused(app, session_id).await),
         Rotated::Refused => {
             tracing::info!("a refresh was refused");
@@ -100,7 +101,7 @@ async fn answer(app: &App, body: Result<JsonObject, Problem>) -> Result<Tokens, 
     };
     let user = app.users.find(user_id).await.map_err(|error| app.store_failed(&error))?;
     let user = user.ok_or(Unrefreshed::Invalid)?;
-    tracing::info!(%user_id, %session_id, "refreshed");
+    tracing::info!(%user_id, %session_id, again, "refreshed");
     Ok(issue(app, &user, session_id, &next)?)
 }
 

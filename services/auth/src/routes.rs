@@ -8,6 +8,7 @@ use onboard_http::{Kind, Problem};
 use onboard_runtime::{Availability, availability::chain, clock};
 use onboard_store::{Mongo, Registrations, Sessions, StoreError, Users};
 use onboard_token::{Authority, Signer, SigningKey, Verifier};
+use ring::hmac;
 
 use crate::Config;
 use crate::account::{me, user};
@@ -20,7 +21,7 @@ use crate::logout::logout;
 use crate::refresh::refresh;
 use crate::register::{Mode, register};
 use crate::registration::registration;
-use crate::session::Lifetimes;
+use crate::session::{self, Lifetimes, RefreshToken};
 use crate::throttle::Throttle;
 
 /// The API of the service.
@@ -49,6 +50,7 @@ pub(crate) struct App {
     pub(crate) users: Users,
     pub(crate) sessions: Sessions,
     pub(crate) lifetimes: Lifetimes,
+    successors: hmac::Key,
     pub(crate) keys: Keys,
     pub(crate) signer: Signer,
     verifier: Verifier,
@@ -74,6 +76,7 @@ impl App {
             users: Users::new(mongo),
             sessions: Sessions::new(mongo),
             lifetimes: config.session.lifetimes,
+            successors: session::successors(&config.secret),
             signer: Signer::new(config.token.clone(), config.session.access_token),
             verifier: Verifier::new(config.token.clone(), keys.public().clone()),
             keys,
@@ -84,6 +87,16 @@ impl App {
     /// The key that signs now. Without one nobody can be let in.
     pub(crate) fn can_sign(&self) -> Result<Arc<SigningKey>, Problem> {
         self.keys.signing(clock::now_ms()).ok_or(Problem::new(Kind::Unavailable))
+    }
+
+    /// The refresh token after this one. Where a second use of this one is answered again,
+    /// it is always the same one.
+    pub(crate) fn next_token(&self, sent: &RefreshToken) -> Result<RefreshToken, Problem> {
+        if self.lifetimes.grace.is_zero() {
+            RefreshToken::make()
+        } else {
+            Ok(sent.successor(&self.successors))
+        }
     }
 
     /// Notes that the store answered.

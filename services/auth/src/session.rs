@@ -1,8 +1,11 @@
 //! What login and refresh answer: an access token, and the refresh token that
 //! gets the next one.
 //!
-//! A refresh token is 32 random bytes in base64url. Only its SHA-256 is stored;
-//! with that many random bits a slow hash would add nothing.
+//! A refresh token is 32 bytes in base64url. The first one of a session is random; the
+//! one after it is the HMAC of it under a key derived from the service's secret, so
+//! that it can be answered again without being stored (docs/adr/0019). Only the
+//! SHA-256 of a token is stored; with that many random bits a slow hash would add
+//! nothing.
 
 mod settings;
 
@@ -14,10 +17,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use onboard_contract::SessionId;
 use onboard_http::{Kind, Problem};
-use onboard_runtime::clock;
+use onboard_runtime::{Secret, clock};
 use onboard_store::{NewSession, NewToken, TokenHash, User};
 use onboard_token::{Role, Subject};
 use ring::digest::{SHA256, digest};
+use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -33,6 +37,8 @@ const BYTES: usize = 32;
 pub(crate) struct Lifetimes {
     pub(crate) session: Duration,
     pub(crate) refresh_token: Duration,
+    /// How long a used refresh token is answered again.
+    pub(crate) grace: Duration,
 }
 
 /// A pair of tokens.
@@ -81,6 +87,12 @@ impl RefreshToken {
         Ok(Self(SecretString::from(URL_SAFE_NO_PAD.encode(bytes))))
     }
 
+    /// The one after it: the same whenever it is asked for.
+    pub(crate) fn successor(&self, key: &hmac::Key) -> Self {
+        let tag = hmac::sign(key, self.0.expose_secret().as_bytes());
+        Self(SecretString::from(URL_SAFE_NO_PAD.encode(tag.as_ref())))
+    }
+
     /// One that was sent; `None` when it cannot be one of ours.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
@@ -96,8 +108,14 @@ impl RefreshToken {
 
     /// As the store keeps it.
     pub(crate) fn stored(&self, app: &App) -> NewToken {
-        NewToken { hash: self.hash(), idle_ms: millis(app.lifetimes.refresh_token) }
+        let Lifetimes { refresh_token, grace, .. } = app.lifetimes;
+        NewToken { hash: self.hash(), idle_ms: millis(refresh_token), grace_ms: millis(grace) }
     }
+}
+
+/// The key under which refresh tokens follow one another.
+pub(crate) fn successors(secret: &Secret) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, secret.derive("refresh tokens").expose_secret())
 }
 
 /// Opens a session for a user who has just proved to be one.
@@ -152,6 +170,15 @@ mod tests {
         assert_eq!(text.len(), 43);
         assert_eq!(RefreshToken::parse(&text).unwrap().hash(), token.hash());
         assert_ne!(RefreshToken::make().unwrap().hash(), token.hash());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"one secret");
+        let other = hmac::Key::new(hmac::HMAC_SHA256, b"another");
+        let next = token.successor(&key);
+        assert_eq!(next.hash(), token.successor(&key).hash(), "the same again");
+        assert!(RefreshToken::parse(next.0.expose_secret()).is_some());
+        for different in [token.hash(), token.successor(&other).hash(), next.successor(&key).hash()]
+        {
+            assert_ne!(next.hash(), different);
+        }
         let short = &text[..42];
         for other in ["", short, &format!("{text}="), &format!("{text}A"), &format!("{text} ")] {
             assert!(RefreshToken::parse(other).is_none(), "{other}");

@@ -28,9 +28,14 @@ async fn refused(app: &App, token: &str) {
     assert_eq!((status, &problem["type"]), (401, &json!("/problems/invalid-token")), "{problem}");
 }
 
+/// Without a time in which a used token is answered again.
+fn strict() -> Options {
+    Options::only(&["auth"]).with("REFRESH_TOKEN_GRACE", "0s")
+}
+
 #[tokio::test]
 async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_session() {
-    let app = App::start_with(Options::only(&["auth"])).await;
+    let app = App::start_with(strict()).await;
     let account = app.account().await;
     let (first, other) = (app.log_in(&account).await, app.log_in(&account).await);
     let second = refreshed(&app, &first.refresh).await;
@@ -50,7 +55,7 @@ async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_session() {
 
 #[tokio::test]
 async fn of_many_refreshes_at_once_one_at_most_succeeds() {
-    let app = App::start_with(Options::only(&["auth"]).and("second", "auth")).await;
+    let app = App::start_with(strict().and("second", "auth")).await;
     let account = app.account().await;
     for _ in 0..5 {
         let tokens = app.log_in(&account).await;
@@ -70,6 +75,70 @@ async fn of_many_refreshes_at_once_one_at_most_succeeds() {
         let own = doc! { "sessionId": session.get("_id").unwrap() };
         assert!(tokens.count_documents(own).await.unwrap() <= 2, "one successor at most");
     }
+    app.remove().await;
+}
+
+#[tokio::test]
+async fn tabs_that_refresh_at_once_get_one_successor_and_stay_logged_in() {
+    let app = App::start_with(Options::only(&["auth"]).and("second", "auth")).await;
+    let account = app.account().await;
+    for _ in 0..5 {
+        let mut tokens = app.log_in(&account).await;
+        for _ in 0..2 {
+            let body = json!({ "refreshToken": tokens.refresh });
+            let all = (0..8).map(|index| {
+                let component = ["auth", "second"][index % 2];
+                app.post(component, "/api/v1/auth/refresh", &body)
+            });
+            let answers = join_all(all).await;
+            let served = answers.iter().all(|(status, _)| *status == 200);
+            assert!(served, "nobody is logged out: {answers:?}");
+            let first = Tokens::read(&answers[0].1);
+            for (_, answer) in &answers {
+                let tab = Tokens::read(answer);
+                assert_eq!(tab.refresh, first.refresh, "the same successor");
+                assert_eq!(app.me(&tab.access).await, 200);
+            }
+            tokens = first;
+        }
+        let session = session(&app, &tokens).await;
+        assert!(session.get("revokedAt").is_none(), "{session}");
+        let stored = collection(&app, "refresh_tokens").await;
+        let own = doc! { "sessionId": session.get("_id").unwrap() };
+        assert_eq!(stored.count_documents(own).await.unwrap(), 3, "one successor each");
+    }
+    app.remove().await;
+}
+
+/// The time since its use is moved in the database: nobody waits.
+#[tokio::test]
+async fn a_used_token_is_answered_again_for_ten_seconds_and_no_longer() {
+    let app = App::start_with(Options::only(&["auth"])).await;
+    let account = app.account().await;
+    for (seconds, again) in [(0, true), (8, true), (12, false), (3_600, false)] {
+        let first = app.log_in(&account).await;
+        let second = refreshed(&app, &first.refresh).await;
+        let used = doc! { "sessionId": session(&app, &first).await.get("_id").unwrap(),
+        "usedAt": { "$exists": true } };
+        let tokens = collection(&app, "refresh_tokens").await;
+        let earlier = vec![doc! { "$set": { "usedAt":
+        { "$subtract": ["$usedAt", seconds * 1_000] } } }];
+        assert_eq!(tokens.update_one(used, earlier).await.unwrap().matched_count, 1);
+        if again {
+            assert_eq!(refreshed(&app, &first.refresh).await.refresh, second.refresh);
+            refreshed(&app, &second.refresh).await;
+        } else {
+            refused(&app, &first.refresh).await;
+            assert_eq!(session(&app, &first).await.get_str("revokedFor").unwrap(), "reuse");
+            refused(&app, &second.refresh).await;
+        }
+    }
+    // A session that is over is answered to nobody, however soon.
+    let first = app.log_in(&account).await;
+    let second = refreshed(&app, &first.refresh).await;
+    let logout = json!({ "refreshToken": second.refresh });
+    assert_eq!(app.post("auth", "/api/v1/auth/logout", &logout).await.0, 204);
+    refused(&app, &first.refresh).await;
     app.remove().await;
 }
 
@@ -125,7 +194,7 @@ async fn a_logout_ends_one_session_and_says_the_same_to_everybody() {
 
 #[tokio::test]
 async fn no_token_is_in_the_database_or_in_the_log() {
-    let app = App::start_with(Options::only(&["auth"])).await;
+    let app = App::start_with(strict()).await;
     let account = app.account().await;
     let first = app.log_in(&account).await;
     let second = refreshed(&app, &first.refresh).await;

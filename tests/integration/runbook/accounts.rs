@@ -93,7 +93,8 @@ async fn there_is_no_signing_key(watched: &Watched) {
 
 #[tokio::test]
 async fn trouble_with_accounts_is_seen_and_ended() {
-    let watched = Watched::up(&[]).await;
+    // Every second use counts, also one just after the first.
+    let watched = Watched::up(&[("REFRESH_TOKEN_GRACE", "0s")]).await;
     refresh_tokens_are_used_twice(&watched).await;
     somebody_guesses_passwords(&watched).await;
     a_signing_key_was_stolen(&watched).await;

@@ -55,6 +55,9 @@ kinds! {
     UserAltered = "user_altered", Unexpected;
     /// What an idempotency key promises does not exist. Id: the event's.
     KeyWithoutRegistration = "key_without_registration", Lost;
+    /// A session, refresh token, signing key or idempotency key cannot be read. Id: its
+    /// collection, and that of the document.
+    DocumentUnreadable = "document_unreadable", Unexpected;
     /// An outbox row's user does not exist. Id: the event's.
     RowWithoutUser = "row_without_user", Lost;
     /// A user has more than one row. Id: the later event's.

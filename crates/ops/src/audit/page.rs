@@ -7,9 +7,10 @@
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use mongodb::Collection;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::Hint;
+use mongodb::{Collection, Cursor};
+use onboard_store::Raw;
 
 use crate::audit::AuditError;
 
@@ -57,8 +58,8 @@ impl Pages {
 
     async fn read(&mut self) -> Result<Vec<Document>, AuditError> {
         let by_id = doc! { "_id": 1 };
-        let mut find = self
-            .documents
+        let documents = self.documents.clone_with_type::<Raw>();
+        let mut find = documents
             .find(doc! {})
             .projection(self.projection.clone())
             .sort(by_id.clone())
@@ -67,8 +68,7 @@ impl Pages {
         if let Some(last) = &self.last {
             find = find.min(doc! { "_id": last.clone() });
         }
-        let mut page: Vec<Document> =
-            read(self.what, async { find.await?.try_collect().await }).await?;
+        let mut page = documents_of(self.what, find.into_future()).await?;
         self.ended = page.len() <= PAGE;
         // The bound is inclusive; its document was on the page before.
         if self.last.is_some()
@@ -94,8 +94,18 @@ pub(crate) async fn lookup(
     if keys.is_empty() {
         return Ok(Vec::new());
     }
+    let documents = documents.clone_with_type::<Raw>();
     let find = documents.find(doc! { field: { "$in": keys } }).projection(projection);
-    read(what, async { find.await?.try_collect().await }).await
+    documents_of(what, find.into_future()).await
+}
+
+/// What a query finds. A value that is no valid BSON spoils its own field alone.
+async fn documents_of(
+    what: &'static str,
+    find: impl Future<Output = mongodb::error::Result<Cursor<Raw>>>,
+) -> Result<Vec<Document>, AuditError> {
+    let found: Vec<Raw> = read(what, async { find.await?.try_collect().await }).await?;
+    Ok(found.into_iter().map(|Raw(document)| document).collect())
 }
 
 /// A read under its deadline.

@@ -8,7 +8,7 @@ use crate::audit::sample::Sample;
 use crate::audit::scope::Scope;
 use crate::audit::{
     AuditError, Options, Report, Sources, addresses, histories, inbox, keys, outbox, queues, todos,
-    users, visibility, workflows,
+    unreadable, users, visibility, workflows,
 };
 
 /// An audit under way.
@@ -51,6 +51,7 @@ pub async fn audit(
     users::judge(&mut audit).await?;
     addresses::judge(&mut audit).await?;
     keys::judge(&mut audit).await?;
+    unreadable::judge(&mut audit).await?;
     outbox::judge(&mut audit).await?;
     inbox::judge(&mut audit).await?;
     todos::judge(&mut audit).await?;

@@ -7,6 +7,8 @@ pub enum Pass {
     Users,
     /// Every idempotency key has its user and row.
     Keys,
+    /// Every document of an account can be read.
+    Documents,
     /// Every row has a user, a workflow and an inbox record.
     Outbox,
     /// Every inbox record has a row.
@@ -28,6 +30,7 @@ impl Pass {
         match self {
             Self::Users => "users",
             Self::Keys => "idempotency keys",
+            Self::Documents => "documents of accounts",
             Self::Outbox => "outbox rows",
             Self::Inbox => "inbox records",
             Self::Todos => "todos",

@@ -107,19 +107,32 @@ impl Report {
 
     #[expect(clippy::needless_pass_by_value, reason = "ids are small")]
     pub(crate) fn violation(&mut self, kind: Kind, id: impl ToString, detail: impl Into<String>) {
-        match kind.class() {
-            Class::Lost => self.lost += 1,
-            Class::Duplicated => self.duplicated += 1,
-            Class::Unexpected => self.unexpected += 1,
-            Class::Unfinished => self.unfinished += 1,
-        }
-        let count = self.kinds.entry(kind).or_default();
-        *count += 1;
-        if *count > NAMED_PER_KIND_MAX {
+        if self.count(kind, 1) > NAMED_PER_KIND_MAX {
             self.unnamed += 1;
             return;
         }
         self.violations.push(Violation { kind, id: id.to_string(), detail: detail.into() });
+    }
+
+    /// Counts further violations of a kind whose names are not known.
+    pub(crate) fn unnamed_violations(&mut self, kind: Kind, more: u64) {
+        if more > 0 {
+            self.count(kind, more);
+            self.unnamed += more;
+        }
+    }
+
+    /// Counts; returns how many of the kind there are by now.
+    fn count(&mut self, kind: Kind, more: u64) -> u64 {
+        match kind.class() {
+            Class::Lost => self.lost += more,
+            Class::Duplicated => self.duplicated += more,
+            Class::Unexpected => self.unexpected += more,
+            Class::Unfinished => self.unfinished += more,
+        }
+        let count = self.kinds.entry(kind).or_default();
+        *count += more;
+        *count
     }
 }
 

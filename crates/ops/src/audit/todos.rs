@@ -4,7 +4,7 @@
 use mongodb::bson::{Document, doc};
 use onboard_contract::names::WELCOME_TITLE;
 use onboard_contract::{TodoId, UserId};
-use onboard_store::CREATED_BY_USER;
+use onboard_store::{CREATED_BY_USER, check_todo};
 use uuid::Uuid;
 
 use crate::audit::document::{id, name, stored, text, time};
@@ -17,8 +17,7 @@ use crate::audit::{AuditError, Kind};
 /// Judges all todos.
 pub(crate) async fn judge(audit: &mut Audit<'_>) -> Result<(), AuditError> {
     let todos = audit.sources.mongo.todos();
-    let fields = doc! { "userId": 1, "title": 1, "createdAt": 1, "createdBy": 1 };
-    let mut pages = Pages::of("read the todos", todos, fields).await?;
+    let mut pages = Pages::of("read the todos", todos, doc! {}).await?;
     loop {
         let page = pages.next().await?;
         if page.is_empty() {
@@ -51,7 +50,13 @@ async fn judge_page(audit: &mut Audit<'_>, todos: &[&Document]) -> Result<(), Au
 /// may have any title.
 fn judge_origin(audit: &mut Audit<'_>, todo: &Document, owner: Uuid) {
     let is_welcome = id(todo, "_id") == Some(TodoId::welcome(UserId::from(owner)).uuid());
-    if is_welcome || text(todo, "createdBy") == Some(CREATED_BY_USER) {
+    if is_welcome {
+        return;
+    }
+    if text(todo, "createdBy") == Some(CREATED_BY_USER) {
+        if let Err(malformed) = check_todo(todo) {
+            audit.report.violation(Kind::TodoAltered, name(todo), malformed.to_string());
+        }
         return;
     }
     if text(todo, "title") == Some(WELCOME_TITLE) {

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use mongodb::bson::{Bson, Document, doc};
 use onboard_contract::names::WELCOME_TITLE;
 use onboard_contract::{EventId, TodoId, UserId};
-use onboard_store::InboxNames;
+use onboard_store::{InboxNames, check_todo};
 use uuid::Uuid;
 
 use crate::audit::document::{id, stored, text, time};
@@ -113,10 +113,7 @@ fn altered(todo: &Document, owner: Owner<'_>) -> Option<String> {
     if text(todo, "title").is_none() || todo.contains_key("createdBy") {
         return Some("it is not what the todo service makes".to_owned());
     }
-    if time(todo, "createdAt").is_none() || todo.get_bool("completed").is_err() {
-        return Some("a field is missing or of another type".to_owned());
-    }
-    None
+    check_todo(todo).err().map(|malformed| malformed.to_string())
 }
 
 /// Every change by its user raises the version and lies after the birth.
@@ -166,7 +163,7 @@ mod tests {
         let owner = Owner { user: &known, event: None };
         let todo = |title: &str, version: Option<i64>, updated: i64| {
             let mut todo = doc! {
-                "userId": stored(user), "title": title, "completed": false,
+                "_id": stored(Uuid::from_u128(2)), "userId": stored(user), "title": title, "completed": false,
                 "createdAt": DateTime::from_millis(1_000),
                 "updatedAt": DateTime::from_millis(updated),
             };

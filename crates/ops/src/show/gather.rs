@@ -56,12 +56,17 @@ impl Operator {
 
     async fn of_address(
         &self,
-        canonical: &str,
+        forms: &[String],
         record: &mut Record,
     ) -> Result<(Option<EventId>, Option<UserId>), OperatorError> {
-        let users = self.mongo.users();
-        let find = users.find_one(doc! { "emailCanonical": canonical });
-        let Some(found) = bounded("look up the user", find).await? else { return Ok((None, None)) };
+        let (users, mut found) = (self.mongo.users(), None);
+        for form in forms {
+            if found.is_none() {
+                let find = users.find_one(doc! { "emailCanonical": form });
+                found = bounded("look up the user", find).await?;
+            }
+        }
+        let Some(found) = found else { return Ok((None, None)) };
         let Some(user) = field::id(&found, "_id").known() else { return Ok((None, None)) };
         record.user = Some(read_user(user.into(), &found));
         // Other events may be about the user, too.

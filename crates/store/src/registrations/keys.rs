@@ -5,22 +5,26 @@
 //! id and its fingerprint are keyed hashes that only auth can make.
 //!
 //! A record that has expired counts for nothing, whether or not the server has
-//! removed it yet: whoever reads it judges it by its `expiresAt`.
+//! removed it yet: whoever reads it judges it by its `expiresAt`. Neither does a
+//! record that cannot be read, which the next request with its key replaces.
 
 use std::time::Duration;
 
 use mongodb::ClientSession;
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{self, Binary, DateTime, Document, doc};
+use mongodb::bson::{Binary, Document, doc};
 use onboard_fault::{self as fault, Step};
 use onboard_runtime::clock;
-use serde::{Deserialize, Serialize};
 
 use super::{Registered, Registrations};
-use crate::StoreError;
-use crate::bson_time::{date, uuid};
+use crate::bson_time::{date, id};
 use crate::error::is_duplicate_key;
-use crate::mongo::bounded;
+use crate::field::{self, BYTES, DATE, UUID};
+use crate::mongo::{OPERATION_DEADLINE, bounded};
+use crate::raw::Raw;
+use crate::{Malformed, StoreError};
+
+pub(crate) const IDEMPOTENCY_KEYS: &str = "idempotency_keys";
 
 /// A key that a client sent with a request.
 #[derive(Clone, Copy)]
@@ -64,9 +68,9 @@ impl Registrations {
     /// The store failed.
     pub async fn find_key(&self, key: &NewKey) -> Result<Option<KeyRecord>, StoreError> {
         let keys = self.mongo.idempotency_keys();
-        let find = keys.find_one(valid(key));
+        let find = keys.find_one(this(key)).max_time(OPERATION_DEADLINE);
         let found = bounded("look up the idempotency key", async { find.await }).await?;
-        Ok(found.map(KeyDocument::into_record))
+        Ok(found.and_then(|raw| self.valid(&raw)))
     }
 
     /// Remembers that a key's request met a taken address, so that its repeat
@@ -76,18 +80,30 @@ impl Registrations {
     /// # Errors
     /// The store failed.
     pub async fn keep_refusal(&self, key: &NewKey) -> Result<Option<KeyRecord>, StoreError> {
-        let keys = self.mongo.idempotency_keys();
-        let document = document(key, None);
         // Replaces an expired one; a valid one makes the upsert a duplicate.
-        let keep = keys.replace_one(expired(key), &document).upsert(true);
-        let keep = bounded("remember the refusal", async {
-            match fault::step(Step::RefusalKeep, keep.into_future()).await {
+        if self.replace(expired(key), key).await? {
+            return Ok(None);
+        }
+        if let Some(found) = self.find_key(key).await? {
+            return Ok(Some(found));
+        }
+        // The record that is there cannot be read.
+        self.replace(this(key), key).await.map(|_| None)
+    }
+
+    /// Writes the record of a refusal over the one that fits, or as a new one.
+    /// Returns whether it did.
+    async fn replace(&self, over: Document, key: &NewKey) -> Result<bool, StoreError> {
+        let keys = self.mongo.idempotency_keys().clone_with_type();
+        let replace = keys.replace_one(over, document(key, None)).upsert(true);
+        bounded("remember the refusal", async {
+            match fault::step(Step::RefusalKeep, replace.into_future()).await {
                 Ok(_) => Ok(true),
                 Err(error) if is_duplicate_key(&error) => Ok(false),
                 Err(error) => Err(error),
             }
-        });
-        if keep.await? { Ok(None) } else { self.find_key(key).await }
+        })
+        .await
     }
 
     /// Within a transaction: writes the key's record, or returns the one that
@@ -100,17 +116,25 @@ impl Registrations {
         registered: Registered,
     ) -> mongodb::error::Result<Option<KeyRecord>> {
         let keys = self.mongo.idempotency_keys();
-        if let Some(found) = keys.find_one(valid(key)).session(&mut *session).await? {
-            return Ok(Some(found.into_record()));
+        let found = keys.find_one(this(key)).session(&mut *session).await?;
+        if let Some(valid) = found.and_then(|raw| self.valid(&raw)) {
+            return Ok(Some(valid));
         }
-        let document = document(key, Some(registered));
-        keys.replace_one(expired(key), document).upsert(true).session(session).await?;
+        let (keys, document) = (keys.clone_with_type(), document(key, Some(registered)));
+        keys.replace_one(this(key), document).upsert(true).session(session).await?;
         Ok(None)
+    }
+
+    /// What a record says, unless it has expired or cannot be read.
+    fn valid(&self, raw: &Raw) -> Option<KeyRecord> {
+        let read = self.mongo.noted().read(IDEMPOTENCY_KEYS, raw, KeyRecord::read);
+        let (record, expires_at_ms) = read?;
+        (expires_at_ms > clock::now_ms()).then_some(record)
     }
 }
 
-fn valid(key: &NewKey) -> Document {
-    doc! { "_id": hash(key.id), "expiresAt": { "$gt": date(clock::now_ms()) } }
+fn this(key: &NewKey) -> Document {
+    doc! { "_id": hash(key.id) }
 }
 
 fn expired(key: &NewKey) -> Document {
@@ -121,45 +145,49 @@ fn hash(bytes: [u8; 32]) -> Binary {
     Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() }
 }
 
-fn document(key: &NewKey, registered: Option<Registered>) -> KeyDocument {
+fn document(key: &NewKey, registered: Option<Registered>) -> Document {
     let now_ms = registered.map_or_else(clock::now_ms, |registered| registered.created_at_ms);
     let lifetime_ms = i64::try_from(key.lifetime.as_millis()).unwrap_or(i64::MAX);
-    KeyDocument {
-        id: hash(key.id),
-        fingerprint: hash(key.fingerprint),
-        user_id: registered.map(|registered| stored(registered.user_id.uuid())),
-        registration_id: registered.map(|registered| stored(registered.event_id.uuid())),
-        created_at: date(now_ms),
-        expires_at: date(now_ms.saturating_add(lifetime_ms)),
+    let mut document = doc! {
+        "_id": hash(key.id),
+        "fingerprint": hash(key.fingerprint),
+        "createdAt": date(now_ms),
+        "expiresAt": date(now_ms.saturating_add(lifetime_ms)),
+    };
+    if let Some(registered) = registered {
+        document.insert("userId", id(registered.user_id.uuid()));
+        document.insert("registrationId", id(registered.event_id.uuid()));
+    }
+    document
+}
+
+impl KeyRecord {
+    /// Reads a record, and when it expires, in ms.
+    fn read(record: &Document) -> Result<(Self, i64), Malformed> {
+        let optional = |name: &'static str| field::id(record, name).optional(name, UUID);
+        let (user, event) = (optional("userId")?, optional("registrationId")?);
+        let created_at_ms = field::time(record, "createdAt").required("createdAt", DATE)?;
+        let registered = match (user, event) {
+            (Some(user), Some(event)) => {
+                let (user_id, event_id) = (user.into(), event.into());
+                Some(Registered { user_id, event_id, created_at_ms })
+            }
+            (None, None) => None,
+            (Some(_), None) => return Err(missing("registrationId")),
+            (None, Some(_)) => return Err(missing("userId")),
+        };
+        let fingerprint = field::bytes(record, "fingerprint").required("fingerprint", BYTES)?;
+        let expires_at_ms = field::time(record, "expiresAt").required("expiresAt", DATE)?;
+        Ok((Self { fingerprint: fingerprint.to_vec(), registered }, expires_at_ms))
     }
 }
 
-fn stored(uuid: uuid::Uuid) -> bson::Uuid {
-    bson::Uuid::from_bytes(uuid.into_bytes())
+const fn missing(field: &'static str) -> Malformed {
+    Malformed { field, expected: UUID, found: None }
 }
 
-/// A record as it is stored.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct KeyDocument {
-    #[serde(rename = "_id")]
-    id: Binary,
-    fingerprint: Binary,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<bson::Uuid>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    registration_id: Option<bson::Uuid>,
-    created_at: DateTime,
-    expires_at: DateTime,
-}
-
-impl KeyDocument {
-    fn into_record(self) -> KeyRecord {
-        let registered = self.user_id.zip(self.registration_id).map(|(user, event)| Registered {
-            user_id: uuid(user).into(),
-            event_id: uuid(event).into(),
-            created_at_ms: self.created_at.timestamp_millis(),
-        });
-        KeyRecord { fingerprint: self.fingerprint.bytes, registered }
-    }
+/// What is wrong with a record, if anything is.
+pub(crate) fn check(record: &Document) -> Result<(), Malformed> {
+    field::bytes(record, "_id").required("_id", BYTES)?;
+    KeyRecord::read(record).map(drop)
 }

@@ -6,10 +6,11 @@ use onboard_contract::{TodoId, UserId};
 use onboard_fault::{Step, step};
 use onboard_runtime::clock;
 
-use super::{Expected, FIRST, Todo, TodoDocument, Todos};
+use super::{Expected, FIRST, Todo, Todos};
 use crate::StoreError;
 use crate::bson_time::date;
-use crate::mongo::bounded;
+use crate::mongo::{OPERATION_DEADLINE, bounded};
+use crate::raw::Raw;
 
 /// What is to be changed; `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,13 +44,20 @@ impl Todos {
         change: Change,
         expected: &Expected,
     ) -> Result<Changed, StoreError> {
-        let todos = self.mongo.todos().clone_with_type::<TodoDocument>();
+        let todos = self.mongo.todos().clone_with_type::<Raw>();
         let update = todos
             .find_one_and_update(expected.of(user, todo), vec![stage(change)])
-            .return_document(ReturnDocument::After);
+            .return_document(ReturnDocument::After)
+            .max_time(OPERATION_DEADLINE);
         let updated = step(Step::TodoChange, async { update.await });
-        match bounded("change the todo", updated).await? {
-            Some(changed) => Ok(Changed::Done(changed.into_todo())),
+        let changed = match bounded("change the todo", updated).await {
+            Ok(changed) => changed,
+            // The driver reads no answer that holds a text that is no UTF-8.
+            Err(_) if self.find(user, todo).await?.is_none() => return Ok(Changed::Unknown),
+            Err(error) => return Err(error),
+        };
+        match changed.and_then(|changed| self.read(&changed)) {
+            Some(changed) => Ok(Changed::Done(changed)),
             None if self.is_stale(user, todo, expected).await? => Ok(Changed::Stale),
             None => Ok(Changed::Unknown),
         }

@@ -8,7 +8,7 @@ use onboard_runtime::clock;
 use super::{CREATED_BY_USER, FIRST, Todo, Todos};
 use crate::StoreError;
 use crate::bson_time::{date, id};
-use crate::mongo::bounded;
+use crate::mongo::{OPERATION_DEADLINE, bounded};
 
 /// What became of a new todo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,7 @@ impl Todos {
     async fn count(&self, user: UserId, most: u32) -> Result<u64, StoreError> {
         let todos = self.mongo.todos();
         let count = todos.count_documents(doc! { "userId": id(user.uuid()) }).limit(most.into());
+        let count = count.max_time(OPERATION_DEADLINE);
         bounded("count the todos", async { count.await }).await
     }
 

@@ -1,16 +1,18 @@
 //! The todos of a user, newest first, page by page.
 //!
 //! A page begins behind a position, not after a number of todos: what is made
-//! or removed meanwhile neither shifts a todo onto the next page nor off it.
+//! or removed meanwhile neither shifts a todo onto the next page nor off it. A todo
+//! that cannot be read is left out, and those behind it take its place.
 
 use futures::TryStreamExt;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{DateTime, Document, doc};
 use onboard_contract::{TodoId, UserId};
 
-use super::{Todo, TodoDocument, Todos};
+use super::{Todo, Todos};
 use crate::StoreError;
 use crate::bson_time::{date, id};
-use crate::mongo::bounded;
+use crate::mongo::{OPERATION_DEADLINE, bounded};
+use crate::raw::Raw;
 
 /// Where a page ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,19 +43,43 @@ impl Todos {
         after: Option<Position>,
         limit: usize,
     ) -> Result<TodoPage, StoreError> {
-        let todos = self.mongo.todos().clone_with_type::<TodoDocument>();
+        // One more tells whether there is a next page.
+        let mut asked = limit.saturating_add(1);
+        loop {
+            let found = self.behind(user, after, asked).await?;
+            let all = found.len() < asked;
+            let mut items: Vec<Todo> = found.iter().filter_map(|raw| self.read(raw)).collect();
+            if items.len() <= limit && !all {
+                asked = asked.saturating_mul(2);
+                continue;
+            }
+            let more = items.len() > limit;
+            items.truncate(limit);
+            let next = items.last().filter(|_| more).map(Position::of);
+            return Ok(TodoPage { items, next });
+        }
+    }
+
+    /// The first todos behind a position, those that cannot be read among them.
+    async fn behind(
+        &self,
+        user: UserId,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<Raw>, StoreError> {
+        let todos = self.mongo.todos().clone_with_type::<Raw>();
         let find = todos
             .find(behind(user, after))
-            .sort(doc! { "createdAt": -1, "_id": -1 })
-            // One more tells whether there is a next page.
-            .limit(i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX));
-        let found: Vec<TodoDocument> =
-            bounded("list the todos", async { find.await?.try_collect().await }).await?;
-        let more = found.len() > limit;
-        let items: Vec<Todo> = found.into_iter().take(limit).map(TodoDocument::into_todo).collect();
-        let next = items.last().filter(|_| more).map(Position::of);
-        Ok(TodoPage { items, next })
+            .sort(order())
+            .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+            .max_time(OPERATION_DEADLINE);
+        bounded("list the todos", async { find.await?.try_collect().await }).await
     }
+}
+
+/// That of the index over `userId`, `createdAt` and `_id`.
+fn order() -> Document {
+    doc! { "createdAt": -1, "_id": -1 }
 }
 
 impl Position {
@@ -62,9 +88,10 @@ impl Position {
     }
 }
 
-/// In terms of the index over `userId`, `createdAt` and `_id`.
+/// In terms of the index. Todos whose `createdAt` is no date have no place among the
+/// others.
 fn behind(user: UserId, after: Option<Position>) -> Document {
-    let mut filter = doc! { "userId": id(user.uuid()) };
+    let mut filter = doc! { "userId": id(user.uuid()), "createdAt": { "$lte": DateTime::MAX } };
     if let Some(after) = after {
         let at = date(after.created_at_ms);
         filter.insert("createdAt", doc! { "$lte": at });

@@ -14,7 +14,7 @@ use onboard_runtime::clock;
 use super::{Expected, Todos};
 use crate::StoreError;
 use crate::bson_time::{date, id};
-use crate::mongo::{bounded, transaction};
+use crate::mongo::{bounded, transact};
 
 /// What became of a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,23 +72,21 @@ impl Todos {
         let conflict = doc! { "conflicts": { "$elemMatch": records.clone() } };
         let note_there = doc! { "$set": { "conflicts.$[one].todoDeletedAt": now } };
         let one = doc! { "one.todoId": id(todo.uuid()), "one.userId": id(user.uuid()) };
-        let mut session = self.mongo.todo().client().start_session().await?;
-        let gone = transaction(&mut session)
-            .and_run2(async move |session| {
-                let removed = todos.delete_one(filter.clone()).session(&mut *session).await?;
-                if removed.deleted_count == 0 {
-                    return Ok(false);
-                }
-                inbox.update_many(records.clone(), note.clone()).session(&mut *session).await?;
-                inbox
-                    .update_many(conflict.clone(), note_there.clone())
-                    .array_filters([one.clone()])
-                    .session(&mut *session)
-                    .await?;
-                fault::before(Step::TodoRemoveCommit).await;
-                Ok(true)
-            })
-            .await?;
+        let gone = transact(self.mongo.todo().client(), async move |session| {
+            let removed = todos.delete_one(filter.clone()).session(&mut *session).await?;
+            if removed.deleted_count == 0 {
+                return Ok(false);
+            }
+            inbox.update_many(records.clone(), note.clone()).session(&mut *session).await?;
+            inbox
+                .update_many(conflict.clone(), note_there.clone())
+                .array_filters([one.clone()])
+                .session(&mut *session)
+                .await?;
+            fault::before(Step::TodoRemoveCommit).await;
+            Ok(true)
+        })
+        .await?;
         fault::after(Step::TodoRemoveCommit).await;
         Ok(gone)
     }

@@ -61,6 +61,11 @@ pub(super) fn verify(phc: &str, password: &Password, memory: &Memory) -> Result<
     Ok(computed == stored.tag)
 }
 
+/// Whether a stored hash may be computed again.
+pub(super) fn check(phc: &str) -> Result<(), HashFailure> {
+    Stored::read(phc).map(drop)
+}
+
 /// A written hash of no password: its tag is random, not computed. Without
 /// random numbers it is the one that nothing is known to hash to.
 pub(super) fn decoy(params: &Params) -> String {

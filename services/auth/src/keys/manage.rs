@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use onboard_runtime::{Secret, clock};
-use onboard_store::{KeyRow, Mongo, Removal, SigningKeys, StoreError};
+use onboard_store::{KeyList, KeyRow, Mongo, Removal, SigningKeys, StoreError, Unreadable};
 use onboard_token::{KeyError, LIFETIME_MAX, SigningKey};
 
 use super::open;
@@ -42,8 +42,8 @@ pub enum ManageError {
 pub struct KeyView {
     /// Its id.
     pub id: String,
-    /// When it was made.
-    pub created_at_ms: i64,
+    /// When it was made, if the row says so.
+    pub created_at_ms: Option<i64>,
     /// From when it signs.
     pub signs_from_ms: i64,
     /// From when its tokens are refused; `None`: until another follows.
@@ -52,6 +52,15 @@ pub struct KeyView {
     pub signs: bool,
     /// Whether the secret opens it.
     pub opens: bool,
+}
+
+/// The keys as an operator sees them.
+#[derive(Debug, Clone)]
+pub struct KeysView {
+    /// Every key whose tokens are good, the oldest first.
+    pub keys: Vec<KeyView>,
+    /// Rows that cannot be read; they count as absent.
+    pub unreadable: Vec<Unreadable>,
 }
 
 /// Manages the keys.
@@ -68,40 +77,47 @@ impl Manager {
         Self { keys: SigningKeys::new(mongo), secret }
     }
 
-    /// Makes the first key unless there is one; safe to repeat and to run
-    /// twice at once. Returns whether one was made.
+    /// Makes the first key unless there is one that can be read; safe to repeat and to
+    /// run twice at once. Returns whether one was made.
     ///
     /// # Errors
     /// See [`ManageError`].
     pub async fn ensure(&self) -> Result<bool, ManageError> {
-        let rows = self.rows().await?;
-        if !rows.is_empty() {
-            return self.opens_all(&rows).map(|()| false);
+        let found = self.found().await?;
+        if !found.rows.is_empty() {
+            return self.opens_one(&found.rows).map(|()| false);
         }
         let first = self.make(clock::now_ms(), Duration::ZERO)?;
-        let made = self.keys.insert_first(&first).await.map_err(ManageError::Store)?;
+        let mut made = self.keys.insert_first(&first).await.map_err(ManageError::Store)?;
+        if !made && self.found().await?.rows.is_empty() {
+            // The first key is there and cannot be read.
+            self.keys.insert(&first).await.map_err(ManageError::Store)?;
+            made = true;
+        }
         // The winner of a race may have had another secret.
-        self.opens_all(&self.rows().await?).map(|()| made)
+        self.opens_one(&self.found().await?.rows).map(|()| made)
     }
 
-    /// Every key whose tokens are good, the oldest first.
+    /// Every key whose tokens are good, the oldest first, and what cannot be read.
     ///
     /// # Errors
     /// See [`ManageError`].
-    pub async fn list(&self) -> Result<Vec<KeyView>, ManageError> {
-        let (rows, now_ms) = (self.rows().await?, clock::now_ms());
-        let begun = rows.iter().filter(|row| row.signs_from_ms <= now_ms);
-        let signs = begun.max_by_key(|row| row.signs_from_ms).or(rows.first());
+    pub async fn list(&self) -> Result<KeysView, ManageError> {
+        let (KeyList { rows, unreadable }, now_ms) = (self.found().await?, clock::now_ms());
+        let opening: Vec<&KeyRow> = rows.iter().filter(|row| self.opens(row)).collect();
+        let begun = opening.iter().filter(|row| row.signs_from_ms <= now_ms);
+        let signs = begun.max_by_key(|row| row.signs_from_ms).or(opening.first());
         let signs = signs.map(|row| row.id.clone());
-        Ok(rows.iter().map(|row| self.view(row, signs.as_deref())).collect())
+        let keys = rows.iter().map(|row| self.view(row, signs.as_deref())).collect();
+        Ok(KeysView { keys, unreadable })
     }
 
     /// A new key, published now and signing after `wait`; the others end.
     ///
     /// # Errors
     /// See [`ManageError`].
-    pub async fn rotate(&self, wait: Duration) -> Result<Vec<KeyView>, ManageError> {
-        self.opens_all(&self.rows().await?)?;
+    pub async fn rotate(&self, wait: Duration) -> Result<KeysView, ManageError> {
+        self.opens_one(&self.found().await?.rows)?;
         let new = self.make(clock::now_ms(), wait)?;
         let gone_from_ms = new.signs_from_ms.saturating_add(millis(LIFETIME_MAX + GONE_AFTER));
         self.keys.rotate(&new, gone_from_ms).await.map_err(ManageError::Store)?;
@@ -116,21 +132,24 @@ impl Manager {
     /// See [`ManageError`].
     pub async fn remove(&self, id: &str, new_secret: bool) -> Result<Removal, ManageError> {
         if !new_secret {
-            self.opens_all(&self.rows().await?)?;
+            self.opens_one(&self.found().await?.rows)?;
         }
         let spare = self.make(clock::now_ms(), Duration::ZERO)?;
         self.keys.remove(id, &spare).await.map_err(ManageError::Store)
     }
 
-    async fn rows(&self) -> Result<Vec<KeyRow>, ManageError> {
+    async fn found(&self) -> Result<KeyList, ManageError> {
         self.keys.list(clock::now_ms()).await.map_err(ManageError::Store)
     }
 
-    /// A key under another secret than the others' would be of no use to auth.
-    fn opens_all(&self, rows: &[KeyRow]) -> Result<(), ManageError> {
-        match rows.iter().find(|row| !self.opens(row)) {
-            None => Ok(()),
-            Some(row) => Err(ManageError::WrongSecret(row.id.clone())),
+    /// A key under another secret than the others' would be of no use to auth. Where one
+    /// opens, the secret is right, and another that does not open is damaged.
+    fn opens_one(&self, rows: &[KeyRow]) -> Result<(), ManageError> {
+        match rows.first() {
+            Some(first) if !rows.iter().any(|row| self.opens(row)) => {
+                Err(ManageError::WrongSecret(first.id.clone()))
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -157,7 +176,7 @@ impl Manager {
             id: key.id().to_owned(),
             public_key: key.public().as_bytes().to_vec(),
             wrapped_key: wrapped.ok_or(ManageError::Key(KeyError::Random))?,
-            created_at_ms: now_ms,
+            created_at_ms: Some(now_ms),
             signs_from_ms: now_ms.saturating_add(millis(wait)),
             gone_from_ms: None,
         })

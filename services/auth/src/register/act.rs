@@ -30,6 +30,7 @@ impl Request {
         let new = NewRegistration {
             email: self.email.given().to_owned(),
             email_canonical: self.email.canonical().to_owned(),
+            email_released: self.email.released().map(str::to_owned),
             password_hash,
             traceparent,
         };

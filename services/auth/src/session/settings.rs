@@ -20,6 +20,10 @@ pub struct SessionArgs {
     /// How long a refresh token may stay unused: `5m` to `90d`. Default: `7d`.
     #[arg(long, env = "REFRESH_TOKEN_LIFETIME", hide_env_values = true)]
     pub refresh_token_lifetime: Option<String>,
+    /// How long after its use a refresh token is answered again, with the same next
+    /// token: `0s` to `1m`. Default: `10s`.
+    #[arg(long, env = "REFRESH_TOKEN_GRACE", hide_env_values = true)]
+    pub refresh_token_grace: Option<String>,
     /// How long a session lives at most, however often it is refreshed: `5m`
     /// to `365d`. Default: `30d`.
     #[arg(long, env = "SESSION_LIFETIME", hide_env_values = true)]
@@ -47,6 +51,12 @@ impl SessionArgs {
             DAY * 7,
             MINUTE * 5..=DAY * 90,
         );
+        let grace = problems.duration_or(
+            "REFRESH_TOKEN_GRACE",
+            self.refresh_token_grace.as_deref(),
+            Duration::from_secs(10),
+            Duration::ZERO..=MINUTE,
+        );
         let session = problems.duration_or(
             "SESSION_LIFETIME",
             self.session_lifetime.as_deref(),
@@ -59,7 +69,7 @@ impl SessionArgs {
             Duration::from_secs(10),
             Duration::from_secs(1)..=MINUTE,
         );
-        let lifetimes = Lifetimes { session, refresh_token };
+        let lifetimes = Lifetimes { session, refresh_token, grace };
         SessionConfig { access_token, lifetimes, keys_refresh }
     }
 }

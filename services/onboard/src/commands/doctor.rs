@@ -87,11 +87,11 @@ async fn keys(mongo: &MongoConfig, secret: SecretArgs, findings: &[Finding]) -> 
     };
     let mongo = Mongo::new(mongo).await.ok()?;
     let finding = match Manager::new(&mongo, secret).list().await {
-        Ok(keys) if keys.is_empty() => {
+        Ok(found) if found.keys.is_empty() => {
             Finding::fail(Area::Keys, CHECK, "there are none", "run `onboard setup`")
         }
-        Ok(keys) => match keys.iter().find(|key| !key.opens) {
-            None => Finding::ok(Area::Keys, CHECK, format!("{} can be opened", keys.len())),
+        Ok(found) => match found.keys.iter().find(|key| !key.opens) {
+            None => Finding::ok(Area::Keys, CHECK, format!("{} can be opened", found.keys.len())),
             Some(key) => Finding::fail(
                 Area::Keys,
                 CHECK,

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Subcommand;
-use onboard_auth::keys::manage::{KeyView, ManageError, Manager, PUBLISHED_BEFORE};
+use onboard_auth::keys::manage::{KeyView, KeysView, ManageError, Manager, PUBLISHED_BEFORE};
 use onboard_http::timestamp::rfc3339;
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Problems, SecretArgs, clock, exit};
@@ -16,7 +16,7 @@ use onboard_store::{Mongo, Removal};
 use serde_json::{Value, json};
 
 use super::actor::ActorArgs;
-use super::operate::{complain, duration, print};
+use super::operate::{complain, duration, print, unread};
 use super::target::TargetArgs;
 
 /// The longest a new key may wait.
@@ -135,15 +135,19 @@ async fn work(
     Ok(exit::DONE)
 }
 
-fn show(keys: &[KeyView], json: bool) {
+fn show(KeysView { keys, unreadable }: &KeysView, json: bool) {
     if json {
         let keys: Vec<Value> = keys.iter().map(document).collect();
-        print(&format!("{:#}\n", json!({ "keys": keys })));
+        let unreadable: Vec<Value> = unreadable.iter().map(unread).collect();
+        print(&format!("{:#}\n", json!({ "keys": keys, "unreadable": unreadable })));
         return;
     }
     let now_ms = clock::now_ms();
     for key in keys {
         print(&format!("{:<43}  {}\n", key.id, words(key, now_ms)));
+    }
+    for key in unreadable {
+        print(&format!("{:<43}  CANNOT BE READ: {}\n", key.id, key.why));
     }
     if keys.is_empty() {
         print("there are no keys: run onboard setup\n");
@@ -153,7 +157,7 @@ fn show(keys: &[KeyView], json: bool) {
 fn document(key: &KeyView) -> Value {
     json!({
         "kid": key.id,
-        "createdAt": rfc3339(key.created_at_ms),
+        "createdAt": key.created_at_ms.map(rfc3339),
         "signsFrom": rfc3339(key.signs_from_ms),
         "goneFrom": key.gone_from_ms.map(rfc3339),
         "signs": key.signs,

@@ -8,6 +8,8 @@ use std::time::Duration;
 use onboard_ops::{Operator, OperatorError};
 use onboard_runtime::availability::chain;
 use onboard_runtime::exit;
+use onboard_store::Unreadable;
+use serde_json::{Value, json};
 
 use super::target::{Target, TargetArgs};
 
@@ -52,6 +54,11 @@ pub(crate) fn print(text: &str) {
 /// To standard error.
 pub(crate) fn complain(text: &str) {
     writeln!(std::io::stderr().lock(), "onboard: {text}").ok();
+}
+
+/// A document that cannot be read.
+pub(crate) fn unread(document: &Unreadable) -> Value {
+    json!({ "id": document.id, "why": document.why.to_string() })
 }
 
 /// An age in its largest unit.

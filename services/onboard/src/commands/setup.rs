@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use onboard_auth::email::{self, migrate::Migrated};
 use onboard_auth::keys::manage::{ManageError, Manager};
 use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_contract::{ConsumerName, ExtraConsumers, Queue, Topology};
@@ -85,12 +86,37 @@ pub(crate) fn run(args: SetupArgs) -> anyhow::Result<ExitCode> {
         let prepared = Box::pin(prepare(&config)).await;
         let noted = prepared && note_namespace(&config).await && note_consumers(&config).await;
         if noted && bound_queues(&config).await {
-            make_key(&config).await
+            match prepare_accounts(&config).await {
+                exit::DONE => make_key(&config).await,
+                code => code,
+            }
         } else {
             exit::UNAVAILABLE
         }
     });
     Ok(ExitCode::from(code))
+}
+
+/// Gives accounts of released builds the form that is unique now.
+async fn prepare_accounts(config: &SetupConfig) -> u8 {
+    let migrated = match Mongo::new(&config.mongo).await {
+        Ok(mongo) => email::migrate::migrate(&mongo).await,
+        Err(error) => Err(error),
+    };
+    match migrated {
+        Ok(Migrated { moved: 0, kept: 0 }) => exit::DONE,
+        Ok(Migrated { moved, kept }) => {
+            say(&format!(
+                "{:<10}ready: {moved} addresses got their form, {kept} keep another one",
+                "accounts"
+            ));
+            exit::DONE
+        }
+        Err(error) => {
+            say(&format!("{:<10}not ready: {}", "accounts", chain(&error)));
+            exit::UNAVAILABLE
+        }
+    }
 }
 
 /// The first key that signs access tokens, unless there is one.

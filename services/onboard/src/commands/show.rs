@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use onboard_auth::email::Email;
+use onboard_auth::email;
 use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::{ConsumerName, EventId};
 use onboard_ops::{Record, Subject};
@@ -29,9 +29,11 @@ fn subject(text: &str) -> Result<Subject, String> {
     if let Ok(event) = text.parse::<EventId>() {
         return Ok(Subject::Registration(event));
     }
-    match Email::parse(text.to_owned()) {
-        Ok(email) => Ok(Subject::Email(email.canonical().to_owned())),
-        Err(_) => Err("neither a registration's id (a UUID) nor an e-mail address".to_owned()),
+    match email::candidates(text) {
+        forms if forms.is_empty() => {
+            Err("neither a registration's id (a UUID) nor an e-mail address".to_owned())
+        }
+        forms => Ok(Subject::Email(forms)),
     }
 }
 

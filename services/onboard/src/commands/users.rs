@@ -4,18 +4,22 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use onboard_auth::email::Email;
+use onboard_auth::email;
 use onboard_contract::UserId;
 use onboard_http::timestamp::rfc3339;
 use onboard_runtime::availability::chain;
 use onboard_runtime::exit;
-use onboard_store::{Mongo, RoleChange, RoleChanged, StoreError, User, Users};
+use onboard_store::scan::{self, scan};
+use onboard_store::{Mongo, RoleChange, RoleChanged, StoreError, Unreadable, User, Users};
 use onboard_token::Role;
 use serde_json::{Value, json};
 
 use super::actor::ActorArgs;
-use super::operate::{complain, print};
+use super::operate::{complain, print, unread};
 use super::target::TargetArgs;
+
+/// How many users are looked at for documents that cannot be read.
+const LOOKED_AT: usize = 20_000;
 
 /// Arguments of `onboard users`.
 #[derive(Debug, clap::Args)]
@@ -71,16 +75,19 @@ enum Verb {
 #[derive(Debug, Clone)]
 enum Who {
     Id(UserId),
-    Email(String),
+    /// The forms under which the user may have the address.
+    Email(Vec<String>),
 }
 
 fn who(text: &str) -> Result<Who, String> {
     if let Ok(id) = text.parse() {
         return Ok(Who::Id(id));
     }
-    match Email::parse(text.to_owned()) {
-        Ok(email) => Ok(Who::Email(email.canonical().to_owned())),
-        Err(_) => Err("neither a user's id (a UUID) nor an e-mail address".to_owned()),
+    match email::candidates(text) {
+        forms if forms.is_empty() => {
+            Err("neither a user's id (a UUID) nor an e-mail address".to_owned())
+        }
+        forms => Ok(Who::Email(forms)),
     }
 }
 
@@ -94,7 +101,7 @@ pub(crate) fn run(args: UsersArgs) -> anyhow::Result<ExitCode> {
     let mongo = target.connect()?.mongo;
     let code = tokio::runtime::Runtime::new()?.block_on(async {
         let worked = match Mongo::new(&mongo).await {
-            Ok(mongo) => work(&Users::new(&mongo), verb, json, &actor).await,
+            Ok(mongo) => work(&mongo, verb, json, &actor).await,
             Err(error) => Err(error),
         };
         worked.unwrap_or_else(|error| {
@@ -105,10 +112,12 @@ pub(crate) fn run(args: UsersArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-async fn work(users: &Users, verb: Verb, json: bool, actor: &ActorArgs) -> Result<u8, StoreError> {
+async fn work(mongo: &Mongo, verb: Verb, json: bool, actor: &ActorArgs) -> Result<u8, StoreError> {
+    let users = &Users::new(mongo);
     match verb {
         Verb::List { role, limit } => {
-            list(&users.list(role.map(Role::as_str), limit).await?, json);
+            let found = users.list(role.map(Role::as_str), limit).await?;
+            list(&found, &scan(mongo, scan::USERS, LOOKED_AT).await?.unreadable, json);
             Ok(exit::DONE)
         }
         Verb::Show { who } => {
@@ -128,7 +137,7 @@ async fn work(users: &Users, verb: Verb, json: bool, actor: &ActorArgs) -> Resul
 async fn find(users: &Users, who: &Who) -> Result<Option<User>, StoreError> {
     match who {
         Who::Id(id) => users.find(*id).await,
-        Who::Email(canonical) => users.find_by_email(canonical).await,
+        Who::Email(forms) => users.find_by_forms(forms).await,
     }
 }
 
@@ -158,18 +167,22 @@ async fn change(
 }
 
 fn nobody() -> u8 {
-    complain("there is no such user");
+    complain("there is no such user, or its document cannot be read: see `onboard users list`");
     exit::NO
 }
 
-fn list(users: &[User], json: bool) {
+fn list(users: &[User], unreadable: &[Unreadable], json: bool) {
     if json {
         let users: Vec<Value> = users.iter().map(document).collect();
-        print(&format!("{:#}\n", json!({ "users": users })));
+        let unreadable: Vec<Value> = unreadable.iter().map(unread).collect();
+        print(&format!("{:#}\n", json!({ "users": users, "unreadable": unreadable })));
         return;
     }
     for user in users {
         print(&line(user));
+    }
+    for user in unreadable {
+        print(&format!("{}  cannot be read: {}\n", user.id, user.why));
     }
 }
 

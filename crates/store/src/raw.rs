@@ -1,0 +1,147 @@
+//! Documents that anybody may have written: each is read alone, so that one that
+//! cannot be read spoils no other.
+//!
+//! A document that cannot be read counts as absent. It is named, by its id and the
+//! field that is wrong, in the log of each process once, and by `doctor`, `audit`
+//! and the commands that list (see [`scan`](crate::scan)). A process that dies here
+//! has changed nothing.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf};
+use serde::{Deserialize, Deserializer};
+
+use crate::field::{self, Malformed};
+
+/// The longest name of an odd id.
+const NAME_CHARS_MAX: usize = 64;
+/// How many documents a process keeps in mind that it has named in the log.
+const NOTED_MAX: usize = 1_000;
+
+/// A document as it lies in MongoDB. A value that is no valid BSON, such as a text
+/// that is no UTF-8, is read as `undefined`; the other fields are read as they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Raw(pub Document);
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        RawDocumentBuf::deserialize(deserializer).map(|raw| Self::of(&raw))
+    }
+}
+
+impl Raw {
+    fn of(raw: &RawDocument) -> Self {
+        let mut document = Document::new();
+        // What follows an element without a length cannot be found.
+        for element in raw.iter_elements().map_while(Result::ok) {
+            let value = element.value().ok().and_then(|value| Bson::try_from(value).ok());
+            document.insert(element.key().as_str(), value.unwrap_or(Bson::Undefined));
+        }
+        Self(document)
+    }
+}
+
+/// A document that cannot be read. No value of a field is in it but the id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The collection it lies in.
+    pub collection: &'static str,
+    /// Its id, as far as is needed to find it.
+    pub id: String,
+    /// The first field that is wrong.
+    pub why: Malformed,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.collection, self.id, self.why)
+    }
+}
+
+impl Unreadable {
+    pub(crate) fn new(collection: &'static str, document: &Document, why: Malformed) -> Self {
+        Self { collection, id: name(document), why }
+    }
+}
+
+/// What to call a document: its id if that is a UUID or a text, else as much of it as
+/// is needed to find it.
+#[must_use]
+pub fn name(document: &Document) -> String {
+    let shortened = |text: &str| text.chars().take(NAME_CHARS_MAX).collect();
+    match document.get("_id") {
+        None => "?".to_owned(),
+        Some(Bson::ObjectId(id)) => id.to_hex(),
+        Some(Bson::String(text)) => shortened(text),
+        Some(value) => match field::as_uuid(value) {
+            Some(id) => id.to_string(),
+            None => shortened(&value.to_string()),
+        },
+    }
+}
+
+/// The documents that this process has named in its log.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Noted(Arc<Mutex<HashSet<String>>>);
+
+impl Noted {
+    /// What a document says; `None` when it cannot be read, which is logged once.
+    pub(crate) fn read<T>(
+        &self,
+        collection: &'static str,
+        Raw(document): &Raw,
+        read: impl FnOnce(&Document) -> Result<T, Malformed>,
+    ) -> Option<T> {
+        match read(document) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.note(&Unreadable::new(collection, document, why));
+                None
+            }
+        }
+    }
+
+    /// Names a document in the log, unless this process has done so.
+    pub(crate) fn note(&self, unreadable: &Unreadable) {
+        let Unreadable { collection, id, why } = unreadable;
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.len() >= NOTED_MAX {
+            noted.clear();
+        }
+        if noted.insert(format!("{collection} {id} {why}")) {
+            tracing::error!(collection, id, %why, "a document cannot be read and counts as absent");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::{deserialize_from_slice, doc, serialize_to_vec};
+
+    use super::*;
+    use crate::bson_time;
+
+    #[test]
+    fn a_text_that_is_no_utf8_spoils_no_other_field() {
+        let written = doc! { "_id": 7, "bad": "@@", "in": { "bad": "@@" }, "good": "yes" };
+        let mut bytes = serialize_to_vec(&written).unwrap();
+        for byte in bytes.iter_mut().filter(|byte| **byte == b'@') {
+            *byte = 0xFF;
+        }
+        let Raw(read) = deserialize_from_slice(&bytes).unwrap();
+        let gone = Bson::Undefined;
+        assert_eq!(read, doc! { "_id": 7, "bad": gone.clone(), "in": gone, "good": "yes" });
+    }
+
+    #[test]
+    fn every_document_has_a_name() {
+        let id = uuid::Uuid::from_u128(5);
+        assert_eq!(name(&doc! { "_id": bson_time::id(id) }), id.to_string());
+        assert_eq!(name(&doc! { "_id": 5 }), "5");
+        assert_eq!(name(&doc! { "_id": "five" }), "five");
+        assert_eq!(name(&doc! {}), "?");
+        assert!(name(&doc! { "_id": "x".repeat(1_000) }).chars().count() <= NAME_CHARS_MAX);
+    }
+}
