@@ -50,10 +50,10 @@ fn values() -> Vec<Option<Bson>> {
 /// Whether MongoDB and the driver take such an id.
 fn is_id(value: Option<&Bson>) -> bool {
     match value {
-        None => false,
-        Some(Bson::Array(_) | Bson::Document(_) | Bson::Undefined | Bson::RegularExpression(_)) => {
-            false
-        }
+        None
+        | Some(
+            Bson::Array(_) | Bson::Document(_) | Bson::Undefined | Bson::RegularExpression(_),
+        ) => false,
         Some(value) => value.as_str() != Some(NO_UTF8),
     }
 }
