@@ -12,8 +12,11 @@ mod inbox;
 pub mod inspect;
 mod mongo;
 pub mod outbox;
+pub mod raw_document;
 mod registrations;
+pub mod relays;
 pub mod retention;
+mod server_clock;
 mod sessions;
 pub mod setup;
 mod signing_keys;
@@ -35,6 +38,7 @@ pub use registrations::{
     Committed, KeyRecord, NewKey, NewRegistration, RegisterError, Registered, RegistrationRow,
     Registrations,
 };
+pub use server_clock::{CLOCKS_DIFFER_MAX, ServerClock};
 pub use sessions::{NewSession, NewToken, Opened, Rotated, Sessions, TokenHash};
 pub use signing_keys::{KeyRow, Removal, SigningKeys};
 pub use todos::{

@@ -1,5 +1,6 @@
 //! The client: write concern majority, and no call without a deadline.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::action::StartTransaction;
@@ -10,7 +11,7 @@ use onboard_runtime::Check;
 use secrecy::ExposeSecret;
 
 use crate::registrations::KeyDocument;
-use crate::{MongoConfig, StoreError};
+use crate::{MongoConfig, ServerClock, StoreError};
 
 /// How long one operation may take before it counts as unanswered.
 pub const OPERATION_DEADLINE: Duration = Duration::from_secs(5);
@@ -25,6 +26,8 @@ pub struct Mongo {
     /// The name of the collection of the outbox.
     outbox: String,
     todo: Database,
+    /// The clock of the server of the outbox.
+    clock: Arc<ServerClock>,
 }
 
 impl Mongo {
@@ -38,7 +41,7 @@ impl Mongo {
         let todo = if of_auth == of_todo { auth.clone() } else { client(of_todo).await? };
         let auth = auth.database(&config.auth_database);
         let todo = todo.database(&config.todo_database);
-        Ok(Self { auth, outbox: config.outbox_collection.clone(), todo })
+        Ok(Self { auth, outbox: config.outbox_collection.clone(), todo, clock: Arc::default() })
     }
 
     /// Asks for the primary, where there are two replica sets for both.
@@ -91,6 +94,22 @@ impl Mongo {
     /// The name of the collection of the outbox.
     pub(crate) fn outbox_name(&self) -> &str {
         &self.outbox
+    }
+
+    /// The time of the server of the outbox, in ms since the Unix epoch.
+    ///
+    /// # Errors
+    /// The server did not answer.
+    pub async fn server_ms(&self) -> Result<i64, StoreError> {
+        self.clock.now_ms(&self.auth).await
+    }
+
+    /// The same for a removal.
+    ///
+    /// # Errors
+    /// The server did not answer, or its clock is another than that of this process.
+    pub(crate) async fn server_ms_for_removal(&self) -> Result<i64, StoreError> {
+        self.clock.now_ms_for_removal(&self.auth).await
     }
 
     /// `idempotency_keys`.

@@ -37,6 +37,8 @@ pub const METRICS: &[Metric] = &[
         "Times Temporal was asked whether it still has an overdue registration's workflow."),
     Metric::counter("relay_rebuilt_total", &[("cause", &["lost", "forgotten"])],
         "Workflows started again: `lost` by Temporal, or completed and `forgotten` by a restored row."),
+    Metric::gauge("relay_clock_ahead_seconds", "seconds", &[],
+        "How far the clock of this process is ahead of MongoDB's, below 0 when it is behind; beyond a minute no old row is removed; NaN while MongoDB does not answer."),
     Metric::gauge("task_queue_pollers", "pollers", &[("kind", &[])],
         "Processes that asked the task queue for work in the last 70 s, by workflow and activity; NaN while Temporal does not answer."),
     Metric::gauge("workflows_failed", "workflows", &[],
