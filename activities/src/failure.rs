@@ -80,6 +80,7 @@ impl Failure {
             StoreError::Corrupt { .. } => Self::RowCorrupt { event, source: source.into() },
             StoreError::Unavailable { .. }
             | StoreError::TimedOut { .. }
+            | StoreError::ClocksDiffer { .. }
             | StoreError::Refused { .. } => Self::Store { event, source },
         }
     }

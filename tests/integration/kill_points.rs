@@ -40,7 +40,9 @@ const fn driven(step: Step) -> Driven {
     match step {
         Step::RegisterCommit => Driven::Plainly("auth"),
         Step::RefusalKeep => Driven::ByIdempotency,
-        Step::RelayClaim | Step::WorkflowStart | Step::RelayNote => Driven::Plainly("relay"),
+        Step::RelayLead | Step::RelayClaim | Step::WorkflowStart | Step::RelayNote => {
+            Driven::Plainly("relay")
+        }
         Step::PublishSend | Step::PublishConfirm | Step::SentMark | Step::TerminalRecord => {
             Driven::Plainly("worker")
         }

@@ -51,9 +51,9 @@ fn values() -> Vec<Option<Bson>> {
 fn is_id(value: Option<&Bson>) -> bool {
     match value {
         None
-        | Some(
-            Bson::Array(_) | Bson::Document(_) | Bson::Undefined | Bson::RegularExpression(_),
-        ) => false,
+        | Some(Bson::Array(_) | Bson::Document(_) | Bson::Undefined | Bson::RegularExpression(_)) => {
+            false
+        }
         Some(value) => value.as_str() != Some(NO_UTF8),
     }
 }

@@ -1,6 +1,8 @@
 //! The relay: complete whatever dies, and alone on a row.
 
 mod hand_over;
+mod lead;
+mod unanswered;
 
 use mongodb::bson::{DateTime, doc};
 use temporalio_client::WorkflowExecutionStatus;

@@ -1,5 +1,6 @@
 //! The program under test: `onboard` itself, built with the tests, and with
-//! its fail points on where the variable `FAILPOINTS` asks for them. It can run
+//! its fail points on where the variable `FAILPOINTS` asks for them, and with a clock
+//! that is wrong by `CLOCK_AHEAD_MS`. It can run
 //! several services in one process, too, and the consumer of
 //! `examples/second-consumer`.
 
@@ -12,6 +13,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let _points = points::install();
+    let ahead_ms = std::env::var_os("CLOCK_AHEAD_MS");
+    if let Some(ms) = ahead_ms.and_then(|ms| ms.to_str()?.parse().ok()) {
+        onboard_runtime::clock::set_ahead(ms);
+    }
     // As `examples/second-event` does, for the tests that ask for it.
     if std::env::var_os("SECOND_EVENT").is_some() {
         onboard_contract::EventType::install(second_event::EVENTS);

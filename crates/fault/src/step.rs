@@ -24,6 +24,9 @@ pub enum Step {
     /// The relay starts a workflow anew that Temporal has lost, or that has
     /// completed in a time that was restored away.
     RelayRebuild,
+    /// A relay renews its place among the relays, leaves it, or notes for them how many
+    /// workflows are under way.
+    RelayLead,
     /// The worker hands the message to the broker.
     PublishSend,
     /// The broker's confirm reaches the worker.
@@ -102,7 +105,7 @@ pub enum Side {
 
 impl Step {
     /// Every step, in the order of a registration's way.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::RegisterCommit,
         Self::RefusalKeep,
         Self::RelayClaim,
@@ -111,6 +114,7 @@ impl Step {
         Self::RelayRelease,
         Self::RelayPutOff,
         Self::RelayRebuild,
+        Self::RelayLead,
         Self::PublishSend,
         Self::PublishConfirm,
         Self::SentMark,
@@ -166,6 +170,7 @@ impl Step {
             Self::RelayRelease => "relay.release",
             Self::RelayPutOff => "relay.put_off",
             Self::RelayRebuild => "relay.rebuild",
+            Self::RelayLead => "relay.lead",
             Self::PublishSend => "publish.send",
             Self::PublishConfirm => "publish.confirm",
             Self::SentMark => "sent.mark",

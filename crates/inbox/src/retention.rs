@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use onboard_contract::EventId;
+use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Rounds, Shutdown};
 use onboard_store::StoreError;
 
@@ -25,7 +26,12 @@ where
     let mongo = Availability::new("mongo (retention)");
     let mut rounds = Rounds::new(EVERY, shutdown);
     while let Some(purged) = rounds.next(purge(&inbox, kept, &rows)).await {
-        mongo.report(purged).ok();
+        match purged {
+            Err(error @ StoreError::ClocksDiffer { .. }) => {
+                tracing::error!(error = chain(&error), "old records are kept: set the clock");
+            }
+            purged => drop(mongo.report(purged)),
+        }
     }
 }
 

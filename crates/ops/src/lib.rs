@@ -12,6 +12,7 @@ mod error;
 mod letters;
 mod limit;
 mod list;
+mod odd;
 mod operator;
 pub mod redrive;
 mod row;
@@ -27,6 +28,7 @@ pub use consumers::{Backfilled, Change, ConsumerState, Refusal, Retired, Standin
 pub use error::OperatorError;
 pub use letters::LetterSummary;
 pub use list::{ListQuery, Listed, Listing};
+pub use odd::OddRow;
 pub use operator::Operator;
 pub use redrive::{Act, Item, Order, Outcome, Report, Selection};
 pub use row::Row;

@@ -10,10 +10,13 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use futures::future::join_all;
-use mongodb::bson::{DateTime, Document, doc};
+use mongodb::Collection;
+use mongodb::bson::{DateTime, Document, RawDocumentBuf, doc};
 use onboard_contract::{Stage, TODO_QUEUE};
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
+use onboard_store::outbox;
+use onboard_store::raw_document::readable;
 use onboard_temporal::ExecutionStatus;
 use serde::Serialize;
 
@@ -22,7 +25,7 @@ use crate::error::bounded;
 use crate::row::without_payload;
 use crate::slice::Slice;
 use crate::times::millis;
-use crate::{LetterSummary, Operator, OperatorError, Row, Stranger, letters, limit, rules};
+use crate::{LetterSummary, OddRow, Operator, OperatorError, Row, Stranger, letters, limit, rules};
 
 /// A row this old that nobody has started is stuck.
 const PENDING_STUCK: Duration = Duration::from_secs(30);
@@ -81,6 +84,8 @@ pub struct Listing {
     pub more_strangers: bool,
     /// What holds back all workflows.
     pub notes: Vec<String>,
+    /// Rows that bear no event's id: the relay cannot work on them.
+    pub odd_rows: Vec<OddRow>,
     /// Who could not be asked, and why.
     pub unreachable: Vec<String>,
 }
@@ -101,8 +106,12 @@ impl Operator {
         }
         let mut rows = Vec::new();
         for slice in slices(query, clock::now_ms(), self.overdue_ms()) {
-            rows.extend(self.first_rows(slice, query.limit).await?);
+            let (read, odd) = self.first_rows(slice, query.limit).await?;
+            rows.extend(read);
+            listing.odd_rows.extend(odd);
         }
+        listing.odd_rows.sort_by(|one, other| one.id.cmp(&other.id));
+        listing.odd_rows.dedup();
         rows.sort_by_key(|row| (row.created_at, row.registration_id));
         rows.dedup_by_key(|row| row.registration_id);
         let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
@@ -156,18 +165,28 @@ impl Operator {
         Ok(())
     }
 
-    /// The oldest rows of a slice, one more than the limit.
-    async fn first_rows(&self, slice: Slice, limit: u32) -> Result<Vec<Row>, OperatorError> {
-        let outbox = self.mongo.outbox();
+    /// The oldest rows of a slice, one more than the limit, and those among them that
+    /// bear no event's id.
+    async fn first_rows(
+        &self,
+        slice: Slice,
+        limit: u32,
+    ) -> Result<(Vec<Row>, Vec<OddRow>), OperatorError> {
+        let outbox: Collection<RawDocumentBuf> = self.mongo.outbox().clone_with_type();
         let find = outbox
             .find(slice.filter)
             .sort(slice.order)
             .limit(i64::from(limit) + 1)
             .projection(without_payload());
-        let documents: Vec<Document> =
+        let documents: Vec<RawDocumentBuf> =
             bounded("list the registrations", async { find.await?.try_collect().await }).await?;
-        let read = |document| Row::read(document, clock::now_ms(), self.overdue_ms());
-        Ok(documents.iter().filter_map(read).collect())
+        let (mut rows, mut odd) = (Vec::with_capacity(documents.len()), Vec::new());
+        for document in documents {
+            let row = outbox::Row::read(&readable(&document));
+            odd.extend(OddRow::of(&document, &row));
+            rows.extend(Row::of(row, clock::now_ms(), self.overdue_ms()));
+        }
+        Ok((rows, odd))
     }
 
     async fn hand_out(&self, batch: Vec<Row>, each: &mut impl FnMut(&Listed)) {
@@ -227,6 +246,7 @@ fn slices(query: &ListQuery, now_ms: i64, overdue_ms: i64) -> Vec<Slice> {
             (true, Stage::Pending) => {
                 let waiting = before(millis(PENDING_STUCK));
                 slices.push(slice.and(doc! { "createdAt": { "$lte": waiting } }));
+                slices.push(Slice::ahead(waiting));
                 slices.push(Slice::quarantined());
             }
             (true, Stage::Started) => {

@@ -5,6 +5,7 @@ use onboard_contract::{
     ConsumerName, Delivery, EventId, EventType, OutboxStatus, Stage, StageFacts, Start,
     TraceParent, UserId,
 };
+use onboard_store::outbox::AHEAD_MS;
 use onboard_store::{Field, outbox};
 use serde::Serialize;
 use uuid::Uuid;
@@ -65,6 +66,9 @@ pub struct Row {
     pub(crate) delivery: Option<Delivery>,
     #[serde(skip)]
     pub(crate) sent: bool,
+    /// Whether it says that it was created in the future.
+    #[serde(skip)]
+    pub(crate) ahead: bool,
 }
 
 #[expect(clippy::ref_option, reason = "serde asks for it")]
@@ -116,12 +120,13 @@ impl Row {
             next_attempt_at: row.next_attempt_at.known(),
             quarantined_at: row.quarantined_at.known(),
             attempts: row.attempts.known().unwrap_or_default(),
-            traceparent: row.traceparent().ok().flatten(),
+            traceparent: row.traceparent(),
             awaited: row.awaited().unwrap_or_default(),
             consumers: consumers(&row),
             delivery: row.delivery().unwrap_or_default(),
             event_type: row.event_type.known(),
             last_error: row.last_error.known(),
+            ahead: row.created_at.known().is_some_and(|at| at > now_ms.saturating_add(AHEAD_MS)),
             sent,
         })
     }
@@ -165,10 +170,11 @@ impl Row {
         self.awaited.iter().map(ConsumerName::as_str).collect::<Vec<_>>().join(", ")
     }
 
-    /// How long ago the user registered.
+    /// How long ago the user registered; below 0 when the row says that this is still
+    /// to come.
     #[must_use]
     pub fn age_ms(&self, now_ms: i64) -> Option<i64> {
-        self.created_at.map(|created| now_ms.saturating_sub(created).max(0))
+        self.created_at.map(|created| now_ms.saturating_sub(created))
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) use gather::owner;
 use onboard_contract::{ConsumerName, EventId, EventType, TodoId};
 use serde::Serialize;
 
-use crate::{ConsumerState, Row, times};
+use crate::{ConsumerState, OddRow, Row, times};
 
 /// What is asked about.
 #[derive(Debug, Clone)]
@@ -21,6 +21,19 @@ pub enum Subject {
     Registration(EventId),
     /// The user with an address, by the forms it may have, the nearest first.
     Email(Vec<String>),
+    /// An outbox row that bears no event's id, by the words that a list names it by.
+    Odd(String),
+}
+
+impl Subject {
+    /// The words.
+    fn words(&self) -> String {
+        match self {
+            Self::Registration(event) => event.to_string(),
+            Self::Email(forms) => forms.first().cloned().unwrap_or_default(),
+            Self::Odd(text) => text.clone(),
+        }
+    }
 }
 
 /// Everything that is known about one registration, or another event.
@@ -38,6 +51,9 @@ pub struct Record {
     pub user: Option<User>,
     /// The outbox row.
     pub outbox: Option<Row>,
+    /// The outbox row, where it bears no event's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub odd_row: Option<OddRow>,
     /// What each consumer has done that the row expects, or an operator has waived.
     pub consumers: Vec<ConsumerState>,
     /// The workflow.

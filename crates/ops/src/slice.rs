@@ -32,6 +32,13 @@ impl Slice {
         }
     }
 
+    /// The PENDING rows that say they were created in the future, and that the relay has
+    /// seen before `seen`.
+    pub(crate) fn ahead(seen: DateTime) -> Self {
+        let slice = Self { filter: stages::ahead(), order: doc! { "aheadSeenAt": 1 } };
+        slice.and(doc! { "aheadSeenAt": { "$lte": seen } })
+    }
+
     /// Only what fits this as well.
     pub(crate) fn and(mut self, more: Document) -> Self {
         let filter = std::mem::take(&mut self.filter);

@@ -34,6 +34,15 @@ pub enum StoreError {
         #[source]
         source: Error,
     },
+    /// Nothing is removed, since this process or the server has a wrong time.
+    /// Retryable: somebody sets the clock.
+    #[error(
+        "nothing is removed: MongoDB's clock is {ahead_ms} ms ahead of the clock of this process"
+    )]
+    ClocksDiffer {
+        /// How far the server's clock is ahead, in ms; below 0 when it is behind.
+        ahead_ms: i64,
+    },
     /// The document is there and cannot be read. Permanent.
     #[error("the document is corrupt: could not {what}")]
     Corrupt {
@@ -50,7 +59,7 @@ impl StoreError {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Unavailable { .. } | Self::TimedOut { .. } => true,
+            Self::Unavailable { .. } | Self::TimedOut { .. } | Self::ClocksDiffer { .. } => true,
             Self::Refused { .. } | Self::Corrupt { .. } => false,
         }
     }

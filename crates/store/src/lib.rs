@@ -13,9 +13,12 @@ pub mod inspect;
 mod mongo;
 pub mod outbox;
 mod raw;
+pub mod raw_document;
 mod registrations;
+pub mod relays;
 pub mod retention;
 pub mod scan;
+mod server_clock;
 mod sessions;
 pub mod setup;
 mod signing_keys;
@@ -38,6 +41,7 @@ pub use registrations::{
     Committed, KeyRecord, NewKey, NewRegistration, RegisterError, Registered, RegistrationRow,
     Registrations,
 };
+pub use server_clock::{CLOCKS_DIFFER_MAX, ServerClock};
 pub use sessions::{NewSession, NewToken, Opened, Rotated, Sessions, TokenHash};
 pub use signing_keys::{KeyList, KeyRow, Removal, SigningKeys};
 pub use todos::{

@@ -5,6 +5,7 @@
 
 mod abandoned;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::action::StartTransaction;
@@ -16,7 +17,7 @@ use secrecy::ExposeSecret;
 
 use self::abandoned::Abandoned;
 use crate::raw::{Noted, Raw};
-use crate::{MongoConfig, StoreError};
+use crate::{MongoConfig, ServerClock, StoreError};
 
 /// How long one operation may take before it counts as unanswered.
 pub const OPERATION_DEADLINE: Duration = Duration::from_secs(5);
@@ -37,6 +38,8 @@ pub struct Mongo {
     todo: Database,
     /// The documents that were named in the log because they cannot be read.
     noted: Noted,
+    /// The clock of the server of the outbox.
+    clock: Arc<ServerClock>,
 }
 
 impl Mongo {
@@ -50,8 +53,13 @@ impl Mongo {
         let todo = if of_auth == of_todo { auth.clone() } else { client(of_todo).await? };
         let auth = auth.database(&config.auth_database);
         let todo = todo.database(&config.todo_database);
-        let noted = Noted::default();
-        Ok(Self { auth, outbox: config.outbox_collection.clone(), todo, noted })
+        Ok(Self {
+            auth,
+            outbox: config.outbox_collection.clone(),
+            todo,
+            noted: Noted::default(),
+            clock: Arc::default(),
+        })
     }
 
     /// Asks for the primary, where there are two replica sets for both.
@@ -109,6 +117,22 @@ impl Mongo {
     /// The name of the collection of the outbox.
     pub(crate) fn outbox_name(&self) -> &str {
         &self.outbox
+    }
+
+    /// The time of the server of the outbox, in ms since the Unix epoch.
+    ///
+    /// # Errors
+    /// The server did not answer.
+    pub async fn server_ms(&self) -> Result<i64, StoreError> {
+        self.clock.now_ms(&self.auth).await
+    }
+
+    /// The same for a removal.
+    ///
+    /// # Errors
+    /// The server did not answer, or its clock is another than that of this process.
+    pub(crate) async fn server_ms_for_removal(&self) -> Result<i64, StoreError> {
+        self.clock.now_ms_for_removal(&self.auth).await
     }
 
     /// `idempotency_keys`.

@@ -11,15 +11,15 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Document, RawDocumentBuf, doc};
 use onboard_runtime::availability::chain;
-use onboard_runtime::{Availability, Backoff, Metric, Shutdown, clock};
+use onboard_runtime::{Availability, Backoff, Metric, Shutdown};
 
 use crate::Mongo;
-use crate::bson_time::date;
 use crate::error::code;
-use crate::outbox::claim::needed;
+use crate::outbox::due::needed;
 use crate::outbox::{Due, PENDING, Row};
+use crate::raw_document as raw;
 
 /// The metrics that this crate records.
 pub const METRICS: &[Metric] = &[Metric::counter(
@@ -28,17 +28,14 @@ pub const METRICS: &[Metric] = &[Metric::counter(
     "Times the open change stream broke: `history` when the oplog no longer reached back.",
 )];
 
-/// A row that is due no later than this counts as due: the clocks of who
-/// inserted it and of the relay need not agree.
-const SKEW_MS: i64 = 2_000;
-
 /// `ChangeStreamHistoryLost`: what came next has fallen off the oplog.
 const HISTORY_LOST: i32 = 286;
 
 /// What the stream says.
 #[derive(Debug)]
 pub enum Inserted {
-    /// This row was inserted and is due. Another relay is told the same.
+    /// This row was inserted, and is due whatever its producer's clock says. Another
+    /// relay is told the same.
     Row(Due),
     /// Something may be there: look.
     Something,
@@ -65,7 +62,7 @@ async fn follow(
 ) -> mongodb::error::Error {
     let opened = mongo.outbox().watch().pipeline(inserts()).await;
     let mut stream = match opened {
-        Ok(stream) => stream.with_type::<Document>(),
+        Ok(stream) => stream.with_type::<RawDocumentBuf>(),
         Err(error) => return error,
     };
     health.up();
@@ -73,11 +70,7 @@ async fn follow(
     hand_over(Inserted::Something);
     loop {
         match stream.next().await {
-            Some(Ok(event)) => {
-                if let Some(inserted) = inserted(&event, clock::now_ms()) {
-                    hand_over(inserted);
-                }
-            }
+            Some(Ok(event)) => hand_over(inserted(&raw::readable(&event))),
             Some(Err(error)) => return lost(error),
             None => return lost(mongodb::error::Error::custom("the stream ended")),
         }
@@ -100,25 +93,21 @@ fn inserts() -> [Document; 2] {
     [doc! { "$match": pending }, doc! { "$project": project }]
 }
 
-/// What an event says; nothing, when its row is not due. The sweep finds such
-/// a row when it is.
-fn inserted(event: &Document, now_ms: i64) -> Option<Inserted> {
-    let Ok(row) = event.get_document("fullDocument") else {
-        return Some(Inserted::Something);
-    };
-    match Due::of(&Row::read(row)) {
-        Ok(due) if due.is_due_after(date(now_ms.saturating_add(SKEW_MS))) => None,
-        Ok(due) => Some(Inserted::Row(due)),
-        Err(_) => Some(Inserted::Something),
+/// What an event says. A row that cannot be read is left to the sweep.
+fn inserted(event: &Document) -> Inserted {
+    let row = event.get_document("fullDocument").map(Row::read);
+    match row.map(|row| Due::of(&row)) {
+        Ok(Ok(due)) => Inserted::Row(due),
+        Ok(Err(_)) | Err(_) => Inserted::Something,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::bson_time::id;
+    use onboard_runtime::clock;
 
-    const NOW_MS: i64 = 1_700_000_000_000;
+    use super::*;
+    use crate::bson_time::{date, id};
 
     fn event(due_ms: i64) -> Document {
         let (event_id, user_id) = (id(clock::ordered_id()), id(clock::random_id()));
@@ -129,26 +118,20 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_due_is_handed_over_even_by_a_clock_that_is_ahead() {
-        for due_ms in [NOW_MS - 60_000, NOW_MS, NOW_MS + SKEW_MS] {
-            let said = inserted(&event(due_ms), NOW_MS);
-            assert!(matches!(said, Some(Inserted::Row(_))), "{due_ms}: {said:?}");
+    fn a_new_row_is_handed_over_whatever_its_producers_clock_says() {
+        for due_ms in [0, 1_700_000_000_000, i64::MAX] {
+            let said = inserted(&event(due_ms));
+            assert!(matches!(said, Inserted::Row(_)), "{due_ms}: {said:?}");
         }
     }
 
     #[test]
-    fn a_row_that_is_not_due_is_left_to_the_sweep() {
-        let said = inserted(&event(NOW_MS + SKEW_MS + 1), NOW_MS);
-        assert!(said.is_none(), "{said:?}");
-    }
-
-    #[test]
     fn a_row_that_cannot_be_read_makes_the_relay_look() {
-        let mut unreadable = event(NOW_MS);
+        let mut unreadable = event(0);
         unreadable.get_document_mut("fullDocument").unwrap().remove("aggregateId");
         for event in [unreadable, doc! { "_id": {} }] {
-            let said = inserted(&event, NOW_MS);
-            assert!(matches!(said, Some(Inserted::Something)), "{said:?}");
+            let said = inserted(&event);
+            assert!(matches!(said, Inserted::Something), "{said:?}");
         }
     }
 }

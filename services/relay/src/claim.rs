@@ -30,7 +30,8 @@ impl Claims {
     }
 
     /// Claims the rows; those that another relay has are left out. On a
-    /// failure some may be claimed; they become due again.
+    /// failure some may be claimed; they become due again. A refusal is about these
+    /// rows, and others may pass.
     pub(crate) async fn claim(
         &self,
         rows: Vec<Row>,
@@ -41,7 +42,11 @@ impl Claims {
         }
         let due: Vec<&Due> = rows.iter().map(|row| &row.due).collect();
         let claimed = self.outbox.claim(&due, self.lease, written).await;
-        let claimed = claimed.inspect_err(|error| self.servers.does_not_write(error))?;
+        let claimed = claimed.inspect_err(|error| {
+            if error.is_retryable() {
+                self.servers.does_not_write(error);
+            }
+        })?;
         self.servers.writes();
         let seen = rows.len();
         let ours: Vec<Row> =

@@ -40,8 +40,8 @@ pub struct RelayArgs {
     /// Default: 5m.
     #[arg(long, env = "RELAY_REBUILD_AFTER")]
     pub relay_rebuild_after: Option<String>,
-    /// Workflows Temporal is asked for, and given back, per second at most (1
-    /// to 1,000). Default: 50.
+    /// Workflows Temporal is asked for, and given back, per second at most, all
+    /// relays together (1 to 1,000). Default: 50.
     #[arg(long, env = "RELAY_REBUILD_RATE")]
     pub relay_rebuild_rate: Option<String>,
     /// How long rows that are SENT and acknowledged are kept (7 d to 3650 d).

@@ -3,46 +3,67 @@
 //!
 //! A figure that is not known is NaN: of a consumer that is retired or whose note
 //! is gone, since nobody looks at it any more and its last figure would stand as
-//! long as this process, and of all consumers while MongoDB does not answer. This
-//! module only reads, so a process that dies here has changed nothing.
+//! long as this process, and of all consumers while MongoDB does not answer. The leader
+//! among the relays looks for all of them. This module only reads, so a process that
+//! dies here has changed nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use onboard_contract::ConsumerName;
-use onboard_runtime::{Availability, Rounds, Shutdown, clock};
+use onboard_runtime::{Availability, Rounds, Shutdown};
 use onboard_store::{AwaitedBy, Consumers, Outbox, StoreError};
 
+use crate::lead::Lead;
 use crate::stages::precise;
 
 const EVERY: Duration = Duration::from_secs(15);
 
-/// Looks until the shutdown.
-pub(crate) async fn run(outbox: Outbox, consumers: Consumers, shutdown: Shutdown) {
+/// Looks while this relay leads, until the shutdown.
+pub(crate) async fn run(outbox: Outbox, consumers: Consumers, lead: Lead, shutdown: Shutdown) {
+    let stop = shutdown.clone();
+    let work = || look_on(outbox.clone(), consumers.clone(), stop.clone());
+    lead.while_held(shutdown, work).await;
+}
+
+async fn look_on(outbox: Outbox, consumers: Consumers, shutdown: Shutdown) {
     let mongo = Availability::new("mongo (lag)");
-    let mut published = BTreeSet::from([ConsumerName::TODO]);
+    let mut published = Published(BTreeSet::from([ConsumerName::TODO]));
     let mut rounds = Rounds::new(EVERY, shutdown);
     while let Some(looked) = rounds.next(look(&outbox, &consumers)).await {
         // Nothing is known of any consumer after a failure.
-        let awaited = mongo.report(looked).unwrap_or_default();
-        published.extend(awaited.keys().cloned());
-        for consumer in &published {
-            publish(consumer, Figures::of(awaited.get(consumer), clock::now_ms()));
+        let (awaited, now_ms) = mongo.report(looked).unwrap_or_default();
+        published.0.extend(awaited.keys().cloned());
+        for consumer in &published.0 {
+            publish(consumer, Figures::of(awaited.get(consumer), now_ms));
+        }
+    }
+}
+
+/// The consumers whose figures the leader has published: they become unknown when it
+/// leads no more.
+struct Published(BTreeSet<ConsumerName>);
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        for consumer in &self.0 {
+            publish(consumer, Figures::of(None, 0));
         }
     }
 }
 
 /// Looks at this program's consumer and at those of other programs that are not
-/// retired.
+/// retired, and says the time of the look by the server's clock, in Unix ms.
 async fn look(
     outbox: &Outbox,
     consumers: &Consumers,
-) -> Result<BTreeMap<ConsumerName, AwaitedBy>, StoreError> {
+) -> Result<(BTreeMap<ConsumerName, AwaitedBy>, i64), StoreError> {
     let known = consumers.known().await?;
     let awaited = known.into_iter().filter(|consumer| consumer.retired_at_ms.is_none());
     let mut names: BTreeSet<ConsumerName> = awaited.map(|consumer| consumer.name).collect();
     names.insert(ConsumerName::TODO);
-    outbox.awaited_by_each(&names).await
+    let now_ms = outbox.server_ms().await?;
+    Ok((outbox.awaited_by_each(&names).await?, now_ms))
 }
 
 fn publish(consumer: &ConsumerName, Figures { rows, oldest_seconds }: Figures) {

@@ -11,6 +11,8 @@ mod hand_over;
 mod held;
 mod input;
 mod lag;
+mod lead;
+mod mend;
 pub mod metrics;
 mod note;
 mod pause;
@@ -29,6 +31,7 @@ use std::time::Duration;
 
 use onboard_http::Server;
 use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
+use onboard_store::relays::Relays;
 use onboard_store::{Consumers, Mongo, Outbox};
 use onboard_temporal::Temporal;
 
@@ -83,13 +86,19 @@ async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
         .await
         .map_err(RunError::Http)?;
     let outbox = Outbox::new(&mongo);
-    let stages = stages::run(outbox.clone(), config.settings.overdue, shutdown.clone());
+    let relays = Relays::join(&mongo);
+    let (lead, renewal) = lead::lead(&relays);
+    tasks.spawn("lead", lead::run(renewal, shutdown.clone()));
+    let (settings, stop) = (config.settings, shutdown.clone());
+    let stages = stages::run(outbox.clone(), settings.overdue, lead.clone(), stop.clone());
     tasks.spawn("stages", stages);
-    let lag = lag::run(outbox.clone(), Consumers::new(&mongo), shutdown.clone());
+    let lag = lag::run(outbox.clone(), Consumers::new(&mongo), lead.clone(), stop.clone());
     tasks.spawn("lag", lag);
+    let clocks = retention::compare_clocks(outbox.clone(), shutdown.clone());
+    tasks.spawn("clocks", clocks);
     tasks.spawn("census", census::run(temporal.clone(), outbox.clone(), shutdown.clone()));
-    tasks.spawn("retention", retention::run(outbox, config.retention, shutdown.clone()));
-    relay::spawn(mongo, &temporal, config.settings, &tasks, &shutdown);
+    tasks.spawn("retention", retention::run(outbox, config.retention, lead.clone(), stop));
+    relay::spawn((mongo, &temporal), settings, &lead, relays, (&tasks, &shutdown));
     let serve = async {
         let served = http.serve(shutdown.clone()).await;
         shutdown.begin();

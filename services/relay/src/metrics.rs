@@ -38,6 +38,8 @@ pub const METRICS: &[Metric] = &[
     Metric::counter("relay_rebuilt_total",
         &[("cause", &["lost", "forgotten", "terminated", "cancelled", "timed_out"])],
         "Workflows started again: `lost` by Temporal, completed and `forgotten` by a restored row, or ended by somebody."),
+    Metric::gauge("relay_clock_ahead_seconds", "seconds", &[],
+        "How far the clock of this process is ahead of MongoDB's, below 0 when it is behind; beyond a minute no old row is removed; NaN while MongoDB does not answer."),
     Metric::gauge("task_queue_pollers", "pollers", &[("kind", &[])],
         "Processes that asked the task queue for work in the last 70 s, by workflow and activity; NaN while Temporal does not answer."),
     Metric::gauge("workflows_unknown", "workflows", &[("why", &["type", "no_row"])],

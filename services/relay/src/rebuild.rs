@@ -10,8 +10,9 @@
 //! failed is for `onboard redrive`: somebody mends the cause first.
 //!
 //! Every repeat is harmless: the id admits one run at a time, and the inbox one
-//! todo. Nothing is written down, so a process that dies here, or a second
-//! relay, asks again.
+//! todo. The leader among the relays asks for all of them, so that the rate holds for
+//! all. Nothing is written down, so a process that dies here, or another leader, asks
+//! again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +28,9 @@ use onboard_temporal::{ExecutionStatus, Started, Temporal, TemporalError};
 use tokio::time::Instant;
 
 use crate::input::Input;
+use crate::lead::Lead;
 use crate::room::Room;
+use crate::servers::DIFFERENT_ROWS;
 
 /// How long a page takes at least.
 const PAGE_TIME: Duration = Duration::from_secs(1);
@@ -80,16 +83,21 @@ pub(crate) struct Rebuild {
     pub(crate) concurrency: usize,
 }
 
-/// Looks until the shutdown.
-pub(crate) async fn run(of: Rebuild, shutdown: Shutdown) {
+/// Looks while this relay leads, until the shutdown.
+pub(crate) async fn run(of: Rebuild, lead: Lead, shutdown: Shutdown) {
+    let stop = shutdown.clone();
+    lead.while_held(shutdown, || passes(&of, stop.clone())).await;
+}
+
+async fn passes(of: &Rebuild, shutdown: Shutdown) {
     let servers = Availability::new("what is rebuilt from");
     let rest = (of.after / 5).min(REST_MAX);
     if of.temporal.connected(&shutdown).await.is_none() {
         return;
     }
-    // Several relays do not ask at the same time.
+    // Several leads, of several outboxes, do not ask at the same time.
     let mut rounds = Rounds::new(rest, shutdown).after_a_wait().jittered();
-    while let Some(passed) = rounds.next(pass(&of)).await {
+    while let Some(passed) = rounds.next(pass(of)).await {
         servers.report(passed).ok();
     }
 }
@@ -127,27 +135,43 @@ async fn pages(of: &Rebuild, mut rows: OverdueRows, tally: &Tally) -> Result<(),
     Ok(())
 }
 
+/// A row for which Temporal does not answer is left to the next pass, and the others
+/// are gone through; the pass ends when the server does not answer at all.
 async fn judge(of: &Rebuild, page: Vec<Overdue>, tally: &Tally) -> Result<(), CutOff> {
     let judged = futures::stream::iter(page)
         .map(async |row| match rebuild(of, &row).await {
-            Ok(None) => Ok(()),
+            Ok(None) => Ok(None),
             Ok(Some(cause)) => {
                 told(&row, cause);
                 tally.rebuilt.fetch_add(1, Ordering::Relaxed);
-                Ok(())
+                Ok(None)
             }
             // It holds up nobody else.
             Err(CutOff::Temporal(error @ TemporalError::Refused { .. })) => {
                 tracing::debug!(event_id = %row.event_id, error = chain(&error), "refused");
                 tally.refused.fetch_add(1, Ordering::Relaxed);
-                Ok(())
+                Ok(None)
             }
-            Err(error) => Err(error),
+            Err(CutOff::Temporal(error @ TemporalError::Unavailable { .. })) => {
+                tracing::debug!(event_id = %row.event_id, error = chain(&error), "not answered");
+                Ok(Some(error))
+            }
+            Err(error @ CutOff::Store(_)) => Err(error),
         })
         .buffer_unordered(of.concurrency);
     futures::pin_mut!(judged);
+    let mut unanswered = 0;
     while let Some(one) = judged.next().await {
-        one?;
+        unanswered = match one? {
+            None => 0,
+            // Different rows in a row: is it the server?
+            Some(error)
+                if unanswered + 1 >= DIFFERENT_ROWS && of.temporal.ping().await.is_err() =>
+            {
+                return Err(CutOff::Temporal(error));
+            }
+            Some(_) => unanswered + 1,
+        };
     }
     Ok(())
 }

@@ -5,7 +5,8 @@
 //! when one is slow, those before it wait, and the change stream lets rows go
 //! to the sweep. When the shutdown begins nothing more is claimed; what was
 //! claimed is started and noted. A crash anywhere lets rows become due again.
-//! Beside them `room` holds back and `rebuild` looks for lost workflows. Each stop
+//! Beside them `room` holds back, `rebuild` looks for lost workflows and `mend` for rows
+//! that no other look finds, the latter two in the relay that leads (`lead`). Each stop
 //! takes what it needs, and no stop knows another.
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use onboard_runtime::{Shutdown, Tasks};
+use onboard_store::relays::Relays;
 use onboard_store::{Mongo, Outbox, watch_outbox};
 use onboard_temporal::Temporal;
 use tokio::sync::mpsc;
@@ -22,9 +24,11 @@ use crate::config::Settings;
 use crate::hand_over::{self, Accept};
 use crate::held::Held;
 use crate::input::Input;
+use crate::lead::Lead;
+use crate::mend;
 use crate::note;
 use crate::rebuild::{self, Rebuild};
-use crate::room::{self, Room};
+use crate::room::{self, Count, Room};
 use crate::servers::Servers;
 use crate::start::{self, Starts};
 use crate::sweep::{self, Sweep};
@@ -37,11 +41,11 @@ const AHEAD: usize = 16;
 
 /// Runs the four stops in the background.
 pub(crate) fn spawn(
-    mongo: Mongo,
-    temporal: &Temporal,
+    (mongo, temporal): (Mongo, &Temporal),
     settings: Settings,
-    tasks: &Tasks,
-    shutdown: &Shutdown,
+    lead: &Lead,
+    relays: Relays,
+    (tasks, shutdown): (&Tasks, &Shutdown),
 ) {
     let (outbox, held, room) = (Outbox::new(&mongo), Held::default(), Arc::new(Room::default()));
     let servers = Arc::new(Servers::new(settings.claim_lease));
@@ -97,8 +101,16 @@ pub(crate) fn spawn(
         rate: settings.rebuild_rate,
         concurrency,
     };
-    tasks.spawn("rebuild", rebuild::run(lost, shutdown.clone()));
-    let looking = room::run(room, outbox.clone(), settings.unsent_max, shutdown.clone());
-    tasks.spawn("room", looking);
+    tasks.spawn("rebuild", rebuild::run(lost, lead.clone(), shutdown.clone()));
+    let (of_mending, stop) = (Arc::clone(&servers), shutdown.clone());
+    let mending = mend::run(outbox.clone(), of_mending, lead.clone(), stop);
+    tasks.spawn("unfinished rows", mending);
+    let count = Count {
+        outbox: outbox.clone(),
+        relays,
+        lead: lead.clone(),
+        most: u64::from(settings.unsent_max),
+    };
+    tasks.spawn("room", room::run(room, count, shutdown.clone()));
     tasks.spawn("note", note::run(outbox, servers, to_note));
 }

@@ -4,94 +4,169 @@
 //! of ten thousand started at once, an acknowledgement would queue behind
 //! thousands of first steps until it counts as overdue, and be asked for again:
 //! more work for who has too much already. So no more than `RELAY_UNSENT_MAX`
-//! workflows are started and not SENT; the other rows wait where waiting is
-//! free. A workflow that has not come to SENT within [`LATELY`] no longer
-//! counts: what stands still for a reason of its own holds up nobody.
+//! workflows are started and not SENT, by all relays together; the other rows wait
+//! where waiting is free. A workflow that has not come to SENT within [`LATELY`] no
+//! longer counts: a workflow that stands still for a reason of its own holds up nobody.
 //!
-//! Counted in the outbox, so relays share the room. Nothing survives the
-//! process: a new one looks anew.
+//! The leader among the relays counts in the outbox and notes the count for the others.
+//! Each relay may begin its share of what is left, less what it has begun since the
+//! count. Nothing survives the process: a new one begins when it has looked.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use onboard_runtime::{Rounds, Shutdown};
-use onboard_store::Outbox;
+use onboard_store::relays::Relays;
+use onboard_store::{Outbox, StoreError};
 use tokio::sync::Notify;
+
+use crate::lead::Lead;
 
 /// How long a started workflow takes up room.
 const LATELY: Duration = Duration::from_mins(1);
 /// Between two looks, while there are starts.
 const EVERY: Duration = Duration::from_millis(250);
+/// A count that is older says nothing: the leader may be gone.
+const COUNT_AGE_MAX: Duration = Duration::from_secs(2);
 
-/// Whether there is room for more.
+/// How many workflows this relay may begin.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
-    full: AtomicBool,
+    /// Starts that may be begun until the next look; none before the first one.
+    free: AtomicI64,
+    /// Starts since the last look, and between the last two: a count may lack them.
+    begun: [AtomicI64; 2],
     used: AtomicBool,
     freed: Notify,
 }
 
 impl Room {
     pub(crate) fn is_full(&self) -> bool {
-        self.full.load(Ordering::Relaxed)
+        self.free.load(Ordering::Relaxed) <= 0
     }
 
-    /// Something was started.
-    pub(crate) fn used(&self) {
-        self.used.store(true, Ordering::Relaxed);
+    /// Waits until a workflow may be begun, and takes its place; false when the shutdown
+    /// came first.
+    pub(crate) async fn admits(&self, shutdown: &Shutdown) -> bool {
+        while self.freed(shutdown).await {
+            let one_less = |free: i64| (free > 0).then(|| free - 1);
+            if self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
+                self.begun[0].fetch_add(1, Ordering::Relaxed);
+                self.used.store(true, Ordering::Relaxed);
+                return true;
+            }
+        }
+        false
     }
 
     /// Waits until there is room; false when the shutdown came first.
     pub(crate) async fn freed(&self, shutdown: &Shutdown) -> bool {
         while self.is_full() {
-            if shutdown.or(self.freed.notified()).await.is_none() {
+            if !shutdown.sleep_or(EVERY, self.freed.notified()).await {
                 return false;
             }
         }
         !shutdown.has_begun()
     }
 
-    fn set(&self, full: bool) {
-        self.full.store(full, Ordering::Relaxed);
-        metrics::gauge!("relay_room_full").set(if full { 1.0 } else { 0.0 });
-        if !full {
-            self.freed.notify_one();
+    /// Takes in a count of what is under way, for all of so many relays.
+    fn set(&self, unsent: u64, most: u64, relays: u64) {
+        let [last, before] = &self.begun;
+        let begun = last.swap(0, Ordering::Relaxed);
+        let uncounted = begun + before.swap(begun, Ordering::Relaxed);
+        // Rounded up: a relay among very many may begin one workflow all the same.
+        let share = most.saturating_sub(unsent).div_ceil(relays.max(1));
+        let free = i64::try_from(share).unwrap_or(i64::MAX).saturating_sub(uncounted);
+        self.free.store(free, Ordering::Relaxed);
+        metrics::gauge!("relay_room_full").set(if free > 0 { 0.0 } else { 1.0 });
+        if free > 0 {
+            self.freed.notify_waiters();
         }
     }
+}
+
+/// Who counts, and how many there may be.
+#[derive(Debug)]
+pub(crate) struct Count {
+    pub(crate) outbox: Outbox,
+    pub(crate) relays: Relays,
+    pub(crate) lead: Lead,
+    pub(crate) most: u64,
 }
 
 /// Looks until the shutdown.
-pub(crate) async fn run(room: Arc<Room>, outbox: Outbox, most: u32, shutdown: Shutdown) {
-    let mut rounds = Rounds::new(EVERY, shutdown).after_a_wait();
-    while rounds.next(look(&room, &outbox, u64::from(most))).await.is_some() {}
+pub(crate) async fn run(room: Arc<Room>, count: Count, shutdown: Shutdown) {
+    let mut rounds = Rounds::new(EVERY, shutdown);
+    while rounds.next(look(&room, &count)).await.is_some() {}
 }
 
-/// A look that fails changes nothing, and is made again.
-async fn look(room: &Room, outbox: &Outbox, most: u64) {
-    if room.used.swap(false, Ordering::Relaxed) || room.is_full() {
-        match outbox.unsent(LATELY, most).await {
-            Ok(unsent) => room.set(unsent >= most),
-            Err(_) => room.used(),
+/// A look that fails is made again. It lets one workflow begin: one query that MongoDB
+/// does not answer must not stop everything.
+async fn look(room: &Room, count: &Count) {
+    let Some(relays) = count.lead.relays() else { return };
+    let leads_others = relays > 1 && count.lead.is_held();
+    if room.used.swap(false, Ordering::Relaxed) || room.is_full() || leads_others {
+        if let Ok(unsent) = unsent(count, leads_others).await {
+            room.set(unsent, count.most, relays);
+        } else {
+            room.used.store(true, Ordering::Relaxed);
+            room.free.fetch_max(1, Ordering::Relaxed);
+            room.freed.notify_waiters();
         }
     }
+}
+
+/// How many workflows are under way: what the leader has counted, or else what this
+/// relay counts.
+async fn unsent(count: &Count, leads_others: bool) -> Result<u64, StoreError> {
+    if !count.lead.is_held()
+        && let Some(counted) = count.relays.counted().await?
+        && counted.age <= COUNT_AGE_MAX
+    {
+        return Ok(counted.unsent);
+    }
+    let unsent = count.outbox.unsent(LATELY, count.most).await?;
+    if leads_others {
+        count.relays.note_unsent(unsent).await?;
+    }
+    Ok(unsent)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[tokio::test]
+    async fn admitted(room: &Room) -> bool {
+        let shutdown = Shutdown::new();
+        tokio::time::timeout(EVERY * 4, room.admits(&shutdown)).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_waits_for_room_is_let_on_or_sent_home() {
         let (room, shutdown) = (Room::default(), Shutdown::new());
-        assert!(room.freed(&shutdown).await);
-        room.set(true);
-        let waits = tokio::time::timeout(Duration::ZERO, room.freed(&shutdown));
-        assert!(waits.await.is_err(), "it is full");
-        let (let_on, ()) = tokio::join!(room.freed(&shutdown), async { room.set(false) });
+        assert!(!admitted(&room).await, "nobody has looked yet");
+        room.set(8, 10, 1);
+        assert!(admitted(&room).await && admitted(&room).await);
+        assert!(!admitted(&room).await, "it is full");
+        let (let_on, ()) = tokio::join!(room.admits(&shutdown), async { room.set(0, 10, 1) });
         assert!(let_on);
-        room.set(true);
-        let (let_on, ()) = tokio::join!(room.freed(&shutdown), async { shutdown.begin() });
+        room.set(10, 10, 1);
+        let (let_on, ()) = tokio::join!(room.admits(&shutdown), async { shutdown.begin() });
         assert!(!let_on);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn relays_share_what_is_left_and_what_was_begun_counts_before_it_is_counted() {
+        let room = Room::default();
+        room.set(4, 10, 3);
+        assert!(admitted(&room).await && admitted(&room).await && !admitted(&room).await);
+        // Neither look has counted the two.
+        for _ in 0..2 {
+            room.set(4, 10, 3);
+            assert!(room.is_full());
+        }
+        room.set(4, 10, 3);
+        assert!(!room.is_full());
     }
 }

@@ -2,7 +2,8 @@
 //! been there, as metrics; and raises the alarm in the log.
 //!
 //! An acknowledgement counts as overdue after `REGISTRATION_OVERDUE`; the alarm
-//! comes at most [`EVERY`] later.
+//! comes at most [`EVERY`] later. The leader among the relays looks for all of them: the
+//! metrics of the others, and of one that has lost the lead, are NaN or absent.
 
 use std::time::Duration;
 
@@ -10,13 +11,22 @@ use onboard_contract::Stage;
 use onboard_runtime::{Availability, Rounds, Shutdown};
 use onboard_store::{InStage, Outbox, Stages};
 
+use crate::lead::Lead;
+
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Looks until the shutdown.
-pub(crate) async fn run(outbox: Outbox, overdue: Duration, shutdown: Shutdown) {
+/// Looks while this relay leads, until the shutdown.
+pub(crate) async fn run(outbox: Outbox, overdue: Duration, lead: Lead, shutdown: Shutdown) {
+    let stop = shutdown.clone();
+    let work = || look(outbox.clone(), overdue, stop.clone());
+    lead.while_held(shutdown, work).await;
+}
+
+async fn look(outbox: Outbox, overdue: Duration, shutdown: Shutdown) {
     let mongo = Availability::new("mongo (stages)");
     let mut alarm = Alarm::default();
     let mut rounds = Rounds::new(EVERY, shutdown);
+    let _figures = Figures;
     while let Some(looked) = rounds.next(outbox.stages(overdue)).await {
         match mongo.report(looked) {
             Ok(stages) => {
@@ -25,6 +35,15 @@ pub(crate) async fn run(outbox: Outbox, overdue: Duration, shutdown: Shutdown) {
             }
             Err(_) => unknown(),
         }
+    }
+}
+
+/// The figures of the leader: they become unknown when it leads no more.
+struct Figures;
+
+impl Drop for Figures {
+    fn drop(&mut self) {
+        unknown();
     }
 }
 

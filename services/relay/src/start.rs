@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use onboard_contract::Start;
 use onboard_runtime::availability::chain;
-use onboard_runtime::{Shutdown, clock, trace};
+use onboard_runtime::{Backoff, Shutdown, clock, trace};
 use onboard_store::{Due, Outbox, StoreError};
 use onboard_temporal::{Started, Temporal, TemporalError};
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -22,9 +22,11 @@ use crate::input::Input;
 use crate::room::Room;
 use crate::servers::Servers;
 
-/// The wait of a row whose start was not answered: short, since the relay as
-/// a whole backs off while Temporal is away.
-const UNANSWERED: Duration = Duration::from_millis(500);
+/// The waits of a row whose start was not answered. They stay short while no row
+/// passes: then it is the server, and the relay as a whole backs off.
+const UNANSWERED_FIRST: Duration = Duration::from_millis(500);
+const UNANSWERED_CAP: Duration = Duration::from_secs(5);
+const UNANSWERED_ALONE_CAP: Duration = Duration::from_mins(1);
 /// How fresh a success must be to say that rows pass; above the longest wait
 /// of a refused row.
 const PASSING: Duration = Duration::from_mins(2);
@@ -47,7 +49,7 @@ impl Starts {
     /// Notes that a row passed.
     fn passed(&self) {
         self.passed_at_ms.store(clock::now_ms(), Ordering::Relaxed);
-        self.room.used();
+        self.servers.answers();
     }
 
     /// Whether rows pass: then a refusal is about the row, else about all.
@@ -57,8 +59,8 @@ impl Starts {
     }
 }
 
-/// Starts what is claimed, until nothing is claimed any more. Rows that wait
-/// out a pause when the shutdown begins are left: their claim runs out.
+/// Starts what is claimed, until nothing is claimed any more. Rows that wait out a pause,
+/// or for room, when the shutdown begins are left: their claim runs out.
 pub(crate) async fn run(
     starts: Starts,
     mut claimed: Receiver<Row>,
@@ -67,7 +69,10 @@ pub(crate) async fn run(
 ) {
     futures::stream::poll_fn(|context| claimed.poll_recv(context))
         .for_each_concurrent(starts.concurrency, async |row| {
-            if starts.servers.pause.over(&shutdown).await && start(&starts, &row.due).await {
+            if starts.servers.pause.over(&shutdown).await
+                && starts.room.admits(&shutdown).await
+                && start(&starts, &row.due).await
+            {
                 // Ends only after everything that starts.
                 started.send(row).await.ok();
             }
@@ -140,17 +145,24 @@ async fn give_back(starts: &Starts, due: &Due, error: &TemporalError) {
         TemporalError::Unavailable { .. } => unanswered(starts, due, error).await,
         TemporalError::Refused { .. } => refused(starts, due, error).await,
     };
-    if let Err(error) = given {
-        starts.servers.does_not_write(&error);
+    match given {
+        Ok(()) => (),
+        // The row alone: its claim runs out.
+        Err(error) if !error.is_retryable() => {
+            tracing::error!(error = chain(&error), "the row cannot be given back");
+        }
+        Err(error) => starts.servers.does_not_write(&error),
     }
 }
 
 async fn unanswered(starts: &Starts, due: &Due, error: &TemporalError) -> Result<(), StoreError> {
     trace::failed(&Span::current(), "unavailable");
     counted("unavailable");
-    starts.servers.away();
-    starts.outbox.release(due.event_id, UNANSWERED, &chain(error)).await?;
-    starts.servers.wake.after(UNANSWERED);
+    starts.servers.does_not_answer(due.event_id);
+    let cap = if starts.others_pass() { UNANSWERED_ALONE_CAP } else { UNANSWERED_CAP };
+    let wait = Backoff::after(UNANSWERED_FIRST, cap, due.attempts);
+    starts.outbox.release(due.event_id, wait, &chain(error)).await?;
+    starts.servers.wake.after(wait);
     Ok(())
 }
 
@@ -160,6 +172,7 @@ async fn refused(starts: &Starts, due: &Due, error: &TemporalError) -> Result<()
     counted("refused");
     let reason = chain(error);
     tracing::error!(error = reason, "Temporal refuses to start the workflow");
+    starts.servers.answers();
     let refusal = starts.outbox.refuse(due, starts.others_pass(), &reason).await?;
     if refusal.quarantined {
         tracing::error!("the row is quarantined: mend the cause, then `onboard redrive` it");

@@ -5,6 +5,7 @@
 //! started. The next page is claimed while the last rows of this one are being
 //! started; what is claimed ahead is bounded by the page and the channel, so
 //! relays share a backlog and a crash leaves few rows to wait for their lease.
+//! A page of rows that nobody can move holds up no other: the next look goes past it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,14 +23,51 @@ use crate::room::Room;
 /// hands, or in ours already: about as long as a page takes to be started.
 const CONTENDED: Duration = Duration::from_millis(250);
 
+/// How far a look goes past rows that did not move, at most.
+const SKIPPED_MAX: u64 = 4_096;
+
 /// What a look at the outbox came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Look {
     /// Nothing more is due.
     Drained,
     /// There is more.
     More,
-    /// There may be more, but what was seen is in other hands.
-    Contended,
+    /// There may be more, but none of so many rows has moved: they are in other hands,
+    /// or in ours already, or nobody can move them.
+    Stuck(u64),
+    /// The same, since MongoDB has refused to claim any of so many.
+    Refused(u64),
+}
+
+/// How many of the rows that are due the next look leaves out.
+#[derive(Debug, Default)]
+struct Skip {
+    rows: u64,
+    /// Looks since it began to skip.
+    looks: u32,
+}
+
+impl Skip {
+    /// Looks until the rows that were left out are looked at again.
+    const LOOKS_MAX: u32 = 64;
+
+    /// Takes in what a look came to; false when it is time to rest.
+    fn goes_on(&mut self, look: Look) -> bool {
+        self.looks += 1;
+        match look {
+            Look::Stuck(rows) | Look::Refused(rows) if self.rows + rows <= SKIPPED_MAX => {
+                self.rows += rows;
+            }
+            Look::More if self.looks < Self::LOOKS_MAX => (),
+            Look::More => *self = Self::default(),
+            Look::Drained | Look::Stuck(_) | Look::Refused(_) => {
+                *self = Self::default();
+                return false;
+            }
+        }
+        true
+    }
 }
 
 /// Looks for rows that are due.
@@ -51,11 +89,15 @@ pub(crate) async fn run(sweep: Sweep, claimed: Sender<Row>, shutdown: Shutdown) 
         return;
     }
     let pause = &sweep.claims.servers.pause;
+    let mut skip = Skip::default();
     while pause.over(&shutdown).await && sweep.room.freed(&shutdown).await {
-        let goes_on = match look(&sweep, &mongo, &claimed).await {
+        let goes_on = match look(&sweep, skip.rows, &mongo, &claimed).await {
             Ok(look) => {
                 backoff.succeeded();
-                rest(&sweep, &look, &shutdown).await
+                match (skip.goes_on(look), look) {
+                    (true, Look::More | Look::Stuck(_)) => !shutdown.has_begun(),
+                    (true | false, look) => rest(&sweep, look, &shutdown).await,
+                }
             }
             Err(_) => shutdown.sleep(backoff.failed()).await,
         };
@@ -66,26 +108,36 @@ pub(crate) async fn run(sweep: Sweep, claimed: Sender<Row>, shutdown: Shutdown) 
 }
 
 /// Waits until it is worth looking again; false when it is time to stop.
-async fn rest(sweep: &Sweep, look: &Look, shutdown: &Shutdown) -> bool {
+async fn rest(sweep: &Sweep, look: Look, shutdown: &Shutdown) -> bool {
     match look {
-        Look::More => !shutdown.has_begun(),
-        Look::Contended => shutdown.sleep(CONTENDED.mul_f64(clock::jitter())).await,
+        Look::Stuck(_) | Look::Refused(_) => {
+            shutdown.sleep(CONTENDED.mul_f64(clock::jitter())).await
+        }
         // A wake-up during the look is kept, so nothing is slept over.
-        Look::Drained => sweep.claims.servers.wake.wait(sweep.interval, shutdown).await,
+        Look::Drained | Look::More => {
+            sweep.claims.servers.wake.wait(sweep.interval, shutdown).await
+        }
     }
 }
 
 async fn look(
     sweep: &Sweep,
+    skip: u64,
     mongo: &Availability,
     claimed: &Sender<Row>,
 ) -> Result<Look, StoreError> {
     let most = u32::try_from(sweep.claims.most()).unwrap_or(1);
-    let DuePage { rows, full } = mongo.report(sweep.claims.outbox.due(most).await)?;
+    let page = mongo.report(sweep.claims.outbox.due_after(skip, most).await)?;
+    let DuePage { rows, set_apart, immovable, full } = page;
+    let seen = (rows.len() + immovable) as u64;
     let held = rows.into_iter().filter_map(|due| sweep.held.take(due)).collect();
     // The majority's word: the next look must not find these rows again, and
     // nobody waits for this one.
-    let ours = sweep.claims.claim(held, Written::Majority).await?;
+    let ours = match sweep.claims.claim(held, Written::Majority).await {
+        Err(error) if !error.is_retryable() && full => return Ok(Look::Refused(seen)),
+        Err(error) if !error.is_retryable() => return Ok(Look::Drained),
+        claimed => claimed?,
+    };
     let found = ours.len() as u64;
     metrics::counter!("relay_rows_claimed_total", "found" => "swept").increment(found);
     for row in ours {
@@ -93,9 +145,38 @@ async fn look(
             return Ok(Look::Drained);
         }
     }
-    Ok(match (full, found) {
+    Ok(match (full, found + set_apart as u64) {
         (false, _) => Look::Drained,
-        (true, 0) => Look::Contended,
+        (true, 0) => Look::Stuck(seen),
         (true, _) => Look::More,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_that_do_not_move_are_gone_past_up_to_a_bound() {
+        let mut skip = Skip::default();
+        for pages in 1..=64 {
+            assert!(skip.goes_on(Look::Stuck(64)));
+            assert_eq!(skip.rows, 64 * pages);
+        }
+        assert!(!skip.goes_on(Look::Stuck(64)), "it rests");
+        assert_eq!(skip.rows, 0);
+    }
+
+    #[test]
+    fn what_was_gone_past_is_looked_at_again() {
+        let mut skip = Skip::default();
+        assert!(skip.goes_on(Look::Stuck(64)) && skip.goes_on(Look::More));
+        assert_eq!(skip.rows, 64, "the page is still there");
+        for _ in 0..Skip::LOOKS_MAX {
+            assert!(skip.goes_on(Look::More));
+        }
+        assert_eq!(skip.rows, 0);
+        assert!(skip.goes_on(Look::Stuck(64)) && !skip.goes_on(Look::Drained));
+        assert_eq!(skip.rows, 0);
+    }
 }

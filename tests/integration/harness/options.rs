@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use onboard::services::names;
 use onboard_stack::Servers;
 
+/// Settings that the services of one process share.
+const OF_A_PROCESS: [&str; 3] = ["FAILPOINTS", "RUST_LOG", "CLOCK_AHEAD_MS"];
+
 /// How an application differs from the plain one.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -110,8 +113,7 @@ impl Options {
     /// those that are apart, and those with fail points or a tracer, of which a
     /// process has one.
     pub(super) fn together(&self) -> Vec<&'static str> {
-        let of_a_process =
-            |set: &str| ["FAILPOINTS", "RUST_LOG"].contains(&set) || set.starts_with("OTEL_");
+        let of_a_process = |set: &str| OF_A_PROCESS.contains(&set) || set.starts_with("OTEL_");
         if self.env.iter().any(|(set, _)| of_a_process(set)) {
             return Vec::new();
         }

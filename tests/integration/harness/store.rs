@@ -95,6 +95,14 @@ impl App {
         FailPoint { admin, _turn: turn }
     }
 
+    /// Has MongoDB refuse every update of a row that breaks the validator, or lets it
+    /// take them again: another application uses the database after this one.
+    pub(crate) async fn refuses_damaged_rows(&self, refuses: bool) {
+        let level = if refuses { "strict" } else { "moderate" };
+        let set = doc! { "collMod": "outbox", "validationLevel": level };
+        self.auth_database().await.run_command(set).await.unwrap();
+    }
+
     pub(crate) async fn drop_databases(&self) {
         self.auth_database().await.drop().await.unwrap();
         self.todo_database().await.drop().await.unwrap();

@@ -203,10 +203,11 @@ mod tests {
 
     #[test]
     fn what_a_consumer_has_acknowledged_with_is_known_however_it_was_heard() {
-        let delivery = Delivery { consumers: vec![ConsumerName::TODO], direct: false };
+        let delivery = Delivery::to(vec![ConsumerName::TODO], false);
         let mut state = State::new(Begin {
             event_id: "0190c1c4-7f6e-7d1a-8b1e-2f6f3a1b2c3d".parse().unwrap(),
             event_type: "USER_REGISTERED",
+            aggregate_id: Uuid::from_u128(1),
             traceparent: None,
             overdue_ms: 1,
             delivery: Some(&delivery),

@@ -17,8 +17,9 @@ use onboard_contract::EventId;
 use onboard_fault::{Step, step};
 use onboard_store::bson_time::id;
 
+use onboard_store::bson_time::date;
 use onboard_store::retention::{INBOX, PAGE, note_horizon, page_full};
-use onboard_store::{StoreError, bounded, earlier};
+use onboard_store::{ServerClock, StoreError, bounded};
 
 use super::Inbox;
 
@@ -27,12 +28,12 @@ use super::Inbox;
 pub(crate) struct Cursor(Option<ObjectId>);
 
 impl Inbox {
-    /// Looks at a page of records older than `kept`, from the cursor on, and
-    /// removes what may go, by what `rows` says about outbox rows; `None` at the end,
-    /// or when `rows` has no answer. A record whose event cannot be read stays.
+    /// Looks at a page of records older than `kept` by the server's clock, from the
+    /// cursor on, and removes what may go, by what `rows` says about outbox rows; `None`
+    /// at the end, or when `rows` has no answer. A record whose event cannot be read stays.
     ///
     /// # Errors
-    /// The store failed.
+    /// The store failed, or the clocks of this process and of the server differ.
     pub(crate) async fn purge<R, F>(
         &self,
         kept: Duration,
@@ -43,7 +44,10 @@ impl Inbox {
         R: Fn(Vec<EventId>) -> F,
         F: Future<Output = Option<Vec<EventId>>>,
     {
-        let horizon = earlier(kept);
+        // Asked anew for each page: a page is rare, and much depends on its time.
+        let now_ms = ServerClock::default().now_ms_for_removal(&self.database).await?;
+        let kept_ms = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
+        let horizon = date(now_ms.saturating_sub(kept_ms));
         let page = self.old(horizon, from).await?;
         let Some(last) = page.last().and_then(|record| record.get_object_id("_id").ok()) else {
             return Ok(None);

@@ -7,6 +7,9 @@ use crate::Row;
 use crate::audit::Kind;
 use crate::case::Case;
 
+/// Said of a row that is unfinished, since its age says nothing.
+const AHEAD: &str = "createdAt is in the future: the clock of who wrote the row is wrong";
+
 pub(super) fn has_its_user(case: &Case, found: &mut Vec<Finding>) {
     if !case.is_registration() || !case.user.is_missing() {
         return;
@@ -65,6 +68,9 @@ pub(super) fn is_marked(case: &Case, found: &mut Vec<Finding>) {
 /// of the other rules.
 pub(super) fn has_come_to_its_end(case: &Case, found: &mut Vec<Finding>) {
     let Some(row) = case.row.as_ref().filter(|row| row.acknowledged_at.is_none()) else { return };
+    if row.ahead {
+        found.push(Finding::note(AHEAD).with_reason(format!("{AHEAD}; {}", waits_for(row))));
+    }
     let (kind, words) = match row.stage {
         Stage::Pending => (Kind::RowPending, "it waits for the relay"),
         Stage::Started => (Kind::RowUnsent, "its workflow was started and it is not SENT"),

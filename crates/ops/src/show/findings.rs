@@ -7,7 +7,7 @@ use onboard_contract::{EventId, Stage};
 use super::Record;
 use crate::case::Case;
 use crate::redrive::Act;
-use crate::rules;
+use crate::{OddRow, rules};
 
 impl Record {
     pub(super) fn knows_nothing(&self) -> bool {
@@ -17,6 +17,16 @@ impl Record {
             && self.inbox.is_none()
             && self.dead_letters.is_empty()
             && self.redrives.is_empty()
+    }
+
+    /// The record of a row that bears no event's id: nothing else can belong to it.
+    pub(super) fn of_odd_row(row: OddRow) -> Self {
+        Self {
+            missing: vec![format!("no sound outbox row: {}", row.reason)],
+            next: vec!["repair the row by hand, or remove it; its id cannot be changed".to_owned()],
+            odd_row: Some(row),
+            ..Self::default()
+        }
     }
 
     /// Names every missing link. What was removed in its time is none.

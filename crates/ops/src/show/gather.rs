@@ -29,6 +29,7 @@ impl Operator {
         let (event, user) = match subject {
             Subject::Registration(event) => (Some(*event), None),
             Subject::Email(email) => self.of_address(email, &mut record).await?,
+            Subject::Odd(_) => (None, None),
         };
         let handled_for = if let Some(event) = event {
             self.gather(event, &mut record, &mut case).await?
@@ -42,7 +43,7 @@ impl Operator {
             self.gather_user(user, &mut record, &mut case).await?;
         }
         if record.knows_nothing() {
-            return Ok(None);
+            return Ok(self.odd_row(&subject.words()).await?.map(Record::of_odd_row));
         }
         case.removed = self.removed().await?;
         record.judge(case);

@@ -14,7 +14,7 @@ where
     F: Future<Output = Result<T, StoreError>>,
 {
     match work(rows.clone()).await {
-        Err(StoreError::Refused { .. }) if rows.len() > 1 => {
+        Err(error) if !error.is_retryable() && rows.len() > 1 => {
             let mut alone = Vec::with_capacity(rows.len());
             for row in rows {
                 alone.push(work(vec![row]).await);

@@ -15,11 +15,10 @@ use mongodb::options::Hint;
 use mongodb::{Collection, Cursor};
 use onboard_contract::{ConsumerName, Delivery, EventId, EventType, OutboxStatus, TraceParent};
 use onboard_fault::{Step, step};
-use onboard_runtime::clock;
 use uuid::Uuid;
 
 use self::change::{awaiting, expected_too, not_expecting, waived};
-use super::claim::NotStartable;
+use super::due::NotStartable;
 use super::retention::first_of;
 use super::stages::{COUNT_MAX, order};
 use super::{Outbox, PENDING, Row, SENT};
@@ -214,7 +213,7 @@ impl Outbox {
         let mut rows = awaiting(consumer);
         rows.insert("_id", doc! { "$in": ids(events) });
         let outbox = self.mongo.outbox();
-        let update = outbox.update_many(rows, waived(consumer, reason, date(clock::now_ms())));
+        let update = outbox.update_many(rows, waived(consumer, reason));
         let update = step(Step::RedriveRelease, async { update.await });
         let done = bounded("waive a consumer on rows", update).await?;
         Ok(done.modified_count)
@@ -283,7 +282,7 @@ impl ChangedRow {
             event_type: NotStartable::known(row)?,
             event: row.id()?,
             aggregate_id: row.aggregate_id()?.uuid(),
-            traceparent: row.traceparent()?,
+            traceparent: row.traceparent(),
             sent: row.status.known() == Some(OutboxStatus::Sent),
             acknowledged: row.acknowledged_at.known().is_some(),
             delivery: row.delivery()?,

@@ -10,13 +10,15 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::Hint;
 use onboard_contract::EventId;
 use onboard_fault::{Step, step};
-use onboard_runtime::{Backoff, clock};
+use onboard_runtime::Backoff;
+use onboard_runtime::availability::chain;
 
 use super::alone::together_else_alone;
-use super::claim::{Due, by_id};
-use super::{Outbox, PENDING, later};
+use super::claim::by_id;
+use super::due::Due;
+use super::{Outbox, PENDING, after_now, date_or};
 use crate::StoreError;
-use crate::bson_time::{date, id};
+use crate::bson_time::id;
 use crate::mongo::bounded;
 
 /// The waits of a row that is refused.
@@ -43,17 +45,36 @@ impl Outbox {
     ///
     /// The majority has it when this returns, so a look at what is due does
     /// not find the rows any more. A row that cannot be noted spoils the update for
-    /// all of them: then each is noted alone.
+    /// all of them: then each is noted alone. The claim of such a row runs out, and its
+    /// workflow is found again.
     ///
     /// # Errors
-    /// The store failed; some or all may be noted.
+    /// The store failed, or refused every row of several; some or all may be noted.
     pub async fn mark_started(
         &self,
         events: &[EventId],
         recheck: Duration,
     ) -> Result<(), StoreError> {
         let mark = |events| self.mark_together(events, recheck);
-        together_else_alone(events.to_vec(), mark).await.into_iter().collect()
+        let mut refused = Vec::new();
+        for marked in together_else_alone(events.to_vec(), mark).await {
+            match marked {
+                Ok(()) => (),
+                Err(error) if !error.is_retryable() => refused.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        let all = refused.len() == events.len();
+        match refused.pop() {
+            // Refused to all alike: it is not about a row.
+            Some(error) if all && events.len() > 1 => Err(error),
+            Some(error) => {
+                let error = chain(&error);
+                tracing::error!(error, "MongoDB refuses to note the start of a workflow");
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     async fn mark_together(
@@ -64,11 +85,11 @@ impl Outbox {
         let ids: Vec<Bson> = events.iter().map(|event| id(event.uuid())).collect();
         let note = vec![
             doc! { "$set": {
-                "startedAt": { "$ifNull": ["$startedAt", date(clock::now_ms())] },
-                "nextAttemptAt": later(recheck),
+                "startedAt": date_or("startedAt", "$$NOW"),
+                "nextAttemptAt": after_now(recheck),
                 "lastError": null,
             } },
-            doc! { "$unset": ["refusals", "quarantinedAt"] },
+            doc! { "$unset": ["refusals", "quarantinedAt", "aheadSeenAt"] },
         ];
         let outbox = self.mongo.outbox();
         let update = outbox.update_many(note_filter(ids), note).hint(Hint::Keys(by_id()));
@@ -87,7 +108,7 @@ impl Outbox {
         reason: &str,
     ) -> Result<(), StoreError> {
         let update = vec![doc! { "$set": {
-            "nextAttemptAt": later(retry_in),
+            "nextAttemptAt": after_now(retry_in),
             "lastError": literal(reason),
         } }];
         self.update(Step::RelayRelease, "give the row back", event, update).await
@@ -113,13 +134,12 @@ impl Outbox {
             Backoff::after(REFUSED_FIRST, REFUSED_CAP, due.attempts)
         };
         let mut refused = doc! {
-            "nextAttemptAt": later(retry_in),
+            "nextAttemptAt": after_now(retry_in),
             "refusals": refusals,
             "lastError": literal(reason),
         };
         if quarantined {
-            let now = date(clock::now_ms());
-            refused.insert("quarantinedAt", doc! { "$ifNull": ["$quarantinedAt", now] });
+            refused.insert("quarantinedAt", date_or("quarantinedAt", "$$NOW"));
         }
         let update = vec![doc! { "$set": refused }];
         self.update(Step::RelayRelease, "give the row back", due.event_id, update).await?;

@@ -11,12 +11,13 @@ use mongodb::{Collection, Cursor};
 use onboard_contract::{Delivery, EventId, EventType, OutboxStatus, TraceParent};
 use uuid::Uuid;
 
-use super::claim::NotStartable;
+use super::due::NotStartable;
 use super::stages::{order, overdue};
-use super::{Outbox, Row, earlier};
+use super::{Outbox, Row};
 use crate::StoreError;
 use crate::bson_time::id;
 use crate::mongo::bounded;
+use crate::raw_document as raw;
 
 /// Rows that MongoDB sends at once. They are read slowly, and a cursor that is
 /// not asked for ten minutes is closed.
@@ -56,7 +57,7 @@ impl Outbox {
     ) -> Result<OverdueRows, StoreError> {
         let outbox = self.mongo.outbox();
         let find = outbox
-            .find(overdue(status, earlier(age)))
+            .find(overdue(status, self.before_now(age).await?))
             .hint(Hint::Keys(order()))
             .sort(order())
             .batch_size(BATCH)
@@ -84,7 +85,7 @@ impl Outbox {
 
 impl OverdueRows {
     /// The next rows, at most so many; none at the end. One that cannot be read
-    /// is left out: the audit names it.
+    /// is left out: the look at all unfinished rows sets it apart.
     ///
     /// # Errors
     /// The store failed; the rest is left to another look.
@@ -93,12 +94,8 @@ impl OverdueRows {
         while rows.len() < most
             && bounded("read an overdue row", async { self.0.advance().await }).await?
         {
-            let read = self.0.deserialize_current().map(|row| Overdue::of(&Row::read(&row)));
-            match read {
-                Ok(Ok(row)) => rows.push(row),
-                Ok(Err(error)) => tracing::error!(%error, "an overdue row cannot be read"),
-                Err(error) => tracing::error!(%error, "an overdue row cannot be read"),
-            }
+            let row = Row::read(&raw::readable(self.0.current()));
+            rows.extend(Overdue::of(&row));
         }
         Ok(rows)
     }
@@ -110,7 +107,7 @@ impl Overdue {
             event_id: row.id()?,
             event_type: NotStartable::known(row)?,
             aggregate_id: row.aggregate_id()?.uuid(),
-            traceparent: row.traceparent()?,
+            traceparent: row.traceparent(),
             delivery: row.delivery()?,
             sent: row.status.known() == Some(OutboxStatus::Sent),
         })

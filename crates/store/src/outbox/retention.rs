@@ -1,22 +1,26 @@
-//! Removes rows that are done and old.
+//! Removes rows that are done and old, by the server's clock.
 //!
 //! A row goes only when its registration is complete (SENT and acknowledged)
-//! and both its birth and its end lie before the horizon. The horizon is noted
-//! first, so that an audit knows which rows may be gone: a process that dies
-//! between note and removal leaves rows that are merely allowed to be there.
+//! and both its birth and its end lie before the horizon: `acknowledgedAt`, which the
+//! server wrote, decides, and the ids only bound the look. Nothing goes while the
+//! clocks of this process and of the server differ. The horizon is noted first, so
+//! that an audit knows which rows may be gone: a process that dies between note and
+//! removal leaves rows that are merely allowed to be there.
 
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use mongodb::bson::{Bson, DateTime, Document, doc};
+use mongodb::Collection;
+use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use onboard_contract::EventId;
 use onboard_fault::{Step, step};
 use uuid::Uuid;
 
-use super::{Outbox, Row, SENT, earlier};
+use super::{Outbox, Row, SENT, millis};
 use crate::StoreError;
-use crate::bson_time::id;
+use crate::bson_time::{date, id};
 use crate::mongo::bounded;
+use crate::raw_document as raw;
 use crate::retention::{OUTBOX, PAGE, note_horizon, page_full};
 
 impl Outbox {
@@ -24,9 +28,10 @@ impl Outbox {
     /// may be more.
     ///
     /// # Errors
-    /// The store failed.
+    /// The store failed, or the clocks of this process and of the server differ.
     pub async fn purge(&self, kept: Duration) -> Result<bool, StoreError> {
-        let horizon = earlier(kept);
+        let now_ms = self.mongo.server_ms_for_removal().await?;
+        let horizon = date(now_ms.saturating_sub(millis(kept)));
         let ids = self.removable(horizon).await?;
         if ids.is_empty() {
             return Ok(false);
@@ -43,15 +48,15 @@ impl Outbox {
     }
 
     async fn removable(&self, horizon: DateTime) -> Result<Vec<Bson>, StoreError> {
-        let outbox = self.mongo.outbox();
+        let outbox: Collection<RawDocumentBuf> = self.mongo.outbox().clone_with_type();
         let find = outbox
             .find(done_before(horizon))
             .sort(doc! { "_id": 1 })
             .limit(PAGE)
             .projection(doc! { "_id": 1 });
-        let rows: Vec<Document> =
+        let rows: Vec<RawDocumentBuf> =
             bounded("list old rows", async { find.await?.try_collect().await }).await?;
-        Ok(rows.iter().filter_map(|row| row.get("_id").cloned()).collect())
+        Ok(rows.iter().filter_map(|row| raw::readable(row).get("_id").cloned()).collect())
     }
 
     /// Which of these events have a row.

@@ -15,7 +15,7 @@ use onboard_contract::{
     ConsumerName, Delivery, EventId, EventType, OutboxStatus, TraceParent, UserId,
 };
 
-use crate::field::{self, COUNT, DATE, Field, Malformed, NAMES, TEXT, UUID};
+use crate::field::{self, DATE, Field, Malformed, NAMES, TEXT, UUID};
 
 /// An outbox row as it was found. Times are in ms since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub struct Row {
     pub refusals: Field<u32>,
     /// When the relay looks again.
     pub next_attempt_at: Field<i64>,
+    /// Since when the relay has known that the row says it was created in the future.
+    pub ahead_seen_at: Field<i64>,
     /// Since when the relay leaves the row alone.
     pub quarantined_at: Field<i64>,
     /// Why the last try failed.
@@ -115,6 +117,7 @@ impl Row {
             attempts: field::count(row, "attempts"),
             refusals: field::count(row, "refusals"),
             next_attempt_at: time("nextAttemptAt"),
+            ahead_seen_at: time("aheadSeenAt"),
             quarantined_at: time("quarantinedAt"),
             last_error: text("lastError"),
         }
@@ -132,13 +135,10 @@ impl Row {
         self.event_type.as_ref().required("eventType", TEXT).map(String::as_str)
     }
 
-    /// The trace; none when its text is no trace.
-    ///
-    /// # Errors
-    /// The field holds something else than a text.
-    pub fn traceparent(&self) -> Result<Option<TraceParent>, Malformed> {
-        let text = self.traceparent.as_ref().optional("traceparent", TEXT)?;
-        Ok(text.and_then(|text| TraceParent::parse(text).ok()))
+    /// The trace; none when the field holds none. It decides nothing.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<TraceParent> {
+        TraceParent::parse(self.traceparent.as_ref().known()?).ok()
     }
 
     pub(crate) fn status(&self) -> Result<OutboxStatus, Malformed> {
@@ -147,6 +147,13 @@ impl Row {
 
     pub(crate) fn created_at(&self) -> Result<i64, Malformed> {
         self.created_at.required("createdAt", DATE)
+    }
+
+    /// When the event happened: what the row says, or else the time of birth of the
+    /// event's id. `None` when neither tells.
+    pub(crate) fn occurred_at(&self) -> Option<i64> {
+        let born = || crate::bson_time::born_ms(self.id.known()?.uuid());
+        self.created_at.known().or_else(born)
     }
 
     pub(crate) fn started_at(&self) -> Result<Option<i64>, Malformed> {
@@ -224,14 +231,14 @@ impl Row {
         Ok(Some(Delivery::to(consumers, sent || acknowledged)))
     }
 
-    /// The tries; an absent field counts as none.
-    pub(crate) fn attempts(&self) -> Result<u32, Malformed> {
-        Ok(self.attempts.optional("attempts", COUNT)?.unwrap_or_default())
+    /// The tries; a field that holds no count counts as none.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts.known().unwrap_or_default()
     }
 
-    /// The refusals; an absent field counts as none.
-    pub(crate) fn refusals(&self) -> Result<u32, Malformed> {
-        Ok(self.refusals.optional("refusals", COUNT)?.unwrap_or_default())
+    /// The refusals; a field that holds no count counts as none.
+    pub(crate) fn refusals(&self) -> u32 {
+        self.refusals.known().unwrap_or_default()
     }
 
     pub(crate) fn next_attempt_at(&self) -> Result<i64, Malformed> {

@@ -9,17 +9,19 @@
 use std::collections::HashSet;
 
 use futures::future::join_all;
+use mongodb::Collection;
 use mongodb::bson::spec::ElementType;
-use mongodb::bson::{Bson, DateTime, Document, doc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use onboard_contract::{ConsumerName, Event, EventId, EventType, OutboxStatus, UserId};
 use onboard_fault::{Step, step};
-use onboard_runtime::{Group, clock};
+use onboard_runtime::Group;
 
 use super::json::json;
-use super::{Outbox, PENDING, Row, SENT};
+use super::{Outbox, PENDING, Row, SENT, date_or};
 use crate::bson_time::{date, id};
 use crate::field::{self, COUNT, DOCUMENT};
 use crate::mongo::bounded;
+use crate::raw_document as raw;
 use crate::{Malformed, StoreError};
 
 const LOAD: &str = "load the row";
@@ -76,10 +78,10 @@ impl Outbox {
     /// # Errors
     /// The store failed, or the row is corrupt (permanent).
     pub async fn find(&self, event: EventId) -> Result<Option<OutboxRow>, StoreError> {
-        let outbox = self.mongo.outbox();
+        let outbox: Collection<RawDocumentBuf> = self.mongo.outbox().clone_with_type();
         let find = outbox.find_one(doc! { "_id": id(event.uuid()) });
         let Some(row) = bounded(LOAD, async { find.await }).await? else { return Ok(None) };
-        OutboxRow::read(&row).map(Some)
+        OutboxRow::read(&raw::readable(&row)).map(Some)
     }
 
     /// The user whom a registration's event is about; absent when the row is
@@ -152,7 +154,7 @@ impl Outbox {
         }
         let rows = doc! { "_id": { "$in": ids(records.iter().map(|record| record.event)) } };
         let outbox = self.mongo.outbox();
-        let update = outbox.update_many(rows, acknowledged(records, date(clock::now_ms())));
+        let update = outbox.update_many(rows, acknowledged(records));
         let done =
             bounded("record acknowledgements", step(Step::TerminalRecord, async { update.await }))
                 .await?;
@@ -162,7 +164,7 @@ impl Outbox {
     async fn record_one(&self, record: Record) -> Result<Recorded, StoreError> {
         let row = doc! { "_id": id(record.event.uuid()) };
         let outbox = self.mongo.outbox();
-        let update = outbox.update_one(row, acknowledged(&[record], date(clock::now_ms())));
+        let update = outbox.update_one(row, acknowledged(&[record]));
         let done = bounded(
             "record the acknowledgement",
             step(Step::TerminalRecord, async { update.await }),
@@ -217,11 +219,10 @@ fn ids(events: impl Iterator<Item = EventId>) -> Vec<Bson> {
 }
 
 fn sent_now() -> Vec<Document> {
-    let now = date(clock::now_ms());
     marked(doc! {
         "status": SENT,
-        "sentAt": now,
-        "startedAt": { "$ifNull": ["$startedAt", now] },
+        "sentAt": "$$NOW",
+        "startedAt": date_or("startedAt", "$$NOW"),
         "lastError": null,
     })
 }
@@ -229,31 +230,36 @@ fn sent_now() -> Vec<Document> {
 /// Adds to each row its own acknowledgement, and ends the row with the last one
 /// that it expects. What is acknowledged was sent, whatever the row says: it may
 /// have been restored to a time before that.
-fn acknowledged(records: &[Record], now: DateTime) -> Vec<Document> {
+fn acknowledged(records: &[Record]) -> Vec<Document> {
     let each: Vec<Document> = records
         .iter()
         .map(|record| {
-            let mut one = doc! { "at": now };
-            one.extend(record.reference.as_ref().map(|it| ("ref".to_owned(), it.into())));
+            let mut one = doc! { "at": "$$NOW" };
+            let reference = record.reference.as_ref().map(|it| doc! { "$literal": it });
+            one.extend(reference.map(|it| ("ref".to_owned(), it.into())));
             doc! { record.consumer.as_str(): one }
         })
         .collect();
     let rows = ids(records.iter().map(|record| record.event));
-    let own = doc! { "$arrayElemAt": [
-        { "$literal": each },
-        { "$indexOfArray": [{ "$literal": rows }, "$_id"] },
-    ] };
+    let own = doc! { "$arrayElemAt": [each, { "$indexOfArray": [{ "$literal": rows }, "$_id"] }] };
     // Of two values for one key the last one counts: the first stands.
-    let all = doc! { "$mergeObjects": [own, "$acknowledgements"] };
-    vec![doc! { "$set": { "acknowledgements": all } }, doc! { "$set": ended(now) }]
+    let all = doc! { "$mergeObjects": [own, object("acknowledgements")] };
+    vec![doc! { "$set": { "acknowledgements": all } }, doc! { "$set": ended() }]
+}
+
+/// The field if it holds a document, else an empty one; in an update.
+fn object(field: &str) -> Document {
+    let field = format!("${field}");
+    doc! { "$cond": [{ "$eq": [{ "$type": field.as_str() }, "object"] }, field, {}] }
 }
 
 /// The fields of a row that nobody is awaited for: each expected consumer has
 /// acknowledged or is waived. Other rows stay as they are.
-pub(super) fn ended(now: DateTime) -> Document {
-    let expects = doc! { "$ifNull": ["$expects", [ConsumerName::TODO.as_str()]] };
+pub(super) fn ended() -> Document {
+    let todo = [ConsumerName::TODO.as_str()];
+    let expects = doc! { "$cond": [{ "$isArray": "$expects" }, "$expects", todo] };
     let names = |field: &str| {
-        let all = doc! { "$objectToArray": { "$ifNull": [format!("${field}"), {}] } };
+        let all = doc! { "$objectToArray": object(field) };
         doc! { "$map": { "input": all, "in": "$$this.k" } }
     };
     let settled = doc! { "$setUnion": [names("acknowledgements"), names("waived")] };
@@ -261,7 +267,7 @@ pub(super) fn ended(now: DateTime) -> Document {
     let then = |field: &str, value: Bson| {
         doc! { "$cond": [done.clone(), value, format!("${field}")] }
     };
-    let first = |field: &str| then(field, doc! { "$ifNull": [format!("${field}"), now] }.into());
+    let first = |field: &str| then(field, date_or(field, "$$NOW").into());
     let removed = |field: &str| then(field, "$$REMOVE".into());
     doc! {
         "status": then("status", SENT.into()),
@@ -272,12 +278,14 @@ pub(super) fn ended(now: DateTime) -> Document {
         "nextAttemptAt": removed("nextAttemptAt"),
         "refusals": removed("refusals"),
         "quarantinedAt": removed("quarantinedAt"),
+        "aheadSeenAt": removed("aheadSeenAt"),
     }
 }
 
 /// With these fields the row is no longer the relay's.
 fn marked(fields: Document) -> Vec<Document> {
-    vec![doc! { "$set": fields }, doc! { "$unset": ["nextAttemptAt", "refusals", "quarantinedAt"] }]
+    let relays = ["nextAttemptAt", "refusals", "quarantinedAt", "aheadSeenAt"];
+    vec![doc! { "$set": fields }, doc! { "$unset": relays.map(Bson::from).to_vec() }]
 }
 
 impl OutboxRow {
@@ -304,9 +312,9 @@ impl OutboxRow {
             event_id: row.id()?,
             schema_version: u32::try_from(version).unwrap_or_default(),
             aggregate_id: row.aggregate_id()?.uuid(),
-            occurred_at: date(row.created_at()?).try_to_rfc3339_string().ok(),
+            occurred_at: row.occurred_at().and_then(|at| date(at).try_to_rfc3339_string().ok()),
             payload: json(payload).ok_or(odd)?,
-            traceparent: row.traceparent()?,
+            traceparent: row.traceparent(),
         };
         let sent = row.status.known() == Some(OutboxStatus::Sent);
         Ok(Self { event_type, event, sent })

@@ -6,12 +6,14 @@
 
 use std::time::Duration;
 
-use mongodb::bson::{Bson, DateTime, Document, doc};
+use mongodb::Collection;
+use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use onboard_contract::{OutboxStatus, Stage};
-use onboard_runtime::clock;
 
-use super::{Outbox, PENDING, SENT, earlier};
+use super::{Outbox, PENDING, Row, SENT, millis};
+use crate::bson_time::date;
 use crate::mongo::bounded;
+use crate::raw_document as raw;
 use crate::{StoreError, field};
 
 /// Counting stops here: that many is bad enough.
@@ -25,7 +27,8 @@ pub struct InStage {
     /// How many; at most [`COUNT_MAX`].
     pub count: u64,
     /// How long the oldest has been in it; of PENDING rows, the oldest that is
-    /// not quarantined.
+    /// not quarantined. A row that says it was created in the future counts from when
+    /// the relay has seen that.
     pub oldest: Option<Duration>,
 }
 
@@ -45,13 +48,16 @@ impl Outbox {
     /// # Errors
     /// The store failed.
     pub async fn stages(&self, overdue: Duration) -> Result<Stages, StoreError> {
-        let cutoff = earlier(overdue);
-        let (pending, started, sent, stalled) = tokio::try_join!(
-            self.in_stage(Stage::Pending, cutoff),
-            self.in_stage(Stage::Started, cutoff),
-            self.in_stage(Stage::Sent, cutoff),
-            self.in_stage(Stage::Stalled, cutoff),
+        let now_ms = self.mongo.server_ms().await?;
+        let times = (now_ms, date(now_ms.saturating_sub(millis(overdue))));
+        let (pending, started, sent, stalled, ahead) = tokio::try_join!(
+            self.in_stage(Stage::Pending, times),
+            self.in_stage(Stage::Started, times),
+            self.in_stage(Stage::Sent, times),
+            self.in_stage(Stage::Stalled, times),
+            self.oldest(ahead(), doc! { "aheadSeenAt": 1 }, "aheadSeenAt", now_ms),
         )?;
+        let pending = InStage { oldest: pending.oldest.max(ahead), ..pending };
         let quarantined = self.count(doc! { "quarantinedAt": { "$exists": true } }).await?;
         Ok(Stages { stages: [pending, started, sent, stalled], quarantined })
     }
@@ -62,17 +68,22 @@ impl Outbox {
     /// # Errors
     /// The store failed.
     pub async fn unsent(&self, lately: Duration, most: u64) -> Result<u64, StoreError> {
-        let filter = started_after(earlier(lately));
+        let filter = started_after(self.before_now(lately).await?);
         let outbox = self.mongo.outbox();
         let count = outbox.count_documents(filter).limit(most);
         bounded("count the workflows under way", async { count.await }).await
     }
 
-    async fn in_stage(&self, stage: Stage, cutoff: DateTime) -> Result<InStage, StoreError> {
-        let filter = filter(stage, cutoff);
+    async fn in_stage(
+        &self,
+        stage: Stage,
+        (now_ms, cutoff): (i64, DateTime),
+    ) -> Result<InStage, StoreError> {
+        let aging = aging(stage, cutoff);
+        // Boxed, or the future of a look at all stages would be large.
         let (count, oldest) = tokio::try_join!(
-            self.count(filter),
-            self.oldest(aging(stage, cutoff), entered(stage))
+            Box::pin(self.count(filter(stage, cutoff))),
+            Box::pin(self.oldest(aging, order(), entered(stage), now_ms))
         )?;
         Ok(InStage { stage, count, oldest })
     }
@@ -86,17 +97,28 @@ impl Outbox {
     async fn oldest(
         &self,
         filter: Document,
+        order: Document,
         entered: &'static str,
+        now_ms: i64,
     ) -> Result<Option<Duration>, StoreError> {
-        let outbox = self.mongo.outbox();
-        let find = outbox.find_one(filter).sort(order()).projection(doc! { entered: 1 });
+        let outbox: Collection<RawDocumentBuf> = self.mongo.outbox().clone_with_type();
+        let find = outbox.find_one(filter).sort(order).projection(doc! { entered: 1 });
         let row = bounded("find the oldest row of a stage", async { find.await }).await?;
-        let since_ms = row.and_then(|row| field::time(&row, entered).known());
+        let Some(row) = row.map(|row| raw::readable(&row)) else { return Ok(None) };
+        // A row that says no time is as old as its id.
+        let since_ms = field::time(&row, entered).known().or_else(|| Row::read(&row).occurred_at());
         Ok(since_ms.map(|since_ms| {
-            let age_ms = clock::now_ms().saturating_sub(since_ms);
+            let age_ms = now_ms.saturating_sub(since_ms);
             Duration::from_millis(u64::try_from(age_ms).unwrap_or_default())
         }))
     }
+}
+
+/// The PENDING rows that say they were created in the future, in terms of the index
+/// over these rows.
+#[must_use]
+pub fn ahead() -> Document {
+    doc! { "aheadSeenAt": { "$exists": true }, "status": PENDING, "quarantinedAt": null }
 }
 
 /// The rows of a stage, in terms of the index over unfinished rows.

@@ -18,7 +18,7 @@ use onboard_contract::names::{AGGREGATE_USER, SCHEMA_VERSION, USER_REGISTERED};
 use super::SetupError;
 use crate::Mongo;
 use crate::error::code;
-use crate::outbox::claim::due_order;
+use crate::outbox::due::due_order;
 use crate::outbox::stages::order;
 
 /// The name of a consumer (`ConsumerName` in the contract).
@@ -130,11 +130,12 @@ fn collections(mongo: &Mongo) -> [Wanted<'_>; 11] {
     ]
 }
 
-fn indexes(mongo: &Mongo) -> [WantedIndex<'_>; 17] {
+fn indexes(mongo: &Mongo) -> [WantedIndex<'_>; 18] {
     let (auth, todo) = (mongo.auth(), mongo.todo());
     let plain = IndexOptions::default;
     let pending = doc! { "status": "PENDING" };
     let quarantined = doc! { "quarantinedAt": { "$exists": true } };
+    let ahead = doc! { "aheadSeenAt": { "$exists": true } };
     let unnoted = doc! { "acknowledgedAt": null };
     let listed = doc! { "userId": 1, "createdAt": -1, "_id": -1 };
     [
@@ -142,6 +143,7 @@ fn indexes(mongo: &Mongo) -> [WantedIndex<'_>; 17] {
         (auth, mongo.outbox_name(), due_order(), partial(pending)),
         (auth, mongo.outbox_name(), order(), partial(unnoted.clone())),
         (auth, mongo.outbox_name(), doc! { "quarantinedAt": 1 }, partial(quarantined)),
+        (auth, mongo.outbox_name(), doc! { "aheadSeenAt": 1 }, partial(ahead)),
         (auth, mongo.outbox_name(), doc! { "aggregateId": 1 }, plain()),
         (auth, "redrives", doc! { "eventId": 1 }, plain()),
         (auth, "idempotency_keys", doc! { "expiresAt": 1 }, expired()),
@@ -279,6 +281,7 @@ fn outbox() -> Document {
             "refusals": { "bsonType": ["int", "long"], "minimum": 0 },
             "nextAttemptAt": { "bsonType": "date" },
             "quarantinedAt": { "bsonType": "date" },
+            "aheadSeenAt": { "bsonType": "date" },
             "lastError": { "bsonType": ["string", "null"], "maxLength": 500 },
         },
         "allOf": [

@@ -104,7 +104,11 @@ fn table_row(row: &Listed, begun: bool) -> String {
     let registration = row.row.is_registration();
     let id = if registration { "registration" } else { "event" };
     let head = format!("{id:<36} {:<8} {:>4} {:>5} reason\n", "stage", "age", "tries");
-    let old = row.age_ms.map_or_else(|| "?".to_owned(), age);
+    let old = match row.age_ms {
+        None => "?".to_owned(),
+        Some(ms) if ms < 0 => format!("-{}", age(ms.saturating_neg())),
+        Some(ms) => age(ms),
+    };
     let start = format!(
         "{:<36} {:<8} {old:>4} {:>5} ",
         row.row.registration_id.to_string(),
@@ -138,6 +142,7 @@ fn table_end(listing: &Listing, begun: bool, noun: &str) -> String {
         1 => format!("1 {noun}"),
         n => format!("{n} {noun}s"),
     });
+    lines.extend(odd_rows(listing));
     if let Some(letters) = &listing.dead_letters {
         lines.extend(letters_of(letters, ""));
     }
@@ -167,6 +172,21 @@ fn strangers(listing: &Listing) -> Vec<String> {
         lines.push(
             "  of the first workflows on the task queue; `onboard audit` names all".to_owned(),
         );
+    }
+    lines
+}
+
+/// Rows that bear no event's id, each with what is wrong with it.
+fn odd_rows(listing: &Listing) -> Vec<String> {
+    let mut lines = match listing.odd_rows.len() {
+        0 => return Vec::new(),
+        1 => vec!["1 outbox row that is no event's".to_owned()],
+        n => vec![format!("{n} outbox rows that are no event's")],
+    };
+    for row in &listing.odd_rows {
+        let start = format!("{:<36} ", row.id);
+        let room = COLUMNS.saturating_sub(start.chars().count());
+        lines.push(format!("{start}{}", cut(&row.reason, room)));
     }
     lines
 }

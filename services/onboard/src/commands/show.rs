@@ -15,9 +15,10 @@ use super::operate::{OperateArgs, complain, print, run as operate, wrapped, wrap
 /// Arguments of `onboard show`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShowArgs {
-    /// The id of a registration or of another event, or a user's e-mail address.
-    #[arg(value_name = "ID or E-MAIL", value_parser = subject)]
-    subject: Subject,
+    /// The id of a registration or of another event, or a user's e-mail address. Also
+    /// the id of an outbox row that is no event's, as `onboard list` names it.
+    #[arg(value_name = "ID or E-MAIL")]
+    subject: String,
     /// Print one JSON document instead of text.
     #[arg(long)]
     json: bool,
@@ -25,15 +26,13 @@ pub(crate) struct ShowArgs {
     operate: OperateArgs,
 }
 
-fn subject(text: &str) -> Result<Subject, String> {
+fn subject(text: &str) -> Subject {
     if let Ok(event) = text.parse::<EventId>() {
-        return Ok(Subject::Registration(event));
+        return Subject::Registration(event);
     }
     match email::candidates(text) {
-        forms if forms.is_empty() => {
-            Err("neither a registration's id (a UUID) nor an e-mail address".to_owned())
-        }
-        forms => Ok(Subject::Email(forms)),
+        forms if forms.is_empty() => Subject::Odd(text.to_owned()),
+        forms => Subject::Email(forms),
     }
 }
 
@@ -41,7 +40,7 @@ fn subject(text: &str) -> Result<Subject, String> {
 pub(crate) fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
     let ShowArgs { subject, json, operate: target } = args;
     operate(target, async |operator| {
-        let Some(record) = operator.show(&subject).await? else {
+        let Some(record) = operator.show(&self::subject(&subject)).await? else {
             complain("nothing is known about it: no user, no row, no workflow, no message");
             return Ok(exit::NO);
         };
@@ -69,6 +68,9 @@ fn text(record: &Record) -> String {
     let registration = record.is_registration();
     writeln!(text, "{:<13} {id}", if registration { "registration" } else { "event" }).ok();
     let (all, of_any_event) = (&PARTS[..], &["outbox", "workflow", "confirm"][..]);
+    if record.odd_row.is_some() {
+        section(&mut text, "row", value.get("oddRow"));
+    }
     for name in if registration { all } else { of_any_event } {
         let name = *name;
         section(&mut text, name, value.get(name));

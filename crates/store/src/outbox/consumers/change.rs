@@ -1,7 +1,7 @@
 //! Which rows an operator's change is for, and what it makes of them, as filters
 //! and updates of MongoDB. Pure, so nothing is lost when a process dies.
 
-use mongodb::bson::{Bson, DateTime, Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 use onboard_contract::ConsumerName;
 use onboard_contract::names::USER_REGISTERED;
 
@@ -77,21 +77,21 @@ pub(super) fn expected_too(consumer: &ConsumerName) -> Vec<Document> {
 /// Notes the waiver, takes the consumer off what a row expects, and ends the row
 /// when it awaits nobody else. A row that expects nobody else keeps the name,
 /// since it expects somebody: the waiver says that nobody is awaited.
-pub(super) fn waived(consumer: &ConsumerName, reason: &str, now: DateTime) -> Vec<Document> {
+pub(super) fn waived(consumer: &ConsumerName, reason: &str) -> Vec<Document> {
     let name = consumer.as_str();
     let expects = doc! { "$ifNull": ["$expects", [ConsumerName::TODO.as_str()]] };
     let others = doc! { "$filter": {
         "input": expects.clone(), "cond": { "$ne": ["$$this", name] },
     } };
     let alone = doc! { "$eq": [others.clone(), []] };
-    let waiver = doc! { name: { "at": now, "reason": { "$literal": reason } } };
+    let waiver = doc! { name: { "at": "$$NOW", "reason": { "$literal": reason } } };
     vec![
         doc! { "$set": {
             "expects": { "$cond": [alone, expects, others] },
             // Of two values for one key the last one counts: the first stands.
             "waived": { "$mergeObjects": [waiver, "$waived"] },
         } },
-        doc! { "$set": ended(now) },
+        doc! { "$set": ended() },
     ]
 }
 
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn an_operators_words_are_not_taken_for_an_expression() {
-        let update = waived(&"crm".parse().unwrap(), "$expects", DateTime::MIN);
+        let update = waived(&"crm".parse().unwrap(), "$expects");
         let text = format!("{update:?}");
         assert!(text.contains(r#""$literal": String("$expects")"#), "{text}");
     }

@@ -18,7 +18,7 @@ use super::AwaitedBy;
 use super::change::awaiting;
 use crate::mongo::bounded;
 use crate::outbox::stages::{COUNT_MAX, order};
-use crate::outbox::{Outbox, PENDING, SENT};
+use crate::outbox::{Outbox, PENDING, SENT, date_or};
 use crate::{StoreError, field};
 
 impl Outbox {
@@ -75,12 +75,14 @@ impl AwaitedBy {
 /// One document with a field for each consumer: a list with the group of the rows
 /// that await it, empty when there is no such row.
 fn pipeline(consumers: &BTreeSet<ConsumerName>, status: &str) -> Vec<Document> {
+    // A row that says it was created in the future counts from when that was seen.
+    let since = date_or("aheadSeenAt", date_or("createdAt", Bson::Null));
     let group = doc! { "$group": {
         "_id": Bson::Null,
         "rows": { "$sum": 1 },
         // `$min` ignores null; a field that is missing is less than null.
         "oldest": { "$min": {
-            "$cond": [{ "$gt": ["$quarantinedAt", Bson::Null] }, Bson::Null, "$createdAt"],
+            "$cond": [{ "$gt": ["$quarantinedAt", Bson::Null] }, Bson::Null, since],
         } },
     } };
     let rows = |name| Bson::from(vec![doc! { "$match": awaiting(name) }, group.clone()]);
@@ -92,7 +94,7 @@ fn pipeline(consumers: &BTreeSet<ConsumerName>, status: &str) -> Vec<Document> {
         doc! { "$limit": i64::try_from(COUNT_MAX).unwrap_or(i64::MAX) },
         doc! { "$project": {
             "_id": 0, "acknowledgedAt": 1, "eventType": 1, "expects": 1, "acknowledgements": 1,
-            "waived": 1, "createdAt": 1, "quarantinedAt": 1,
+            "waived": 1, "createdAt": 1, "quarantinedAt": 1, "aheadSeenAt": 1,
         } },
         doc! { "$facet": each },
     ]

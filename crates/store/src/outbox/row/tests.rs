@@ -10,7 +10,7 @@ use crate::field::tests::{
 };
 
 /// Every field of a row, and which of the values it takes.
-const FIELDS: [(&str, Takes); 20] = [
+const FIELDS: [(&str, Takes); 21] = [
     ("_id", is_uuid),
     ("aggregateType", is_text),
     ("aggregateId", is_uuid),
@@ -29,17 +29,22 @@ const FIELDS: [(&str, Takes); 20] = [
     ("attempts", is_count),
     ("refusals", is_count),
     ("nextAttemptAt", is_date),
+    ("aheadSeenAt", is_date),
     ("quarantinedAt", is_date),
     ("lastError", is_text),
 ];
 
-/// The fields that only tools look at.
-const NEEDED_BY_NOBODY: [&str; 7] = [
+/// The fields that decide nothing, or that are read more closely elsewhere.
+const NEEDED_BY_NOBODY: [&str; 11] = [
     "aggregateType",
     "schemaVersion",
     "payload",
+    "traceparent",
     "acknowledgements",
     "waived",
+    "attempts",
+    "refusals",
+    "aheadSeenAt",
     "quarantinedAt",
     "lastError",
 ];
@@ -56,7 +61,7 @@ fn whole() -> Document {
         "acknowledgedAt": at(4), "expects": ["todo", "crm"],
         "acknowledgements": { "todo": { "at": at(4), "ref": "a" } },
         "waived": { "search": { "at": at(4), "reason": "gone" } }, "attempts": 5, "refusals": 6_i64, "nextAttemptAt": at(7),
-        "quarantinedAt": at(8), "lastError": "why",
+        "aheadSeenAt": at(8), "quarantinedAt": at(8), "lastError": "why",
     }
 }
 
@@ -88,6 +93,7 @@ fn found(row: &Row, name: &str) -> Field<()> {
         "attempts" => row.attempts.map(drop),
         "refusals" => row.refusals.map(drop),
         "nextAttemptAt" => row.next_attempt_at.map(drop),
+        "aheadSeenAt" => row.ahead_seen_at.map(drop),
         "quarantinedAt" => row.quarantined_at.map(drop),
         "lastError" => row.last_error.map(drop),
         other => panic!("{other} is no field of a row"),
@@ -100,15 +106,12 @@ fn strictly(row: &Row, name: &str) -> Result<(), Malformed> {
         "_id" => row.id().map(drop),
         "aggregateId" => row.aggregate_id().map(drop),
         "eventType" => row.event_type().map(drop),
-        "traceparent" => row.traceparent().map(drop),
         "status" => row.status().map(drop),
         "createdAt" => row.created_at().map(drop),
         "startedAt" => row.started_at().map(drop),
         "sentAt" => row.sent_at().map(drop),
         "acknowledgedAt" => row.acknowledged_at().map(drop),
         "expects" => row.expects().map(drop),
-        "attempts" => row.attempts().map(drop),
-        "refusals" => row.refusals().map(drop),
         "nextAttemptAt" => row.next_attempt_at().map(drop),
         _ => Ok(()),
     }
@@ -131,11 +134,11 @@ fn a_whole_row_is_read() {
     let payload = row.payload.clone().known().unwrap();
     assert_eq!(payload.user_id, Field::Is(user));
     assert_eq!(payload.email, Field::Is("ada@example.com".to_owned()));
-    assert!(row.traceparent().unwrap().is_some());
+    assert!(row.traceparent().is_some());
     assert_eq!(row.status(), Ok(OutboxStatus::Sent));
-    assert_eq!((row.created_at(), row.started_at()), (Ok(1), Ok(Some(2))));
+    assert_eq!((row.occurred_at(), row.started_at()), (Some(1), Ok(Some(2))));
     assert_eq!((row.sent_at(), row.acknowledged_at()), (Ok(Some(3)), Ok(Some(4))));
-    assert_eq!((row.attempts(), row.refusals()), (Ok(5), Ok(6)));
+    assert_eq!((row.attempts(), row.refusals()), (5, 6));
     assert_eq!((row.next_attempt_at(), row.quarantined_at), (Ok(7), Field::Is(8)));
     assert_eq!(row.last_error, Field::Is("why".to_owned()));
     assert_eq!(row.schema_version, Field::Is(1));
@@ -180,7 +183,7 @@ fn a_missing_field_is_a_matter_of_that_field_alone() {
     }
     let nothing = Row::read(&doc! {});
     assert!(FIELDS.iter().all(|(name, _)| found(&nothing, name) == Field::Unset));
-    assert_eq!((nothing.attempts(), nothing.refusals()), (Ok(0), Ok(0)));
+    assert_eq!((nothing.attempts(), nothing.refusals()), (0, 0));
 }
 
 #[test]
@@ -208,8 +211,8 @@ fn only_the_two_words_are_a_status_and_only_a_trace_is_a_trace() {
     ] {
         assert_eq!(with("status", word.into()).status, expected, "{word}");
     }
-    assert_eq!(with("traceparent", "none".into()).traceparent(), Ok(None));
-    assert_eq!(with("traceparent", Bson::Null).traceparent(), Ok(None));
+    assert_eq!(with("traceparent", "none".into()).traceparent(), None);
+    assert_eq!(with("traceparent", Bson::Null).traceparent(), None);
 }
 
 #[test]
@@ -236,6 +239,16 @@ fn a_row_awaits_those_that_have_not_acknowledged() {
 }
 
 #[test]
+fn an_event_without_a_readable_time_happened_when_its_id_was_born() {
+    let (born_ms, random) = (1_700_000_000_000_u128, 7);
+    let id = Uuid::from_u128((born_ms << 80) | (7 << 76) | random);
+    let mut row = doc! { "_id": bson_time::id(id), "createdAt": "soon" };
+    assert_eq!(Row::read(&row).occurred_at(), Some(1_700_000_000_000));
+    row.insert("_id", bson_time::id(Uuid::from_u128(7)));
+    assert_eq!(Row::read(&row).occurred_at(), None);
+}
+
+#[test]
 fn the_address_is_not_printed() {
     let printed = format!("{:?}", Row::read(&whole()));
     assert!(!printed.contains("ada"), "{printed}");
@@ -243,7 +256,7 @@ fn the_address_is_not_printed() {
 
 proptest! {
     #[test]
-    fn any_row_is_read_field_by_field(values in proptest::collection::vec(any_value(), 20)) {
+    fn any_row_is_read_field_by_field(values in proptest::collection::vec(any_value(), 21)) {
         let mut row = Document::new();
         for ((name, _), value) in FIELDS.iter().zip(&values) {
             row.insert(*name, value.clone());

@@ -1,0 +1,106 @@
+//! Of several relays one does what one is to do for all, and stated bounds hold for all
+//! of them together.
+
+use mongodb::bson::{DateTime, Document, doc};
+use uuid::Uuid;
+
+use crate::harness::{App, Options, binary, eventually};
+
+/// The relays of these tests.
+const RELAYS: [&str; 2] = ["relay", "relay-2"];
+const UNSENT_MAX: usize = 20;
+
+impl App {
+    /// How many registrations are PENDING, as a relay says; `None` when it does not.
+    async fn pending_by(&self, relay: &str) -> Option<u64> {
+        let url = format!("{}/metrics", self.url(relay));
+        let text = self.http.get(url).send().await.ok()?.text().await.ok()?;
+        let pending = "registrations_in_stage{stage=\"PENDING\"} ";
+        text.lines().find_map(|line| line.strip_prefix(pending)?.parse().ok())
+    }
+
+    async fn says(&self, relay: &str, pending: Option<u64>) {
+        eventually(&format!("{relay} says {pending:?}"), async || {
+            match self.pending_by(relay).await {
+                seen if seen == pending => Ok(()),
+                seen => Err(seen),
+            }
+        })
+        .await;
+    }
+}
+
+fn row() -> Document {
+    let (event, user) = (binary(Uuid::now_v7()), binary(Uuid::new_v4()));
+    doc! {
+        "_id": event, "aggregateType": "User", "aggregateId": user,
+        "eventType": "USER_REGISTERED", "schemaVersion": 1,
+        "payload": { "userId": user, "email": "many@example.com" }, "status": "PENDING",
+        "createdAt": DateTime::now(), "nextAttemptAt": DateTime::now(), "startedAt": null,
+        "sentAt": null, "acknowledgedAt": null, "attempts": 0,
+    }
+}
+
+#[tokio::test]
+async fn one_relay_looks_for_all_and_another_takes_over() {
+    let app = App::prepare_on_shared(Options::only(&[]).and("relay-2", "relay")).await;
+    app.component("relay").start().await.unwrap();
+    app.says("relay", Some(0)).await;
+    app.component("relay-2").start().await.unwrap();
+    let relays = app.auth_database().await.collection::<Document>("relays");
+    eventually("both are there", async || {
+        let place = relays.find_one(doc! { "_id": "outbox" }).await.unwrap().unwrap();
+        match place.get_document("seen").unwrap().len() {
+            2 => Ok(()),
+            _ => Err(place),
+        }
+    })
+    .await;
+    assert_eq!(app.pending_by("relay-2").await, None, "it does not lead");
+    // A relay that has died does not say so.
+    app.component("relay").freeze().await.unwrap();
+    app.says("relay-2", Some(0)).await;
+    app.component("relay").thaw().await.unwrap();
+    app.says("relay", None).await;
+    // A relay that stops leaves the lead to the other.
+    app.component("relay-2").stop().await.unwrap();
+    app.says("relay", Some(0)).await;
+    app.remove().await;
+}
+
+#[tokio::test]
+async fn no_more_is_under_way_than_stated_for_all_relays_together() {
+    let options = Options::only(&["auth"])
+        .with("RELAY_UNSENT_MAX", &UNSENT_MAX.to_string())
+        .and("relay-2", "relay")
+        .apart(&RELAYS);
+    let app = App::start_with(options).await;
+    for relay in RELAYS {
+        app.component(relay).start().await.unwrap();
+    }
+    let relays = app.auth_database().await.collection::<Document>("relays");
+    eventually("the leader counts for both", async || {
+        let place = relays.find_one(doc! { "_id": "outbox" }).await.unwrap();
+        let counted = place.as_ref().is_some_and(|place| place.contains_key("countedAt"));
+        if counted { Ok(()) } else { Err(place) }
+    })
+    .await;
+    let rows: Vec<Document> = (0..200).map(|_| row()).collect();
+    app.outbox().await.insert_many(rows).await.unwrap();
+    let full = async |relay: &str| app.counter(relay, "relay_room_full", "").await == 1;
+    eventually("there is no room", async || {
+        if full(RELAYS[0]).await && full(RELAYS[1]).await { Ok(()) } else { Err("there is room") }
+    })
+    .await;
+    let started = eventually("all starts are noted", async || {
+        let open = app.open_workflows().await;
+        let noted = doc! { "startedAt": { "$type": "date" } };
+        match app.outbox().await.count_documents(noted).await.unwrap() {
+            noted if noted == open as u64 => Ok(open),
+            noted => Err((noted, open)),
+        }
+    })
+    .await;
+    assert!(started <= UNSENT_MAX + UNSENT_MAX / 2, "{started} are under way");
+    app.remove().await;
+}
