@@ -332,3 +332,42 @@ pub struct Progress {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub awaited: Vec<ConsumerName>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::UserRegistered;
+
+    fn start(consumers: &[&str]) -> Start {
+        Start {
+            event_type: UserRegistered::TYPE,
+            event_id: Uuid::from_u128(1).into(),
+            aggregate_id: Uuid::from_u128(2),
+            traceparent: None,
+            overdue_ms: OVERDUE_MS_DEFAULT,
+            delivery: Some(Delivery::to(names(consumers), false)),
+        }
+    }
+
+    #[test]
+    fn the_input_says_who_is_asked_and_which_ref_counts() {
+        let delivery = start(&["todo", "crm"]).registration("a-").delivery.unwrap();
+        let todo = ConsumerName::TODO;
+        assert_eq!(delivery.ask, BTreeMap::from([(todo.clone(), "a-todo".to_owned())]));
+        let welcome = TodoId::welcome(Uuid::from_u128(2).into()).to_string();
+        assert_eq!(delivery.refs, BTreeMap::from([(todo, welcome)]));
+        assert_eq!(start(&["crm"]).delivery("").delivery, Delivery::to(names(&["crm"]), false));
+    }
+
+    #[test]
+    fn the_plan_of_released_builds_has_an_input_without_consumers() {
+        let released = Start { delivery: None, ..start(&[]) }.registration("");
+        assert!(!serde_json::to_string(&released).unwrap().contains("delivery"));
+        let earlier: Delivery = serde_json::from_str(r#"{"consumers":["todo"]}"#).unwrap();
+        assert_eq!(earlier, Delivery::to(names(&["todo"]), false));
+    }
+
+    fn names(names: &[&str]) -> Vec<ConsumerName> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+}
