@@ -107,13 +107,12 @@ async fn look(room: &Room, count: &Count) {
     let Some(relays) = count.lead.relays() else { return };
     let leads_others = relays > 1 && count.lead.is_held();
     if room.used.swap(false, Ordering::Relaxed) || room.is_full() || leads_others {
-        match unsent(count, leads_others).await {
-            Ok(unsent) => room.set(unsent, count.most, relays),
-            Err(_) => {
-                room.used.store(true, Ordering::Relaxed);
-                room.free.fetch_max(1, Ordering::Relaxed);
-                room.freed.notify_waiters();
-            }
+        if let Ok(unsent) = unsent(count, leads_others).await {
+            room.set(unsent, count.most, relays);
+        } else {
+            room.used.store(true, Ordering::Relaxed);
+            room.free.fetch_max(1, Ordering::Relaxed);
+            room.freed.notify_waiters();
         }
     }
 }
