@@ -100,8 +100,8 @@ async fn a_list_reads_about_as_many_rows_as_it_shows() {
     let profile = auth.collection::<Document>("system.profile");
     let finds = profile.find(doc! { "command.find": "outbox" }).await.unwrap();
     let finds: Vec<Document> = finds.try_collect().await.unwrap();
-    // One for each stage asked for, and one for the quarantine.
-    assert_eq!(finds.len(), 4 + 4 + 1 + 4 + 1);
+    // One for each stage asked for, one for the quarantine and one for the future.
+    assert_eq!(finds.len(), 4 + 5 + 1 + 4 + 1);
     for find in finds {
         assert!(find.get_i32("docsExamined").unwrap() <= 20, "{find}");
         assert!(find.get("hasSortStage").is_none(), "{find}");

@@ -58,6 +58,15 @@ pub(crate) enum NotStartable {
 }
 
 impl NotStartable {
+    /// The beginnings of what it says on a row.
+    const WORDS: [&str; 2] = ["the relay cannot read this row", "this build knows no event type"];
+
+    /// Whether a row was set apart for such a reason, as it says itself.
+    pub(crate) fn is_said_by(row: &Row) -> bool {
+        let said = row.last_error.as_ref().known();
+        said.is_some_and(|said| Self::WORDS.iter().any(|words| said.starts_with(words)))
+    }
+
     /// The event type of a row.
     pub(crate) fn known(row: &Row) -> Result<&'static EventType, Self> {
         let name = row.event_type()?;

@@ -17,7 +17,6 @@ use onboard_contract::OutboxStatus;
 
 use super::apart::Odd;
 use super::due::{NotStartable, needed};
-use super::outcome::REFUSALS_MAX;
 use super::stages::order;
 use super::{Outbox, PENDING, Row, SENT, date_or};
 use crate::mongo::bounded;
@@ -130,7 +129,7 @@ fn judge(row: &Row, now_ms: i64) -> Verdict {
     let never_tried = row.attempts() == 0
         && row.started_at.known().is_none()
         && row.last_error.as_ref().known().is_none();
-    let repaired = row.quarantined_at != Field::Unset && row.refusals() < REFUSALS_MAX;
+    let repaired = row.quarantined_at != Field::Unset && NotStartable::is_said_by(row);
     let odd_times = row.started_at.is_other() || row.sent_at != Field::Unset;
     let due_at_once = wait_ms > put_off_max_ms || never_tried || repaired;
     if odd_times || (wait_ms > SKEW_MS && due_at_once) { Verdict::Mend } else { Verdict::Sound }
@@ -225,8 +224,8 @@ mod tests {
             doc! { "startedAt": "then" },
             doc! { "sentAt": at(-5) },
             doc! { "createdAt": at(2 * HOUR_MS) },
-            doc! { "attempts": 1, "quarantinedAt": at(-5), "lastError": "no id",
-            "nextAttemptAt": at(HOUR_MS / 6) },
+            doc! { "attempts": 1, "quarantinedAt": at(-5), "nextAttemptAt": at(HOUR_MS / 6),
+            "lastError": "the relay cannot read this row, repair it by hand: it was odd" },
             doc! { "status": "SENT", "sentAt": null },
             doc! { "status": "SENT", "sentAt": 7 },
             doc! { "status": "SENT", "sentAt": at(-5), "quarantinedAt": at(-5) },

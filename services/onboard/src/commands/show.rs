@@ -40,7 +40,12 @@ fn subject(text: &str) -> Subject {
 pub(crate) fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
     let ShowArgs { subject, json, operate: target } = args;
     operate(target, async |operator| {
-        let Some(record) = operator.show(&self::subject(&subject)).await? else {
+        let subject = self::subject(&subject);
+        let Some(record) = operator.show(&subject).await? else {
+            if let Subject::Odd(_) = subject {
+                complain("neither a registration's id (a UUID), nor an e-mail address, nor a row");
+                return Ok(exit::USAGE);
+            }
             complain("nothing is known about it: no user, no row, no workflow, no message");
             return Ok(exit::NO);
         };
