@@ -20,6 +20,8 @@
 mod audit;
 #[path = "endurance/bench.rs"]
 mod bench;
+#[path = "endurance/bodies.rs"]
+mod bodies;
 #[path = "endurance/chaos.rs"]
 mod chaos;
 #[allow(dead_code, unused_imports, reason = "the other binary of tests uses the rest")]

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::{Collection, bson};
 use onboard_broker::BrokerConfig;
 use onboard_contract::{EventId, TodoId};
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
 use onboard_store::retention::{INBOX, OUTBOX, WORKFLOWS, removed_before};
-use onboard_store::{InboxNames, InboxRecord, Mongo, MongoConfig};
+use onboard_store::{InboxNames, InboxRecord, Mongo, MongoConfig, field};
 use onboard_temporal::{Temporal, TemporalConfig, TemporalError};
 use uuid::Uuid;
 
@@ -65,14 +65,15 @@ impl Operator {
         millis(self.overdue)
     }
 
-    /// The outbox row of an event, as it is stored.
+    /// The outbox row of an event, as far as it can be read.
     pub(crate) async fn find_document(
         &self,
         event: EventId,
     ) -> Result<Option<Document>, OperatorError> {
-        let outbox: Collection<Document> = self.mongo.outbox();
+        let outbox: Collection<RawDocumentBuf> = self.mongo.outbox().clone_with_type();
         let find = outbox.find_one(doc! { "_id": id(event.uuid()) });
-        bounded("look up the outbox row", find).await
+        let found = bounded("look up the outbox row", find).await?;
+        Ok(found.map(|row| field::readable(&row)))
     }
 
     /// What need not be there any more. Temporal forgets what has ended, and
@@ -101,10 +102,10 @@ impl Operator {
         &self,
         event: EventId,
     ) -> Result<Option<InboxRecord>, OperatorError> {
-        let inbox = self.mongo.processed_events();
+        let inbox: Collection<RawDocumentBuf> = self.mongo.processed_events().clone_with_type();
         let find = inbox.find_one(doc! { "eventId": id(event.uuid()) });
         let found = bounded("look into the inbox", find).await?;
-        Ok(found.as_ref().map(|record| InboxNames::TODO.read(record)))
+        Ok(found.map(|record| InboxNames::TODO.read(&field::readable(&record))))
     }
 }
 

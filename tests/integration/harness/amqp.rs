@@ -1,6 +1,7 @@
-//! A publisher that writes AMQP byte by byte, for messages that no client library
-//! makes.
+//! Messages that no client library makes, byte by byte, and bodies of any size.
 
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{BasicProperties, Confirmation};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -35,7 +36,7 @@ fn short(text: &[u8]) -> Vec<u8> {
     [&[u8::try_from(text.len()).unwrap()], text].concat()
 }
 
-/// A connection with one channel in confirm mode.
+/// A publisher that writes AMQP byte by byte, on one channel in confirm mode.
 pub(crate) struct RawPublisher(TcpStream);
 
 impl RawPublisher {
@@ -101,5 +102,18 @@ impl RawPublisher {
         self.0.read_exact(&mut payload).await.unwrap();
         payload.pop();
         payload
+    }
+}
+
+impl App {
+    /// Publishes a body of any size by hand; whether RabbitMQ takes it.
+    pub(crate) async fn publish_bytes(&self, body: &[u8]) -> lapin::Result<bool> {
+        let channel = self.channel().await;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let options = BasicPublishOptions::default();
+        let properties = BasicProperties::default().with_delivery_mode(2);
+        let (exchange, key) = ("user.events".into(), "user.registered".into());
+        let sent = channel.basic_publish(exchange, key, options, body, properties).await?;
+        Ok(matches!(sent.await?, Confirmation::Ack(_)))
     }
 }

@@ -106,6 +106,8 @@ async fn a_record_that_cannot_be_read_refuses_its_own_event_alone() {
     for user in applied {
         assert_eq!(app.todos_of(user).await, 1, "{user}");
     }
+    let looked = app.tool(&["redrive", "--dead-letters", "--dry-run"]).await;
+    assert!(matches!(looked.code, Some(0 | 1)), "each letter is judged: {}", looked.text);
     app.purge_dead_letters().await;
     app.remove().await;
 }
