@@ -106,6 +106,8 @@ fn readable() -> Document {
         "createdAt": { "$type": "date", "$lt": DateTime::MAX },
         "updatedAt": { "$type": "date" },
         "$or": [{ "version": null }, { "version": whole }],
+        // A list matches by its members, and `undefined` matches null.
+        "$nor": [{ "version": { "$type": ["array", "undefined"] } }],
     }
 }
 
@@ -130,15 +132,22 @@ impl Todo {
     fn read(todo: &Document) -> Result<Self, Malformed> {
         let time = |name: &'static str| field::time(todo, name).required(name, DATE);
         let version = field::read(todo, "version", version);
+        let created_at = field::read(todo, "createdAt", birth);
         Ok(Self {
             id: field::id(todo, "_id").required("_id", UUID)?.into(),
             title: field::text(todo, "title").required("title", TEXT)?.to_owned(),
             completed: field::flag(todo, "completed").required("completed", FLAG)?,
-            created_at_ms: time("createdAt")?,
+            created_at_ms: created_at.required("createdAt", DATE)?,
             updated_at_ms: time("updatedAt")?,
             version: version.optional("version", "a version")?.unwrap_or(FIRST),
         })
     }
+}
+
+/// Any time that another one can follow.
+fn birth(value: &Bson) -> Option<i64> {
+    let at = value.as_datetime().filter(|at| **at < DateTime::MAX);
+    at.map(|at| at.timestamp_millis())
 }
 
 fn version(value: &Bson) -> Option<i64> {
