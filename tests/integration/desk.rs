@@ -27,6 +27,7 @@ fn time_after(details: &str, word: &str) -> humantime::Timestamp {
 #[tokio::test]
 async fn the_details_say_what_is_waited_for_and_since_when() {
     let options = Options::only(&["auth", "relay", "worker"])
+        .in_the_released_plan()
         .apart(&["worker"])
         .with("REGISTRATION_OVERDUE", "5s");
     let app = App::start_with(options).await;
@@ -56,6 +57,22 @@ async fn the_details_say_what_is_waited_for_and_since_when() {
     app.reaches(id, "ACKNOWLEDGED").await;
     let details = reads(&app, id, &["Done at ", "every expected consumer has acknowledged"]).await;
     assert!(*time_after(&details, "Done at ") > *sent, "{details}");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_details_name_the_consumers_that_are_waited_for() {
+    let options = Options::only(&["auth", "relay", "worker"]).with("REGISTRATION_OVERDUE", "5s");
+    let app = App::start_with(options).await;
+    let id = app.register().await;
+    let waits = ["Waiting since ", "for these consumers to acknowledge: todo; overdue at "];
+    let details = reads(&app, id, &waits).await;
+    let sent = time_after(&details, "Waiting since ");
+    assert!(*sent < *time_after(&details, "overdue at "), "{details}");
+    let details = reads(&app, id, &["STALLED: waiting since ", "Asked whether", "todo on "]).await;
+    assert_eq!(time_after(&details, "waiting since "), sent, "since it was SENT: {details}");
+    app.component("todo").start().await.unwrap();
+    app.reaches(id, "ACKNOWLEDGED").await;
     app.finish().await;
 }
 

@@ -66,8 +66,10 @@ async fn wait<W: Delivering>(ctx: &WorkflowContext<W>, to: &ConsumerName) -> Wor
     if let Some(woken) = super::of(ctx, |s| woken(s, to)) {
         return Ok(seen(ctx, to, woken));
     }
-    waiting_for_consumers(ctx);
     let mut patience = super::of(ctx, |s| of(s, to, |r| r.patience(s.overdue(), s.event_id)));
+    let overdue_at = ctx.workflow_time().and_then(|now| now.checked_add(patience));
+    edit(ctx, to, |r| r.overdue_at = overdue_at);
+    waiting_for_consumers(ctx);
     if super::of(ctx, |s| s.first_moment) {
         let or_over = |s: &State| !s.first_moment || woken(s, to).is_some();
         ctx.wait_condition(|w| or_over(w.delivery())).await?;

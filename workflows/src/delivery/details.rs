@@ -59,12 +59,24 @@ pub(crate) fn waiting_for_consumers<W: Delivering>(ctx: &WorkflowContext<W>) {
     if awaited.is_empty() {
         return;
     }
+    let overdue = super::of(ctx, |s| {
+        let waits = s.recipients.iter().filter(|one| one.end.is_none() && !one.asking);
+        waits.filter_map(|one| one.overdue_at).min()
+    });
     ctx.set_current_details(match checks {
-        0 => format!("Waiting since {since} for these consumers to acknowledge: {awaited}."),
-        n => format!(
-            "STALLED: waiting since {since} for these consumers to acknowledge: {awaited}; \
-             publishes so far {publishes}, acknowledgements found overdue {n}.{asked}"
+        0 => format!(
+            "Waiting since {since} for these consumers to acknowledge: {awaited}; \
+             overdue at {}.",
+            at(overdue)
         ),
+        n => {
+            let next = overdue.map(|next| format!(", the next one at {}", at(Some(next))));
+            format!(
+                "STALLED: waiting since {since} for these consumers to acknowledge: {awaited}; \
+                 publishes so far {publishes}, acknowledgements found overdue {n}{}.{asked}",
+                next.unwrap_or_default()
+            )
+        }
     });
 }
 

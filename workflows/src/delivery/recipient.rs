@@ -31,6 +31,8 @@ pub(crate) struct Recipient {
     pub(crate) overdue_checks: u32,
     /// The operators' requests to publish again that it has seen.
     pub(crate) republishes: u32,
+    /// When its acknowledgement counts as overdue.
+    pub(crate) overdue_at: Option<SystemTime>,
     /// When the broker took the last copy for it.
     pub(crate) copied_at: Option<SystemTime>,
     pub(crate) end: Option<End>,
@@ -59,6 +61,7 @@ impl Recipient {
             in_queue: false,
             overdue_checks: 0,
             republishes: 0,
+            overdue_at: None,
             copied_at: None,
             end: None,
             done: false,
