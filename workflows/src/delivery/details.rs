@@ -63,20 +63,20 @@ pub(crate) fn waiting_for_consumers<W: Delivering>(ctx: &WorkflowContext<W>) {
         let waits = s.recipients.iter().filter(|one| one.end.is_none() && !one.asking);
         waits.filter_map(|one| one.overdue_at).min()
     });
+    let overdue = |words: &str| match overdue {
+        Some(time) => format!("{words} {}", at(Some(time))),
+        None => String::new(),
+    };
     ctx.set_current_details(match checks {
         0 => format!(
-            "Waiting since {since} for these consumers to acknowledge: {awaited}; \
-             overdue at {}.",
-            at(overdue)
+            "Waiting since {since} for these consumers to acknowledge: {awaited}{}.",
+            overdue("; overdue at")
         ),
-        n => {
-            let next = overdue.map(|next| format!(", the next one at {}", at(Some(next))));
-            format!(
-                "STALLED: waiting since {since} for these consumers to acknowledge: {awaited}; \
-                 publishes so far {publishes}, acknowledgements found overdue {n}{}.{asked}",
-                next.unwrap_or_default()
-            )
-        }
+        n => format!(
+            "STALLED: waiting since {since} for these consumers to acknowledge: {awaited}; \
+             publishes so far {publishes}, acknowledgements found overdue {n}{}.{asked}",
+            overdue(", the next one at")
+        ),
     });
 }
 
