@@ -48,6 +48,10 @@ impl Todos {
         let update = todos
             .find_one_and_update(expected.of(user, todo), vec![stage(change)])
             .return_document(ReturnDocument::After)
+            // Without what nobody asks for, which may be no UTF-8.
+            .projection(doc! {
+                "title": 1, "completed": 1, "createdAt": 1, "updatedAt": 1, "version": 1,
+            })
             .max_time(OPERATION_DEADLINE);
         let updated = step(Step::TodoChange, async { update.await });
         let changed = match bounded("change the todo", updated).await {
