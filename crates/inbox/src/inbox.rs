@@ -22,8 +22,8 @@ use onboard_fault::{self as fault, Step, step};
 use onboard_runtime::clock;
 use onboard_store::bson_time::{date, id};
 use onboard_store::{
-    InboxNames, InboxRecord, Malformed, OPERATION_DEADLINE, StoreError, bounded, earlier, field,
-    is_duplicate_key, transaction,
+    InboxNames, InboxRecord, Malformed, OPERATION_DEADLINE, StoreError, bounded, earlier,
+    is_duplicate_key, raw_document, transaction,
 };
 
 use crate::{Applied, Arrived, Done, Effect, Turn};
@@ -52,7 +52,7 @@ impl Inbox {
         let inbox = self.raw_records();
         let find = inbox.find_one(doc! { "eventId": id(event.uuid()) });
         let found = bounded(LOOK, async { find.await }).await?;
-        Ok(found.map(|record| self.names.read(&field::readable(&record))))
+        Ok(found.map(|record| self.names.read(&raw_document::readable(&record))))
     }
 
     /// Records the event and applies its effect, or finds that it was done before;
@@ -199,7 +199,7 @@ impl Unacknowledged {
             if !bounded(LIST, async { self.cursor.advance().await }).await? {
                 break;
             }
-            let record = field::readable(self.cursor.current());
+            let record = raw_document::readable(self.cursor.current());
             let id = record.get("_id").map(Bson::to_string).unwrap_or_default();
             page.push(done(&self.names.read(&record)).map_err(|why| Unreadable { id, why }));
         }

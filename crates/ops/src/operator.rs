@@ -9,7 +9,7 @@ use onboard_contract::{EventId, TodoId};
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
 use onboard_store::retention::{INBOX, OUTBOX, WORKFLOWS, removed_before};
-use onboard_store::{InboxNames, InboxRecord, Mongo, MongoConfig, field};
+use onboard_store::{InboxNames, InboxRecord, Mongo, MongoConfig, raw_document};
 use onboard_temporal::{Temporal, TemporalConfig, TemporalError};
 use uuid::Uuid;
 
@@ -73,7 +73,7 @@ impl Operator {
         let outbox: Collection<RawDocumentBuf> = self.mongo.outbox().clone_with_type();
         let find = outbox.find_one(doc! { "_id": id(event.uuid()) });
         let found = bounded("look up the outbox row", find).await?;
-        Ok(found.map(|row| field::readable(&row)))
+        Ok(found.map(|row| raw_document::readable(&row)))
     }
 
     /// What need not be there any more. Temporal forgets what has ended, and
@@ -105,7 +105,7 @@ impl Operator {
         let inbox: Collection<RawDocumentBuf> = self.mongo.processed_events().clone_with_type();
         let find = inbox.find_one(doc! { "eventId": id(event.uuid()) });
         let found = bounded("look into the inbox", find).await?;
-        Ok(found.map(|record| InboxNames::TODO.read(&field::readable(&record))))
+        Ok(found.map(|record| InboxNames::TODO.read(&raw_document::readable(&record))))
     }
 }
 

@@ -6,7 +6,6 @@
 
 use std::fmt;
 
-use mongodb::bson::raw::RawDocument;
 use mongodb::bson::spec::{BinarySubtype, ElementType};
 use mongodb::bson::{Binary, Bson, Document};
 use uuid::Uuid;
@@ -116,19 +115,6 @@ impl<T> Field<T> {
             Self::Other(found) => Err(Malformed { field, expected, found: Some(found) }),
         }
     }
-}
-
-/// A document as far as it can be read: in a text that is not UTF-8 marks stand for the
-/// bytes, and a value that is no value at all stands as `undefined`, which no field takes.
-#[must_use]
-pub fn readable(raw: &RawDocument) -> Document {
-    let mut document = Document::new();
-    // Nobody knows where the next element is behind one that does not end.
-    for element in raw.iter_elements().map_while(Result::ok) {
-        let value = element.value_utf8_lossy().and_then(Bson::try_from);
-        document.insert(element.key().as_str(), value.unwrap_or(Bson::Undefined));
-    }
-    document
 }
 
 /// A field that holds a BSON UUID.

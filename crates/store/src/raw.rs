@@ -10,10 +10,11 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf};
+use mongodb::bson::{Bson, Document, RawDocumentBuf};
 use serde::{Deserialize, Deserializer};
 
 use crate::field::{self, Malformed};
+use crate::raw_document::readable;
 
 /// The longest name of an odd id.
 const NAME_CHARS_MAX: usize = 64;
@@ -27,19 +28,7 @@ pub struct Raw(pub Document);
 
 impl<'de> Deserialize<'de> for Raw {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        RawDocumentBuf::deserialize(deserializer).map(|raw| Self::of(&raw))
-    }
-}
-
-impl Raw {
-    fn of(raw: &RawDocument) -> Self {
-        let mut document = Document::new();
-        // What follows an element without a length cannot be found.
-        for element in raw.iter_elements().map_while(Result::ok) {
-            let value = element.value().ok().and_then(|value| Bson::try_from(value).ok());
-            document.insert(element.key().as_str(), value.unwrap_or(Bson::Undefined));
-        }
-        Self(document)
+        RawDocumentBuf::deserialize(deserializer).map(|raw| Self(readable(&raw)))
     }
 }
 
@@ -118,22 +107,10 @@ impl Noted {
 
 #[cfg(test)]
 mod tests {
-    use mongodb::bson::{deserialize_from_slice, doc, serialize_to_vec};
+    use mongodb::bson::doc;
 
     use super::*;
     use crate::bson_time;
-
-    #[test]
-    fn a_text_that_is_no_utf8_spoils_no_other_field() {
-        let written = doc! { "_id": 7, "bad": "@@", "in": { "bad": "@@" }, "good": "yes" };
-        let mut bytes = serialize_to_vec(&written).unwrap();
-        for byte in bytes.iter_mut().filter(|byte| **byte == b'@') {
-            *byte = 0xFF;
-        }
-        let Raw(read) = deserialize_from_slice(&bytes).unwrap();
-        let gone = Bson::Undefined;
-        assert_eq!(read, doc! { "_id": 7, "bad": gone.clone(), "in": gone, "good": "yes" });
-    }
 
     #[test]
     fn every_document_has_a_name() {

@@ -15,7 +15,7 @@ use mongodb::error::Error;
 use onboard_fault::{self as fault, Step};
 use onboard_runtime::clock;
 use onboard_store::bson_time::{date, id};
-use onboard_store::{CONFLICTS_MAX, InboxNames, StoreError, bounded, field, transaction};
+use onboard_store::{CONFLICTS_MAX, InboxNames, StoreError, bounded, raw_document, transaction};
 
 use super::{Applied, Arrived, Effect, Inbox, Turn, WHAT, applying};
 
@@ -76,7 +76,7 @@ impl Inbox {
                     match raw.find_one(record.clone()).session(&mut *session).await? {
                         None => return Ok(Noted::NoRecord),
                         Some(found) => {
-                            let found = names.read(&field::readable(&found));
+                            let found = names.read(&raw_document::readable(&found));
                             match found.reference_for(event.aggregate_id, event.reference) {
                                 Ok(Some(_)) => return Ok(Noted::Before),
                                 Ok(None) | Err(_) => Noted::Full,

@@ -24,8 +24,8 @@ use onboard_fault::{self as fault, Step};
 use onboard_runtime::{Backoff, clock};
 use onboard_store::bson_time::{date, id};
 use onboard_store::{
-    InboxRecord, OPERATION_DEADLINE, StoreError, bounded, field, is_duplicate_key,
-    is_write_conflict, transaction,
+    InboxRecord, OPERATION_DEADLINE, StoreError, bounded, is_duplicate_key, is_write_conflict,
+    raw_document, transaction,
 };
 use uuid::Uuid;
 
@@ -122,7 +122,7 @@ impl Inbox {
         let find = inbox.find(doc! { "eventId": { "$in": ids } });
         let look = async { find.await?.try_collect().await };
         let records: Vec<RawDocumentBuf> = bounded("look for what was applied", look).await?;
-        let records = records.iter().map(|record| self.names.read(&field::readable(record)));
+        let records = records.iter().map(|record| self.names.read(&raw_document::readable(record)));
         let records = records.filter_map(|one| Some((one.event_id.known()?, one)));
         Ok(Present(records.collect()))
     }

@@ -16,9 +16,9 @@ use super::{Todos, owned};
 use crate::StoreError;
 use crate::bson_time::{date, id};
 use crate::error::refusal;
-use crate::field;
 use crate::inbox::{InboxNames, InboxRecord};
 use crate::mongo::bounded;
+use crate::{field, raw_document};
 
 /// What a user's todo is known to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Todos {
         let find = inbox.find(deletions_of(todos)).projection(only);
         let mut found = find.session(&mut *session).await?;
         let records: Vec<RawDocumentBuf> = found.stream(session).try_collect().await?;
-        let read = |one: &RawDocumentBuf| InboxNames::TODO.read(&field::readable(one));
+        let read = |one: &RawDocumentBuf| InboxNames::TODO.read(&raw_document::readable(one));
         let records: Vec<_> = records.iter().map(read).collect();
         let made = records.iter().flat_map(InboxRecord::made);
         Ok(made.filter(|(_, deleted)| *deleted).map(|(todo, _)| todo.into()).collect())
