@@ -92,7 +92,9 @@ async fn is_named(app: &App, id: EventId, what: &str) -> String {
 
 #[tokio::test]
 async fn whoever_pauses_an_activity_or_a_workflow_is_named_with_the_command_that_ends_it() {
-    let options = Options::only(&["auth", "relay", "worker"]).with("REGISTRATION_OVERDUE", "1s");
+    let options = Options::only(&["auth", "relay", "worker"])
+        .in_the_released_plan()
+        .with("REGISTRATION_OVERDUE", "1s");
     let app = App::start_with(options).await;
     app.unbind().await;
     let id = app.register().await;
@@ -121,7 +123,8 @@ fn command_of(notes: &Value) -> String {
 
 #[tokio::test]
 async fn a_limit_of_the_task_queue_is_named_with_the_command_that_ends_it() {
-    let app = App::start_with(Options::only(&["auth", "relay", "worker"])).await;
+    let options = Options::only(&["auth", "relay", "worker"]).in_the_released_plan();
+    let app = App::start_with(options).await;
     app.unbind().await;
     let id = app.register().await;
     eventually("the publish is tried", async || app.pending_activity(id).await.ok_or(())).await;

@@ -112,7 +112,9 @@ async fn a_registration_whose_event_id_came_for_another_user_first_ends_with_the
 
 #[tokio::test]
 async fn the_record_of_another_user_is_no_acknowledgement() {
-    let options = Options::only(&["auth", "relay", "worker"]).with("REGISTRATION_OVERDUE", "1s");
+    let options = Options::only(&["auth", "relay", "worker"])
+        .in_the_released_plan()
+        .with("REGISTRATION_OVERDUE", "1s");
     let app = App::start_with(options).await;
     let id = app.register().await;
     app.reaches(id, "SENT").await;

@@ -80,7 +80,9 @@ async fn a_full_queue_refuses_and_what_it_refuses_is_not_sent() {
 /// The messages are gone with the queue; their workflows find that out.
 #[tokio::test]
 async fn messages_lost_with_their_queue_are_published_again() {
-    let options = Options::only(&["auth", "relay", "worker"]).with("REGISTRATION_OVERDUE", "2s");
+    let options = Options::only(&["auth", "relay", "worker"])
+        .in_the_released_plan()
+        .with("REGISTRATION_OVERDUE", "2s");
     let app = App::start_with(options).await;
     let ids = join_all((0..5).map(|_| app.register())).await;
     eventually("all are SENT", async || match app.sent().await {
