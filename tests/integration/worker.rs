@@ -107,7 +107,9 @@ async fn an_acknowledgement_ends_a_registration_that_is_published_again() {
 
 #[tokio::test]
 async fn an_overdue_acknowledgement_shows_as_stalled_and_heals() {
-    let options = Options::only(&["auth", "relay", "worker"]).with("REGISTRATION_OVERDUE", "1s");
+    let options = Options::only(&["auth", "relay", "worker"])
+        .in_the_released_plan()
+        .with("REGISTRATION_OVERDUE", "1s");
     let app = App::start_with(options).await;
     let id = app.register().await;
     app.reaches(id, "STALLED").await;
@@ -135,7 +137,9 @@ async fn an_overdue_acknowledgement_shows_as_stalled_and_heals() {
 
 #[tokio::test]
 async fn an_acknowledgement_that_got_lost_is_found_in_the_inbox() {
-    let options = Options::only(&["auth", "relay", "worker"]).with("REGISTRATION_OVERDUE", "2s");
+    let options = Options::only(&["auth", "relay", "worker"])
+        .in_the_released_plan()
+        .with("REGISTRATION_OVERDUE", "2s");
     let app = App::start_with(options).await;
     let id = app.register().await;
     app.reaches(id, "SENT").await;

@@ -23,7 +23,8 @@ async fn ends(app: &App, one: Finished, status: WorkflowExecutionStatus) {
 
 #[tokio::test]
 async fn every_tampering_with_a_workflow_is_named() {
-    let app = App::start_with(Options::default().apart(&["worker"])).await;
+    let options = Options::default().apart(&["worker"]).with("OUTBOX_ROW_MISSING_AFTER", "0s");
+    let app = App::start_with(options).await;
     let all = app.finished(3).await;
     app.is_clean().await;
     let one = all[0];
