@@ -162,11 +162,15 @@ async fn now(app: &App) -> Timestamp {
     hello.get_timestamp("operationTime").unwrap()
 }
 
+/// A refresh token that is used again is refused at once.
+fn used_once(options: Options) -> Options {
+    options.with("REFRESH_TOKEN_GRACE", "0s")
+}
+
 #[tokio::test]
 async fn address_password_and_key_are_found_nowhere_they_are_not_needed() {
     let collector = Collector::start();
-    let options = Options::only(&["auth", "relay", "worker"]).with("REFRESH_TOKEN_GRACE", "0s");
-    let options = collector.of_all(options);
+    let options = collector.of_all(used_once(Options::only(&["auth", "relay", "worker"])));
     let app = App::start_with(options).await;
     let since = now(&app).await;
     let local = format!("Canary.{}", Uuid::new_v4().simple());

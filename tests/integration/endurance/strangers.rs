@@ -112,7 +112,7 @@ async fn told(app: &App) -> String {
     let mut told = String::new();
     for args in [
         &["audit", "--json"][..],
-        &["list", "--stuck", "--json"],
+        &["list", "--stuck", "--limit", "1000", "--json"],
         &["users", "list", "--json"],
         &["keys", "list", "--json"],
         &["doctor", "--json"],

@@ -1,8 +1,9 @@
 //! The members, how each is written, and whether it has ended well.
 
 use mongodb::Collection;
-use mongodb::bson::{Bson, DateTime, Document, doc};
+use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use onboard_contract::EventId;
+use onboard_store::raw_document::readable;
 use serde_json::{Value, json};
 
 use super::odd::names_of;
@@ -115,9 +116,7 @@ impl Strangers {
         let users = app.users().await;
         let user: uuid::Uuid = person.account.user_id.parse().unwrap();
         if random.below(3) == 0 {
-            let Some(mut copy) = users.find_one(doc! { "_id": binary(user) }).await.unwrap() else {
-                return;
-            };
+            let Some(mut copy) = find(&users, &Bson::from(binary(user))).await else { return };
             let (id, names) = random.id();
             copy.insert("_id", id.clone());
             copy.insert("emailCanonical", format!("{}@example.com", random.next()));
@@ -204,9 +203,13 @@ impl Strangers {
             if member.names.iter().any(|name| told.contains(name)) {
                 continue;
             }
-            let found = member.collection.find_one(doc! { "_id": &member.id }).await.unwrap();
+            let found = find(&member.collection, &member.id).await;
             if !found.as_ref().is_some_and(member.is_done) {
-                unnamed.push(format!("{}: {found:?}", member.what));
+                let told = found.map(|found| {
+                    let keys = ["status", "quarantinedAt", "nextAttemptAt", "lastError"];
+                    keys.map(|key| found.get(key).map(ToString::to_string))
+                });
+                unnamed.push(format!("{} {}: {told:?}", member.what, member.id));
             }
         }
         for person in &self.people {
@@ -234,7 +237,8 @@ async fn answers(app: &App, person: &Person, what: &str) {
 async fn session_or_key(app: &App, random: &mut Random) {
     let name = random.pick(&["sessions", "refresh_tokens", "signing_keys", "idempotency_keys"]);
     let collection = app.auth_database().await.collection::<Document>(name);
-    let Some(mut document) = collection.find_one(doc! {}).await.unwrap() else { return };
+    let one = collection.clone_with_type::<RawDocumentBuf>().find_one(doc! {}).await.unwrap();
+    let Some(mut document) = one.map(|one| readable(&one)) else { return };
     random.spoil(&mut document, &["_id"]);
     document.insert("_id", random.id().0);
     collection.insert_one(document).bypass_document_validation(true).await.ok();
@@ -267,6 +271,13 @@ async fn letter(app: &App, random: &mut Random) {
     let letter = json!({ "routing_key": "user.registered", "properties": properties,
         "payload": "{}", "payload_encoding": "string" });
     app.publish_through("user.events.dlx", letter).await;
+}
+
+/// A document with this id, read as it lies there.
+async fn find(collection: &Collection<Document>, id: &Bson) -> Option<Document> {
+    let raw = collection.clone_with_type::<RawDocumentBuf>();
+    let found = raw.find_one(doc! { "_id": id }).await.unwrap();
+    found.map(|found| readable(&found))
 }
 
 fn id_of(row: &Document) -> uuid::Uuid {
