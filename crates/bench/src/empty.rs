@@ -178,7 +178,8 @@ async fn start_one(temporal: &Temporal) -> anyhow::Result<EventId> {
     let start = Start {
         event_type: UserRegistered::TYPE,
         event_id,
-        aggregate_id: clock::random_id(),
+        // The acknowledgement names the welcome todo of this user.
+        aggregate_id: event_id.uuid(),
         traceparent: Some(TraceParent::from_random(clock::random_id().as_u128(), 1)),
         overdue_ms: OVERDUE_MS_DEFAULT,
         delivery: Some(Delivery::to(vec![ConsumerName::TODO], false)),
