@@ -10,7 +10,7 @@ use crate::harness::{App, Entry, Options, Prometheus, eventually, shared_servers
 
 #[tokio::test]
 async fn a_lost_change_stream_is_seen_and_nobody_is_missed() {
-    let app = App::start_with(Options::default().failing("relay")).await;
+    let app = App::start_with(Options::default().apart(&["relay"]).failing("relay")).await;
     let targets = [("relay", app.url("relay"))];
     let prometheus = Prometheus::watch(&targets).await;
     let entry = Entry::named("The change stream was lost");
