@@ -21,7 +21,7 @@ async fn a_registration_is_acknowledged_only_when_both_consumers_have() {
     assert!(row.get_datetime("acknowledgedAt").is_err(), "{row}");
     assert_eq!(app.registration(event).await["stage"], "SENT");
     let details = app.current_details(event).await;
-    assert!(details.contains("consumers to acknowledge: crm."), "{details}");
+    assert!(details.contains("consumers to acknowledge: crm; overdue at "), "{details}");
     assert_eq!(app.depth(QUEUE).await, 1);
 
     let crm = Crm::start(&app).await;
