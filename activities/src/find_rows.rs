@@ -10,5 +10,6 @@ pub(crate) async fn find_rows(
     outbox: &Outbox,
     events: Vec<EventId>,
 ) -> Result<Vec<EventId>, Failure> {
-    outbox.present(&events).await.map_err(Failure::Rows)
+    let present = outbox.present(&events).await.map_err(Failure::Rows)?;
+    Ok(present.into_iter().collect())
 }

@@ -133,6 +133,19 @@ impl EventType {
         (self.workflow_id(event) == workflow).then_some(event)
     }
 
+    /// Whether workflows of this type deliver events that this build knows.
+    #[must_use]
+    pub fn has_workflows_of(workflow_type: &str) -> bool {
+        Self::known().any(|known| known.workflow_type() == workflow_type)
+    }
+
+    /// The event whose workflow has this type and this id.
+    #[must_use]
+    pub fn event_of_workflow(workflow_type: &str, workflow: &str) -> Option<EventId> {
+        let mut types = Self::known().filter(|known| known.workflow_type() == workflow_type);
+        types.find_map(|known| known.event_of(workflow))
+    }
+
     /// The message of an event.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use mongodb::Collection;
 use mongodb::bson::{DateTime, Document, RawDocumentBuf, doc};
 use onboard_contract::{Stage, TODO_QUEUE};
 use onboard_runtime::availability::chain;
-use onboard_runtime::clock;
+use onboard_runtime::clock::{self, millis};
 use onboard_store::outbox;
 use onboard_store::raw_document::readable;
 use onboard_temporal::ExecutionStatus;
@@ -24,7 +24,6 @@ use crate::case::{Case, Looked, WorkflowRun};
 use crate::error::bounded;
 use crate::row::without_payload;
 use crate::slice::Slice;
-use crate::times::millis;
 use crate::{LetterSummary, OddRow, Operator, OperatorError, Row, Stranger, letters, limit, rules};
 
 /// A row this old that nobody has started is stuck.

@@ -7,7 +7,7 @@ use mongodb::{Collection, bson};
 use onboard_broker::BrokerConfig;
 use onboard_contract::{EventId, TodoId};
 use onboard_runtime::availability::chain;
-use onboard_runtime::clock;
+use onboard_runtime::clock::{self, millis};
 use onboard_store::retention::{INBOX, OUTBOX, WORKFLOWS, removed_before};
 use onboard_store::{InboxNames, InboxRecord, Mongo, MongoConfig, raw_document};
 use onboard_temporal::{Temporal, TemporalConfig, TemporalError};
@@ -16,7 +16,6 @@ use uuid::Uuid;
 use crate::OperatorError;
 use crate::case::Removed;
 use crate::error::bounded;
-use crate::times::millis;
 
 /// Reads and acts with the rights of the settings it was given.
 #[derive(Debug)]

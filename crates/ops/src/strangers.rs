@@ -123,10 +123,12 @@ impl Operator {
         &self,
         open: Vec<OpenWorkflow>,
     ) -> Result<Vec<OpenWorkflow>, OperatorError> {
-        let known = open.into_iter().filter(|one| is_known(&one.workflow_type));
-        let known: Vec<_> = known.map(|one| (event_of(&one), one)).collect();
+        let known = open.into_iter().filter(|one| EventType::has_workflows_of(&one.workflow_type));
+        let event =
+            |one: &OpenWorkflow| EventType::event_of_workflow(&one.workflow_type, &one.workflow_id);
+        let known: Vec<_> = known.map(|one| (event(&one), one)).collect();
         let events: Vec<EventId> = known.iter().filter_map(|(event, _)| *event).collect();
-        let rows = Outbox::new(&self.mongo).known(&events).await.map_err(OperatorError::Store)?;
+        let rows = Outbox::new(&self.mongo).present(&events).await.map_err(OperatorError::Store)?;
         let owned = |event: &Option<EventId>| event.is_some_and(|event| rows.contains(&event));
         Ok(known.into_iter().filter(|(event, _)| !owned(event)).map(|(_, one)| one).collect())
     }
@@ -148,16 +150,6 @@ impl Suspects {
             self.found.push((one, why));
         }
     }
-}
-
-fn is_known(workflow_type: &str) -> bool {
-    EventType::known().any(|known| known.workflow_type() == workflow_type)
-}
-
-/// The event whose workflow has this id and this type.
-fn event_of(one: &OpenWorkflow) -> Option<EventId> {
-    let mut types = EventType::known().filter(|known| known.workflow_type() == one.workflow_type);
-    types.find_map(|known| known.event_of(&one.workflow_id))
 }
 
 /// Names it when it has not ended meanwhile.

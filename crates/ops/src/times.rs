@@ -1,18 +1,11 @@
 //! Times as people and programs read them.
 
-use std::time::Duration;
-
 use mongodb::bson::DateTime;
 use serde::Serializer;
 
 /// Milliseconds since the Unix epoch as RFC 3339.
 pub(crate) fn rfc3339(ms: i64) -> String {
     DateTime::from_millis(ms).try_to_rfc3339_string().unwrap_or_default()
-}
-
-/// A duration in whole milliseconds.
-pub(crate) fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this")]

@@ -1,7 +1,7 @@
 //! The one place that reads the wall clock and the random source.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -13,13 +13,18 @@ static AHEAD_MS: AtomicI64 = AtomicI64::new(0);
 pub fn now_ms() -> i64 {
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-    now_ms.saturating_add(AHEAD_MS.load(Ordering::Relaxed))
+    millis(now).saturating_add(AHEAD_MS.load(Ordering::Relaxed))
 }
 
 /// Sets the clock of this process wrong. Only the tests' program does it.
 pub fn set_ahead(ms: i64) {
     AHEAD_MS.store(ms, Ordering::Relaxed);
+}
+
+/// A length of time in whole milliseconds.
+#[must_use]
+pub fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A random id (UUIDv4).

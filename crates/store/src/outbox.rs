@@ -14,7 +14,6 @@ pub mod consumers;
 pub mod due;
 mod expectation;
 mod json;
-mod known;
 mod new;
 pub mod outcome;
 mod overdue;
@@ -29,7 +28,7 @@ use std::time::Duration;
 
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_contract::OutboxStatus;
-use onboard_runtime::clock;
+use onboard_runtime::clock::{self, millis};
 
 use crate::StoreError;
 use crate::bson_time::date;
@@ -78,10 +77,6 @@ fn after_now(wait: Duration) -> Document {
 fn date_or(field: &str, other: impl Into<Bson>) -> Document {
     let field = format!("${field}");
     doc! { "$cond": [{ "$eq": [{ "$type": field.as_str() }, "date"] }, field, other.into()] }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Outbox {

@@ -150,7 +150,7 @@ impl Relays {
     /// have written, counts as past.
     fn renewed(&self) -> Vec<Document> {
         let id = self.id.to_string();
-        let lead_ms = i64::try_from(LEAD.as_millis()).unwrap_or(i64::MAX);
+        let lead_ms = clock::millis(LEAD);
         let from_now = |ms: i64| doc! { "$add": ["$$NOW", ms] };
         let is_date = |value: &str| doc! { "$eq": [{ "$type": value }, "date"] };
         let lies_in = |value: &str, from: Document, to: Document| {

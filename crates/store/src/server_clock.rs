@@ -79,7 +79,6 @@ impl ServerClock {
 
 impl Answer {
     fn now_ms(self) -> i64 {
-        let since_ms = i64::try_from(self.at.elapsed().as_millis()).unwrap_or(i64::MAX);
-        self.server_ms.saturating_add(since_ms)
+        self.server_ms.saturating_add(clock::millis(self.at.elapsed()))
     }
 }

@@ -71,7 +71,7 @@ impl App {
                 .with_consumers(config.register.extra_consumers.clone()),
             idempotency: IdempotencyKeys::new(&config.secret, config.register.key_lifetime),
             mode: config.register.mode,
-            overdue_ms: i64::try_from(config.overdue.as_millis()).unwrap_or(i64::MAX),
+            overdue_ms: clock::millis(config.overdue),
             throttle: Throttle::new(),
             users: Users::new(mongo),
             sessions: Sessions::new(mongo),

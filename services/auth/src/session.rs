@@ -17,7 +17,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use onboard_contract::SessionId;
 use onboard_http::{Kind, Problem};
-use onboard_runtime::{Secret, clock};
+use onboard_runtime::Secret;
+use onboard_runtime::clock::{self, millis};
 use onboard_store::{NewSession, NewToken, TokenHash, User};
 use onboard_token::{Role, Subject};
 use ring::digest::{SHA256, digest};
@@ -153,10 +154,6 @@ pub(crate) fn issue(
 /// The roles that this version knows.
 pub(crate) fn roles(user: &User) -> Vec<Role> {
     user.roles.iter().filter_map(|role| role.parse().ok()).collect()
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 
 use onboard_contract::EventType;
 use onboard_store::Outbox;
-use onboard_temporal::{Open, OpenPage, Temporal};
+use onboard_temporal::{Open, OpenPage, OpenWorkflow, Temporal};
 
 /// Workflows looked at in one round.
 const PAGE: u16 = 200;
@@ -51,19 +51,12 @@ impl Strangers {
 /// How many of the page are of a known type and have no row. Those of an unknown type
 /// are counted apart.
 async fn without_row(outbox: &Outbox, page: &OpenPage) -> Option<u64> {
-    let mut events = Vec::new();
-    let mut without = 0;
-    for one in &page.found {
-        let mut known = EventType::known().filter(|it| it.workflow_type() == one.workflow_type);
-        match known.find_map(|known| known.event_of(&one.workflow_id)) {
-            Some(event) => events.push(event),
-            None if EventType::known().any(|it| it.workflow_type() == one.workflow_type) => {
-                without += 1;
-            }
-            None => (),
-        }
-    }
-    let known = outbox.known(&events).await.ok()?;
-    let gone = events.iter().filter(|event| !known.contains(event)).count();
-    Some(without + u64::try_from(gone).unwrap_or(u64::MAX))
+    let of_an_event = |one: &&OpenWorkflow| EventType::has_workflows_of(&one.workflow_type);
+    let known: Vec<_> = page.found.iter().filter(of_an_event).collect();
+    let event =
+        |one: &&OpenWorkflow| EventType::event_of_workflow(&one.workflow_type, &one.workflow_id);
+    let events: Vec<_> = known.iter().filter_map(event).collect();
+    let rows = outbox.present(&events).await.ok()?;
+    let owned = events.iter().filter(|event| rows.contains(event)).count();
+    u64::try_from(known.len().saturating_sub(owned)).ok()
 }

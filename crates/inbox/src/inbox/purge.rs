@@ -15,6 +15,7 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_contract::EventId;
 use onboard_fault::{Step, step};
+use onboard_runtime::clock::millis;
 use onboard_store::bson_time::id;
 
 use onboard_store::bson_time::date;
@@ -46,8 +47,7 @@ impl Inbox {
     {
         // Asked anew for each page: a page is rare, and much depends on its time.
         let now_ms = ServerClock::default().now_ms_for_removal(&self.database).await?;
-        let kept_ms = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
-        let horizon = date(now_ms.saturating_sub(kept_ms));
+        let horizon = date(now_ms.saturating_sub(millis(kept)));
         let page = self.old(horizon, from).await?;
         let Some(last) = page.last().and_then(|record| record.get_object_id("_id").ok()) else {
             return Ok(None);

@@ -1,5 +1,7 @@
 //! Which registrations are judged.
 
+use onboard_runtime::clock;
+
 use crate::audit::Options;
 
 /// Bounds on when something was created.
@@ -26,7 +28,7 @@ pub(crate) enum Age {
 
 impl Scope {
     pub(crate) fn new(options: &Options, now_ms: i64) -> Self {
-        let grace_ms = i64::try_from(options.grace.as_millis()).unwrap_or(i64::MAX);
+        let grace_ms = clock::millis(options.grace);
         Self {
             since_ms: options.since_ms.unwrap_or(i64::MIN),
             until_ms: now_ms.saturating_sub(grace_ms),

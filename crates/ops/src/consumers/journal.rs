@@ -12,7 +12,7 @@ use mongodb::Collection;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_contract::EventId;
 use onboard_fault::{Step, step};
-use onboard_runtime::clock;
+use onboard_runtime::clock::{self, millis};
 use onboard_store::field;
 use uuid::Uuid;
 
@@ -20,7 +20,6 @@ use super::Change;
 use crate::error::bounded;
 use crate::operator::id;
 use crate::redrive::REDRIVES;
-use crate::times::millis;
 use crate::{Operator, OperatorError};
 
 /// So long ago an entry may have been written whose workflows are told again.

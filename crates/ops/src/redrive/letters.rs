@@ -10,13 +10,13 @@ use futures::StreamExt;
 use onboard_broker::{DeadLetter, DeadLetters};
 use onboard_contract::{EventType, Queue, TODO_QUEUE, UserId};
 use onboard_runtime::clock;
+use onboard_runtime::clock::millis;
 
 use super::act::Work;
 use super::tally::Tally;
 use super::{Item, Outcome, Run};
 use crate::OperatorError;
 use crate::letters::queues;
-use crate::times::millis;
 
 /// Letters read at once.
 const CHUNK: usize = 64;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use mongodb::bson::{DateTime, doc};
 use onboard_contract::{EventId, Stage};
-use onboard_runtime::clock;
+use onboard_runtime::clock::{self, millis};
 
 use super::act::Work;
 use super::tally::Tally;
@@ -13,7 +13,6 @@ use super::{Item, Outcome, Run};
 use crate::error::bounded;
 use crate::row::{Row, without_payload};
 use crate::slice::Slice;
-use crate::times::millis;
 use crate::{OperatorError, Selection};
 
 /// Rows worked on at the same time.

@@ -13,12 +13,12 @@ use mongodb::options::{Hint, ReadConcern, WriteConcern};
 use onboard_contract::EventId;
 use onboard_fault::{Step, step};
 use onboard_runtime::availability::chain;
-use onboard_runtime::clock;
+use onboard_runtime::clock::{self, millis};
 
 use super::alone::together_else_alone;
 use super::apart::Odd;
 use super::due::Due;
-use super::{Outbox, PENDING, Row, millis};
+use super::{Outbox, PENDING, Row};
 use crate::StoreError;
 use crate::bson_time::{date, id};
 use crate::mongo::bounded;

@@ -7,6 +7,7 @@
 //! that an audit knows which rows may be gone: a process that dies between note and
 //! removal leaves rows that are merely allowed to be there.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -14,9 +15,10 @@ use mongodb::Collection;
 use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use onboard_contract::EventId;
 use onboard_fault::{Step, step};
+use onboard_runtime::clock::millis;
 use uuid::Uuid;
 
-use super::{Outbox, Row, SENT, millis};
+use super::{Outbox, Row, SENT};
 use crate::StoreError;
 use crate::bson_time::{date, id};
 use crate::mongo::bounded;
@@ -59,11 +61,14 @@ impl Outbox {
         Ok(rows.iter().filter_map(|row| raw::readable(row).get("_id").cloned()).collect())
     }
 
-    /// Which of these events have a row.
+    /// Which of these events have a row, by one look for all of them.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn present(&self, events: &[EventId]) -> Result<Vec<EventId>, StoreError> {
+    pub async fn present(&self, events: &[EventId]) -> Result<HashSet<EventId>, StoreError> {
+        if events.is_empty() {
+            return Ok(HashSet::new());
+        }
         let outbox = self.mongo.outbox();
         let events: Vec<Bson> = events.iter().map(|event| id(event.uuid())).collect();
         let find = outbox.find(doc! { "_id": { "$in": events } }).projection(doc! { "_id": 1 });

@@ -9,8 +9,9 @@ use std::time::Duration;
 use mongodb::Collection;
 use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use onboard_contract::{OutboxStatus, Stage};
+use onboard_runtime::clock::millis;
 
-use super::{Outbox, PENDING, Row, SENT, millis};
+use super::{Outbox, PENDING, Row, SENT};
 use crate::bson_time::date;
 use crate::mongo::bounded;
 use crate::raw_document as raw;

@@ -14,6 +14,7 @@ use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::options::Hint;
 use mongodb::{Collection, Cursor};
 use onboard_contract::OutboxStatus;
+use onboard_runtime::clock::millis;
 
 use super::apart::Odd;
 use super::due::{NotStartable, needed};
@@ -125,13 +126,12 @@ fn judge(row: &Row, now_ms: i64) -> Verdict {
     }
     let Some(next_ms) = row.next_attempt_at.known() else { return Verdict::Mend };
     let wait_ms = next_ms.saturating_sub(now_ms);
-    let put_off_max_ms = i64::try_from(PUT_OFF_MAX.as_millis()).unwrap_or(i64::MAX);
     let never_tried = row.attempts() == 0
         && row.started_at.known().is_none()
         && row.last_error.as_ref().known().is_none();
     let repaired = row.quarantined_at != Field::Unset && NotStartable::is_said_by(row);
     let odd_times = row.started_at.is_other() || row.sent_at != Field::Unset;
-    let due_at_once = wait_ms > put_off_max_ms || never_tried || repaired;
+    let due_at_once = wait_ms > millis(PUT_OFF_MAX) || never_tried || repaired;
     if odd_times || (wait_ms > SKEW_MS && due_at_once) { Verdict::Mend } else { Verdict::Sound }
 }
 

@@ -147,7 +147,7 @@ fn hash(bytes: [u8; 32]) -> Binary {
 
 fn document(key: &NewKey, registered: Option<Registered>) -> Document {
     let now_ms = registered.map_or_else(clock::now_ms, |registered| registered.created_at_ms);
-    let lifetime_ms = i64::try_from(key.lifetime.as_millis()).unwrap_or(i64::MAX);
+    let lifetime_ms = clock::millis(key.lifetime);
     let mut document = doc! {
         "_id": hash(key.id),
         "fingerprint": hash(key.fingerprint),

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use onboard_runtime::{Secret, clock};
+use onboard_runtime::Secret;
+use onboard_runtime::clock::{self, millis};
 use onboard_store::{KeyList, KeyRow, Mongo, Removal, SigningKeys, StoreError, Unreadable};
 use onboard_token::{KeyError, LIFETIME_MAX, SigningKey};
 
@@ -181,8 +182,4 @@ impl Manager {
             gone_from_ms: None,
         })
     }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

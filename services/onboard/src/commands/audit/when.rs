@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use onboard_runtime::clock::millis;
+
 /// Since when registrations are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Since {
@@ -29,10 +31,6 @@ pub(crate) fn since(text: &str) -> Result<Since, String> {
     let ago = humantime::parse_duration(text).map(Since::Ago);
     let at = || humantime::parse_rfc3339_weak(text).map(Since::At);
     ago.or_else(|_| at()).map_err(|_| "write for example 2h, 7d or 2026-01-31T12:00:00Z".to_owned())
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
