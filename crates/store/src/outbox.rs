@@ -46,7 +46,6 @@ pub use sent::{MarkedSent, OutboxRow, Record, Recorded};
 pub use stages::{InStage, Stages};
 pub use unfinished::{AHEAD_MS, Mended, Unfinished};
 
-use self::apart::Immovable;
 use self::sent::Together;
 
 /// The outbox in MongoDB.
@@ -54,14 +53,13 @@ use self::sent::Together;
 pub struct Outbox {
     mongo: Mongo,
     together: Arc<Together>,
-    immovable: Arc<Immovable>,
 }
 
 impl Outbox {
     /// Over a client. Clones of one outbox share their round trips.
     #[must_use]
     pub fn new(mongo: &Mongo) -> Self {
-        Self { mongo: mongo.clone(), together: Arc::default(), immovable: Arc::default() }
+        Self { mongo: mongo.clone(), together: Arc::default() }
     }
 }
 

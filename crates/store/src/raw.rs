@@ -95,13 +95,18 @@ impl Noted {
     /// Names a document in the log, unless this process has done so.
     pub(crate) fn note(&self, unreadable: &Unreadable) {
         let Unreadable { collection, id, why } = unreadable;
+        if self.is_news(format!("{collection} {id} {why}")) {
+            tracing::error!(collection, id, %why, "a document cannot be read and counts as absent");
+        }
+    }
+
+    /// Whether this process has not said that before, as far as it keeps it in mind.
+    pub(crate) fn is_news(&self, what: String) -> bool {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if noted.len() >= NOTED_MAX {
             noted.clear();
         }
-        if noted.insert(format!("{collection} {id} {why}")) {
-            tracing::error!(collection, id, %why, "a document cannot be read and counts as absent");
-        }
+        noted.insert(what)
     }
 }
 
@@ -111,6 +116,13 @@ mod tests {
 
     use super::*;
     use crate::bson_time;
+
+    #[test]
+    fn what_was_said_before_is_no_news() {
+        let noted = Noted::default();
+        let is_news = |what: &str| noted.is_news(what.to_owned());
+        assert!(is_news("a") && !is_news("a") && is_news("b"));
+    }
 
     #[test]
     fn every_document_has_a_name() {

@@ -7,7 +7,6 @@
 //! changed some rows, and the next look finds the others.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use mongodb::bson::raw::RawArrayBuf;
@@ -29,9 +28,6 @@ const LOOK_AGAIN: Duration = Duration::from_mins(10);
 const AT_ONCE: usize = 100;
 /// The validator admits so many characters in `lastError`.
 const REASON_CHARS_MAX: usize = 500;
-/// Rows that MongoDB refuses to change and that are remembered, so that each is
-/// logged once.
-const REMEMBERED_MAX: usize = 1_000;
 
 const WHAT: &str = "set rows apart";
 
@@ -136,7 +132,7 @@ impl Outbox {
     fn tell(&self, row: &Odd, refused: bool) {
         let Odd { shown, reason, .. } = row;
         match (refused, reason) {
-            (true, _) if self.immovable.is_news(shown) => {
+            (true, _) if self.mongo.noted().is_news(format!("{WHAT} {shown}")) => {
                 tracing::error!(row = shown, reason, "MongoDB refuses to set an outbox row apart");
             }
             (false, Some(reason)) if !row.known => {
@@ -145,20 +141,6 @@ impl Outbox {
             (false, None) => tracing::warn!(row = shown, "an outbox row is mended and due"),
             (true | false, _) => (),
         }
-    }
-}
-
-/// The rows that MongoDB has refused to change, as far as they are remembered.
-#[derive(Debug, Default)]
-pub(super) struct Immovable(Mutex<HashSet<String>>);
-
-impl Immovable {
-    fn is_news(&self, row: &str) -> bool {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= REMEMBERED_MAX {
-            known.clear();
-        }
-        known.insert(row.to_owned())
     }
 }
 
@@ -234,11 +216,5 @@ mod tests {
         assert_eq!(filters.next(), Some(broken(&doc! { "_id": 7 })));
         let reason = set_apart("$status").remove("lastError");
         assert_eq!(reason, Some(Bson::Document(doc! { "$literal": "$status" })));
-    }
-
-    #[test]
-    fn a_row_that_cannot_be_changed_is_news_once() {
-        let immovable = Immovable::default();
-        assert!(immovable.is_news("a") && !immovable.is_news("a") && immovable.is_news("b"));
     }
 }
