@@ -23,7 +23,7 @@ use onboard_runtime::clock;
 use onboard_store::bson_time::{date, id};
 use onboard_store::{
     InboxNames, InboxRecord, Malformed, OPERATION_DEADLINE, StoreError, bounded, earlier,
-    is_duplicate_key, raw_document, transaction,
+    is_duplicate_key, raw_document, transact,
 };
 
 use crate::{Applied, Arrived, Done, Effect, Turn};
@@ -81,15 +81,13 @@ impl Inbox {
     ) -> mongodb::error::Result<()> {
         let (inbox, effect, event) = (self.records(), effect.clone(), event.clone());
         let record = record(self.names, &event, date(clock::now_ms()));
-        let mut session = self.database.client().start_session().await?;
-        transaction(&mut session)
-            .and_run2(async move |session| {
-                inbox.insert_one(&record).session(&mut *session).await?;
-                applying(&effect, session, &[&event], Turn::Again).await?;
-                fault::before(Step::InboxCommit).await;
-                Ok(())
-            })
-            .await?;
+        transact(self.database.client(), async move |session| {
+            inbox.insert_one(&record).session(&mut *session).await?;
+            applying(&effect, session, &[&event], Turn::Again).await?;
+            fault::before(Step::InboxCommit).await;
+            Ok(())
+        })
+        .await?;
         fault::after(Step::InboxCommit).await;
         Ok(())
     }

@@ -95,7 +95,7 @@ pub(crate) async fn run(renewal: Renewal, shutdown: Shutdown) {
     let mut rounds = Rounds::new(RENEWED_EVERY, shutdown);
     while let Some(renewed) = rounds.next(renewal.relays.renew()).await {
         let Ok(place) = mongo.report(renewed) else {
-            // Alone, as far as this relay knows.
+            // This relay is alone, as far as it knows.
             renewal.count.fetch_max(1, Ordering::Relaxed);
             continue;
         };

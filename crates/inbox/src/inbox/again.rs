@@ -6,7 +6,7 @@
 //! before the commit leaves nothing, and the message comes again.
 
 use onboard_fault::{self as fault, Step};
-use onboard_store::{StoreError, bounded, transaction};
+use onboard_store::{StoreError, bounded, transact};
 use uuid::Uuid;
 
 use super::{Arrived, Effect, Inbox, Turn, WHAT, applying};
@@ -25,8 +25,7 @@ impl Inbox {
         }
         let (again, of) = (effect.clone(), event.clone());
         let apply = async {
-            let mut session = self.database.client().start_session().await?;
-            let applied = transaction(&mut session).and_run2(async move |session| {
+            let applied = transact(self.database.client(), async move |session| {
                 applying(&again, session, &[&of], Turn::Again).await?;
                 fault::before(Step::InboxCommit).await;
                 Ok(())

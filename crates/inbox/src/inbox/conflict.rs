@@ -15,7 +15,7 @@ use mongodb::error::Error;
 use onboard_fault::{self as fault, Step};
 use onboard_runtime::clock;
 use onboard_store::bson_time::{date, id};
-use onboard_store::{CONFLICTS_MAX, InboxNames, StoreError, bounded, raw_document, transaction};
+use onboard_store::{CONFLICTS_MAX, InboxNames, StoreError, bounded, raw_document, transact};
 
 use super::{Applied, Arrived, Effect, Inbox, Turn, WHAT, applying};
 
@@ -65,30 +65,28 @@ impl Inbox {
         } } };
         let unnoted = without_note(names, event);
         let (effect, event) = (effect.clone(), event.clone());
-        let mut session = self.database.client().start_session().await?;
-        let noted = transaction(&mut session)
-            .and_run2(async move |session| {
-                let updated =
-                    inbox.update_one(unnoted.clone(), note.clone()).session(&mut *session).await?;
-                let noted = if updated.matched_count > 0 {
-                    Noted::Now
-                } else {
-                    match raw.find_one(record.clone()).session(&mut *session).await? {
-                        None => return Ok(Noted::NoRecord),
-                        Some(found) => {
-                            let found = names.read(&raw_document::readable(&found));
-                            match found.reference_for(event.aggregate_id, event.reference) {
-                                Ok(Some(_)) => return Ok(Noted::Before),
-                                Ok(None) | Err(_) => Noted::Full,
-                            }
+        let noted = transact(self.database.client(), async move |session| {
+            let updated =
+                inbox.update_one(unnoted.clone(), note.clone()).session(&mut *session).await?;
+            let noted = if updated.matched_count > 0 {
+                Noted::Now
+            } else {
+                match raw.find_one(record.clone()).session(&mut *session).await? {
+                    None => return Ok(Noted::NoRecord),
+                    Some(found) => {
+                        let found = names.read(&raw_document::readable(&found));
+                        match found.reference_for(event.aggregate_id, event.reference) {
+                            Ok(Some(_)) => return Ok(Noted::Before),
+                            Ok(None) | Err(_) => Noted::Full,
                         }
                     }
-                };
-                applying(&effect, session, &[&event], Turn::Again).await?;
-                fault::before(Step::InboxCommit).await;
-                Ok(noted)
-            })
-            .await?;
+                }
+            };
+            applying(&effect, session, &[&event], Turn::Again).await?;
+            fault::before(Step::InboxCommit).await;
+            Ok(noted)
+        })
+        .await?;
         fault::after(Step::InboxCommit).await;
         Ok(noted)
     }

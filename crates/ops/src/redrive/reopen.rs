@@ -11,7 +11,7 @@ use mongodb::bson::{Bson, Document, doc};
 use onboard_contract::{ConsumerName, EventId, TodoId, UserId};
 use onboard_fault::{Step, step};
 use onboard_runtime::clock;
-use onboard_store::{CREATED_BY_USER, InboxNames, transaction};
+use onboard_store::{CREATED_BY_USER, InboxNames, transact};
 use onboard_temporal::ExecutionStatus;
 use uuid::Uuid;
 
@@ -93,8 +93,7 @@ impl Run<'_> {
             (doc! { "_id": todo.get("_id").cloned() }, renamed(todo, new_id))
         });
         let client = self.operator.mongo.todo().client();
-        let mut session = bounded(FORGET, client.start_session()).await?;
-        let forgetting = transaction(&mut session).and_run2(async move |session| {
+        let forgetting = transact(client, async move |session| {
             if let Some(this) = &record {
                 inbox.delete_one(this.clone()).session(&mut *session).await?;
             }
