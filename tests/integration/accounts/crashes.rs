@@ -1,33 +1,11 @@
 //! Every step of accounts, with a crash before it and after it.
 
-use futures::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use onboard_fault::{Side, Step};
 use serde_json::{Value, json};
 
 use crate::harness::{Account, App, Options, PASSWORD, Tokens, eventually, text};
 use crate::kill_points::tokens::Tokens as Points;
-
-/// Ends the transactions that the application's dead processes have left: the
-/// server itself would do it after a minute. Only connections that are named
-/// after the application are looked at.
-async fn end_orphans(app: &App) {
-    let client = mongodb::Client::with_uri_str(&app.places.mongodb_uri).await.unwrap();
-    let admin = client.database("admin");
-    let idle = [
-        doc! { "$currentOp": { "allUsers": true, "idleSessions": true } },
-        doc! { "$match": { "type": "idleSession", "appName": &app.id } },
-    ];
-    let found = admin.aggregate(idle).await.unwrap();
-    let found: Vec<Document> = found.try_collect().await.unwrap();
-    let ids: Vec<Document> = found
-        .iter()
-        .map(|session| doc! { "id": session.get_document("lsid").unwrap().get("id").unwrap() })
-        .collect();
-    if !ids.is_empty() {
-        admin.run_command(doc! { "killSessions": ids }).await.unwrap();
-    }
-}
 
 /// Runs a tool, named after the application, into a crash before its commit.
 async fn crash_before(app: &App, args: &[&str], step: Step) {
@@ -82,7 +60,7 @@ async fn auth_may_die_at_every_step_of_a_session() {
     })
     .await;
     app.ready("auth").await;
-    end_orphans(&app).await;
+    app.end_orphans().await;
     a_life(&app).await;
     // Of a session that was opened everything is there, of others nothing.
     let sessions = app.auth_database().await.collection::<Document>("sessions");
@@ -174,7 +152,7 @@ async fn a_tool_that_dies_before_its_commit_has_changed_nothing() {
         assert_eq!(kids(&app).await.len(), 1, "{args:?}");
         assert_eq!(kids(&app).await[0], first, "{args:?}");
         assert_eq!(count(&app, "signing_keys", doc! { "goneFrom": null }).await, 1, "{args:?}");
-        end_orphans(&app).await;
+        app.end_orphans().await;
     }
     assert_eq!(app.tool(&grant).await.yes()["changed"], true, "it can be done again");
     app.remove().await;

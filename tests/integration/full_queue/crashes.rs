@@ -1,7 +1,6 @@
 //! The process dies, stalls or goes unheard at a commit that many messages share.
 
-use futures::TryStreamExt;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::doc;
 use onboard_fault::{Side, Step};
 use onboard_stack::Server;
 
@@ -54,7 +53,7 @@ async fn a_crash_before_a_groups_commit_leaves_nothing_and_holds_up_no_others() 
     };
     let (app, all, _dir) = hit_on(Side::Before, "crash", start).await;
     others_go_on(&app).await;
-    assert!(end_orphans(&app).await > 0, "a transaction is open");
+    assert!(app.end_orphans().await > 0, "a transaction is open");
     end_as_they_should(&app, &all).await;
     app.remove().await;
 }
@@ -64,7 +63,7 @@ async fn a_crash_after_a_groups_commit_makes_duplicates_of_all_its_messages() {
     let (app, all, _dir) = hit(Side::After, "crash").await;
     // The other transaction may have been open.
     others_go_on(&app).await;
-    end_orphans(&app).await;
+    app.end_orphans().await;
     end_as_they_should(&app, &all).await;
     let duplicates = app.counter("todo", "todo_duplicates_total", "").await;
     assert!(duplicates > 10, "it was a group: {duplicates}");
@@ -97,22 +96,4 @@ async fn others_go_on(app: &App) {
         found => Err(found),
     })
     .await;
-}
-
-/// Ends the transactions that the dead process has left, and says how many.
-async fn end_orphans(app: &App) -> usize {
-    let client = mongodb::Client::with_uri_str(&app.places.mongodb_uri).await.unwrap();
-    let admin = client.database("admin");
-    let idle = [
-        doc! { "$currentOp": { "allUsers": true, "idleSessions": true } },
-        doc! { "$match": { "type": "idleSession", "appName": &app.id } },
-    ];
-    let found: Vec<Document> = admin.aggregate(idle).await.unwrap().try_collect().await.unwrap();
-    let ids: Vec<Document> = found
-        .iter()
-        .map(|session| doc! { "id": session.get_document("lsid").unwrap().get("id").unwrap() })
-        .collect();
-    let left = ids.len();
-    admin.run_command(doc! { "killSessions": ids }).await.unwrap();
-    left
 }

@@ -1,5 +1,6 @@
 //! What a test reads and breaks in MongoDB, with the driver itself.
 
+use futures::TryStreamExt;
 use mongodb::bson::{self, Bson, Document, doc};
 use mongodb::{Client, Collection, Database};
 use onboard_contract::{EventId, UserId};
@@ -106,6 +107,28 @@ impl App {
     pub(crate) async fn drop_databases(&self) {
         self.auth_database().await.drop().await.unwrap();
         self.todo_database().await.drop().await.unwrap();
+    }
+
+    /// Ends the transactions that dead processes of the application have left, and says
+    /// how many: the server itself would do it after a minute. Only connections that are
+    /// named after the application are looked at.
+    pub(crate) async fn end_orphans(&self) -> usize {
+        let client = Client::with_uri_str(&self.places.mongodb_uri).await.unwrap();
+        let admin = client.database("admin");
+        let idle = [
+            doc! { "$currentOp": { "allUsers": true, "idleSessions": true } },
+            doc! { "$match": { "type": "idleSession", "appName": &self.id } },
+        ];
+        let found = admin.aggregate(idle).await.unwrap();
+        let found: Vec<Document> = found.try_collect().await.unwrap();
+        let id = |session: &Document| session.get_document("lsid").unwrap().get("id").cloned();
+        let ids: Vec<Document> = found.iter().map(|one| doc! { "id": id(one) }).collect();
+        let left = ids.len();
+        // An empty list would end the sessions of every test: MongoDB takes it for all.
+        if left > 0 {
+            admin.run_command(doc! { "killSessions": ids }).await.unwrap();
+        }
+        left
     }
 }
 
