@@ -10,7 +10,8 @@
 //! takes care of that.
 
 use onboard_broker::{PublishError, Publisher};
-use onboard_contract::{EventId, TODO_QUEUE};
+use onboard_contract::EventId;
+use onboard_events::TODO_QUEUE;
 use onboard_store::Outbox;
 
 use crate::attempt::Attempt;

@@ -7,7 +7,7 @@ use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
 use mongodb::bson::doc;
-use onboard_contract::names::{EXCHANGE, QUEUE, ROUTING_KEY};
+use onboard_events::user_registered::{EXCHANGE, QUEUE, ROUTING_KEY};
 use onboard_stack::Server;
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     }
     // As `examples/second-event` does, for the tests that ask for it.
     if std::env::var_os("SECOND_EVENT").is_some() {
-        onboard_contract::EventType::install(second_event::EVENTS);
+        onboard_events::install(second_event::EVENTS);
     }
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.as_slice() {

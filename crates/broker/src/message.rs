@@ -61,7 +61,7 @@ fn headers(message: &Message, traceparent: Option<&TraceParent>) -> FieldTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use onboard_contract::UserRegistered;
+    use onboard_events::UserRegistered;
 
     fn message() -> Message {
         let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

@@ -160,7 +160,7 @@ fn table<const N: usize>(entries: [(&str, AMQPValue); N]) -> FieldTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use onboard_contract::TODO_QUEUE;
+    use onboard_events::TODO_QUEUE;
 
     #[test]
     fn dead_lettering_is_at_least_once() {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use onboard_contract::names::{DEAD_LETTER_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY};
+use onboard_events::user_registered::{DEAD_LETTER_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use onboard_broker::{BrokerArgs, BrokerConfig};
-use onboard_contract::Topology;
+use onboard_contract::ExtraConsumers;
 use onboard_runtime::Problems;
 use onboard_stack::component::Spec;
 use onboard_stack::ports::{Choice, Lease};
@@ -205,7 +205,8 @@ impl Stage {
             ..TemporalArgs::default()
         };
         let mongo = mongo.check(&mut problems);
-        let broker = broker.check(Topology::standard(), &mut problems);
+        let broker =
+            broker.check(onboard_events::topology(&ExtraConsumers::default()), &mut problems);
         let temporal = temporal.check(&mut problems);
         let all = mongo.zip(broker).zip(temporal);
         let all = all.map(|((mongo, broker), temporal)| (mongo, broker, temporal));

@@ -12,6 +12,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::Queue;
 use crate::names::USER_REGISTERED;
 
 /// The longest name of a consumer, in characters.
@@ -90,6 +91,8 @@ impl fmt::Display for ConsumerName {
 pub struct EventConsumer {
     /// Its name.
     pub name: ConsumerName,
+    /// Its queue, where that has another name than [`Queue::for_event`] makes.
+    pub queue: Option<Queue>,
     /// Whether it answers, on a task queue of its own in Temporal, whether it has
     /// processed an event. A consumer that does not is never asked.
     pub answers: bool,
@@ -102,7 +105,7 @@ impl EventConsumer {
     /// One that answers no question and acknowledges with a `ref` of its own choice.
     #[must_use]
     pub const fn plain(name: ConsumerName) -> Self {
-        Self { name, answers: false, reference: None }
+        Self { name, queue: None, answers: false, reference: None }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The language the services share: ids, names, exchanges and queues, the event
+//! The language the services share: ids, names, event types and queues as data, an event
 //! on the wire, the workflow's input and the stages of a registration.
 //!
 //! Nothing here reads a clock, a random source or a socket, so that workflow
@@ -10,7 +10,6 @@ pub mod event;
 pub mod ids;
 pub mod message;
 pub mod names;
-pub mod schemas;
 pub mod stage;
 pub mod topology;
 pub mod trace;
@@ -18,10 +17,10 @@ pub mod workflow;
 
 pub use acknowledged::{Acknowledged, AcknowledgedError};
 pub use consumer::{ConsumerName, EventConsumer, ExtraConsumers};
-pub use event::{EventError, UserRegistered};
+pub use event::EventError;
 pub use ids::{EventId, SessionId, TodoId, UserId};
 pub use message::{Event, EventType, Message};
 pub use stage::{OutboxStatus, Stage, StageFacts};
-pub use topology::{ACKNOWLEDGEMENTS_QUEUE, Queue, TODO_QUEUE, Topology};
+pub use topology::{ACKNOWLEDGEMENTS_QUEUE, Queue, Topology};
 pub use trace::TraceParent;
 pub use workflow::{Acknowledgement, Delivery, Progress, Question, RegistrationInput, Start};

@@ -4,9 +4,6 @@
 //! Ids, names and times stand outside of the body; the body alone may hold
 //! personal data. Nothing here runs, so nothing is lost when a process dies.
 
-use std::sync::OnceLock;
-
-use onboard_json::Object;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -14,9 +11,7 @@ use uuid::fmt::Hyphenated;
 
 use crate::event::BODY_BYTES_MAX;
 use crate::names::{WORKFLOW, WORKFLOW_EVENT_DELIVERY, workflow_id};
-use crate::{
-    ConsumerName, EventConsumer, EventError, EventId, TraceParent, UserId, UserRegistered,
-};
+use crate::{ConsumerName, EventConsumer, EventError, EventId, TraceParent};
 
 /// What the engine knows of one event type: how its rows become messages, which
 /// workflow delivers it, and to whom.
@@ -54,29 +49,7 @@ pub enum Workflow {
     Delivery,
 }
 
-/// The event types of this system.
-const STANDARD: &[&EventType] = &[UserRegistered::TYPE];
-static MORE: OnceLock<&'static [&'static EventType]> = OnceLock::new();
-
 impl EventType {
-    /// Adds the event types of a program that embeds the engine. To be called
-    /// once, before anything runs; false when it was called before.
-    pub fn install(more: &'static [&'static Self]) -> bool {
-        MORE.set(more).is_ok()
-    }
-
-    /// Every event type that this build knows.
-    pub fn known() -> impl Iterator<Item = &'static Self> {
-        STANDARD.iter().chain(MORE.get().copied().unwrap_or_default()).copied()
-    }
-
-    /// The event type of this name, if this build knows it. A row of another
-    /// type waits in quarantine until a build knows it.
-    #[must_use]
-    pub fn find(name: &str) -> Option<&'static Self> {
-        Self::known().find(|known| known.name == name)
-    }
-
     /// The names of the consumers that a row expects, unless it names others.
     pub fn consumer_names(&self) -> impl Iterator<Item = &'static ConsumerName> {
         self.consumers.iter().map(|consumer| &consumer.name)
@@ -87,22 +60,6 @@ impl EventType {
     #[must_use]
     pub fn is_registration(&self) -> bool {
         self.workflow == Workflow::Registration
-    }
-
-    /// The ids that a body of any known event type has: the event's, and of a
-    /// registration the user's.
-    #[must_use]
-    pub fn ids(body: &[u8]) -> Option<(EventId, Option<UserId>)> {
-        if let Some((event, user)) = UserRegistered::ids(body) {
-            return Some((event, Some(user)));
-        }
-        if body.len() > BODY_BYTES_MAX {
-            return None;
-        }
-        let object = Object::parse(body).ok()?;
-        let event_type = Self::find(&object.required::<String>("eventType").ok()?)?;
-        (event_type.check)(body).ok()?;
-        object.required("eventId").ok().map(|event| (event, None))
     }
 
     /// The type of the workflow.
@@ -131,19 +88,6 @@ impl EventType {
         let at = workflow.len().checked_sub(Hyphenated::LENGTH)?;
         let event = workflow.get(at..)?.parse().ok()?;
         (self.workflow_id(event) == workflow).then_some(event)
-    }
-
-    /// Whether workflows of this type deliver events that this build knows.
-    #[must_use]
-    pub fn has_workflows_of(workflow_type: &str) -> bool {
-        Self::known().any(|known| known.workflow_type() == workflow_type)
-    }
-
-    /// The event whose workflow has this type and this id.
-    #[must_use]
-    pub fn event_of_workflow(workflow_type: &str, workflow: &str) -> Option<EventId> {
-        let mut types = Self::known().filter(|known| known.workflow_type() == workflow_type);
-        types.find_map(|known| known.event_of(workflow))
     }
 
     /// The message of an event.
@@ -250,19 +194,6 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_what_the_events_own_decoder_reads() {
-        let user = Uuid::from_u128(2);
-        let payload = json!({ "userId": user, "email": "a@example.com" });
-        let message = UserRegistered::TYPE.message(event(payload)).unwrap();
-        let read = UserRegistered::parse(&message.body).unwrap();
-        assert_eq!((read.user_id, read.email.as_deref()), (user.into(), Some("a@example.com")));
-        assert_eq!(message.subject, user.to_string());
-        for payload in [json!({}), json!({ "userId": user }), json!("text")] {
-            assert!(UserRegistered::TYPE.message(event(payload)).is_err());
-        }
-    }
-
-    #[test]
     fn a_body_that_is_too_large_is_refused() {
         let payload = json!({ "text": "x".repeat(BODY_BYTES_MAX) });
         let error = ORDER_PLACED.message(event(payload)).unwrap_err();
@@ -271,32 +202,12 @@ mod tests {
     }
 
     #[test]
-    fn a_body_tells_the_ids_of_an_event_that_is_known() {
-        let (id, user) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let body = |event_type: &str| {
-            let payload = json!({ "userId": user, "email": "a@example.com" });
-            let body = json!({
-                "eventId": id, "eventType": event_type, "schemaVersion": 1, "payload": payload,
-            });
-            body.to_string().into_bytes()
-        };
-        let known = (id.into(), Some(user.into()));
-        assert_eq!(EventType::ids(&body("USER_REGISTERED")), Some(known));
-        assert_eq!(EventType::ids(&body("ORDER_PLACED")), None, "it is not installed");
-        assert_eq!(EventType::ids(b"{}"), None);
-    }
-
-    #[test]
     fn a_workflow_is_named_by_its_event_type() {
         let event: EventId = Uuid::from_u128(1).into();
-        assert_eq!(UserRegistered::TYPE.workflow_id(event), format!("registration-{event}"));
         assert_eq!(ORDER_PLACED.workflow_id(event), format!("order-placed-{event}"));
         assert_eq!(ORDER_PLACED.workflow_type(), "EventDelivery");
         let workflow = ORDER_PLACED.workflow_id(event);
         assert_eq!(ORDER_PLACED.event_of(&workflow), Some(event));
-        assert_eq!(UserRegistered::TYPE.event_of(&workflow), None);
         assert_eq!(ORDER_PLACED.event_of("order-placed-"), None);
-        assert!(EventType::find("USER_REGISTERED").is_some());
-        assert!(EventType::find("ORDER_PLACED").is_none(), "it is not installed");
     }
 }

@@ -2,25 +2,10 @@
 
 /// The event type of a registration.
 pub const USER_REGISTERED: &str = "USER_REGISTERED";
-/// The version of the event's body.
-pub const SCHEMA_VERSION: u32 = 1;
-/// The aggregate the event belongs to.
-pub const AGGREGATE_USER: &str = "User";
 /// The title of the one todo every user gets.
 pub const WELCOME_TITLE: &str = "Welcome to the App";
 /// Who issues access tokens (`iss`), unless a setting says otherwise.
 pub const TOKEN_ISSUER: &str = "onboard-auth";
-
-/// The topic exchange events are published to.
-pub const EXCHANGE: &str = "user.events";
-/// The routing key of a registration.
-pub const ROUTING_KEY: &str = "user.registered";
-/// The queue of the todo service.
-pub const QUEUE: &str = "user_registered_queue";
-/// The exchange dead letters go through.
-pub const DEAD_LETTER_EXCHANGE: &str = "user.events.dlx";
-/// The queue dead letters wait in.
-pub const DEAD_LETTER_QUEUE: &str = "user_registered_queue.dlq";
 
 /// The topic exchange, and the queue, of acknowledgements over the broker.
 pub const ACKNOWLEDGEMENTS: &str = "acknowledgements";

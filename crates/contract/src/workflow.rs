@@ -111,7 +111,7 @@ impl Start {
     /// Adds what the table of the event type knows of these consumers. The run keeps
     /// it: a later table changes no run that has begun.
     fn known(&self, mut delivery: Delivery, queue_prefix: &str) -> Delivery {
-        for EventConsumer { name, answers, reference } in self.event_type.consumers {
+        for EventConsumer { name, answers, reference, .. } in self.event_type.consumers {
             if !delivery.consumers.contains(name) {
                 continue;
             }
@@ -336,11 +336,29 @@ pub struct Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::UserRegistered;
+    use crate::message::Workflow;
+
+    static TOLD: EventType = EventType {
+        name: "TOLD",
+        schema_version: 1,
+        exchange: "told.events",
+        routing_key: "told",
+        source: "urn:test",
+        versioned_name: "test.told.v1",
+        data_schema: "urn:test:schema:told:1",
+        workflow: Workflow::Registration,
+        consumers: &[EventConsumer {
+            name: ConsumerName::TODO,
+            queue: None,
+            answers: true,
+            reference: Some(|user| TodoId::welcome(user.into()).uuid()),
+        }],
+        check: |_| Ok(()),
+    };
 
     fn start(consumers: &[&str]) -> Start {
         Start {
-            event_type: UserRegistered::TYPE,
+            event_type: &TOLD,
             event_id: Uuid::from_u128(1).into(),
             aggregate_id: Uuid::from_u128(2),
             traceparent: None,

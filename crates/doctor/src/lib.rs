@@ -17,7 +17,7 @@ mod temporal;
 use std::time::Duration;
 
 use onboard_broker::BrokerConfig;
-use onboard_contract::{ExtraConsumers, Topology};
+use onboard_contract::ExtraConsumers;
 use onboard_runtime::Environment;
 use onboard_store::MongoConfig;
 use onboard_temporal::{DeliveryPlan, TemporalConfig};
@@ -51,7 +51,7 @@ pub async fn examine(patient: &Patient) -> Vec<Finding> {
     let (mut findings, oldest) = mongo::examine(patient).await;
     let (consumers, extra) = consumers::examine(patient).await;
     findings.extend(consumers);
-    findings.extend(rabbitmq::examine(patient, &Topology::with(&extra), &extra).await);
+    findings.extend(rabbitmq::examine(patient, &onboard_events::topology(&extra), &extra).await);
     findings.extend(temporal::examine(patient, oldest, &extra).await);
     findings.extend(process::examine());
     findings

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use onboard_contract::{ConsumerName, Queue};
+use onboard_contract::ConsumerName;
 use onboard_runtime::availability::chain;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, RequestBuilder, Response};
@@ -91,7 +91,7 @@ fn policy(consumer: &ConsumerName) -> String {
 
 /// Matches the consumer's queue alone.
 fn pattern(consumer: &ConsumerName) -> String {
-    format!("^{}$", Queue::of(consumer).name.replace('.', r"\."))
+    format!("^{}$", onboard_events::registration_queue(consumer).name.replace('.', r"\."))
 }
 
 pub(crate) fn encoded(name: &str) -> String {

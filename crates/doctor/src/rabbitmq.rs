@@ -127,7 +127,8 @@ async fn managed(
                 let dead = &of.dead_letter_queue;
                 findings.push(binding("dead-letter binding", &told.dead_bindings, dead, "#"));
             }
-            let bounded: Vec<Queue> = extra.names().iter().map(Queue::of).collect();
+            let bounded: Vec<Queue> =
+                extra.names().iter().map(onboard_events::registration_queue).collect();
             findings.push(policies(&topology.queues, &told, &bounded));
             findings.extend(bounds(&topology.queues, &told, &bounded));
             findings
@@ -226,8 +227,8 @@ fn bounds(queues: &[Queue], told: &[Told], bounded: &[Queue]) -> Vec<Finding> {
 mod tests {
     use super::*;
     use crate::Verdict;
-    use onboard_contract::TODO_QUEUE;
-    use onboard_contract::names::ROUTING_KEY;
+    use onboard_events::TODO_QUEUE;
+    use onboard_events::user_registered::ROUTING_KEY;
     use serde_json::json;
 
     fn told(queue: &Value, dead_letters: &Value) -> Vec<Told> {
@@ -253,7 +254,7 @@ mod tests {
 
     #[test]
     fn only_the_queue_of_another_program_may_be_bounded() {
-        let crm = [Queue::of(&"crm".parse().unwrap())];
+        let crm = [onboard_events::registration_queue(&"crm".parse().unwrap())];
         let (none, bound) = (json!({}), json!({ "max-length": 5, "overflow": "reject-publish" }));
         let bounded = told(&bound, &none);
         assert_eq!(policies(&crm, &bounded, &crm).verdict, Verdict::Ok);

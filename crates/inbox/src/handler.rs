@@ -202,7 +202,7 @@ const fn word(verdict: &Verdict) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use onboard_contract::UserRegistered;
+    use onboard_events::UserRegistered;
 
     #[test]
     fn a_dead_letter_does_not_repeat_the_body() {

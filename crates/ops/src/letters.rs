@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use onboard_broker::{BrokerConfig, DeadLetter, DeadLetters, DeadLettersError};
-use onboard_contract::{EventType, ExtraConsumers, Queue, Topology};
+use onboard_contract::{ExtraConsumers, Queue};
 use onboard_store::{Consumers, Mongo, StoreError};
 use serde::Serialize;
 
@@ -29,7 +29,7 @@ pub(crate) async fn queues(mongo: &Mongo) -> Result<Vec<Queue>, StoreError> {
     let known = Consumers::new(mongo).known().await?;
     let here = known.into_iter().filter(|one| one.retired_at_ms.is_none());
     let extra = ExtraConsumers::of(here.map(|one| one.name));
-    Ok(Topology::with(&extra).queues)
+    Ok(onboard_events::topology(&extra).queues)
 }
 
 /// Counts the letters of a queue by reason and shows each to `each`.
@@ -39,7 +39,7 @@ pub(crate) async fn look(
     mut each: impl FnMut(&DeadLetter),
 ) -> Result<LetterSummary, DeadLettersError> {
     let name = "onboard: look at dead letters";
-    let letters = DeadLetters::open(config, queue, name, EventType::ids).await?;
+    let letters = DeadLetters::open(config, queue, name, onboard_events::ids).await?;
     let counted = async {
         let total = letters.count().await?;
         let mut summary = LetterSummary { total, ..LetterSummary::default() };

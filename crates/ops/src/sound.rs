@@ -2,8 +2,9 @@
 //! lost when a process dies.
 
 use mongodb::bson::Document;
-use onboard_contract::names::{AGGREGATE_USER, SCHEMA_VERSION, USER_REGISTERED};
+use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::{EventType, OutboxStatus, UserId};
+use onboard_events::user_registered::{AGGREGATE_USER, SCHEMA_VERSION};
 use onboard_store::{Field, OutboxRow, outbox};
 
 use crate::user::User;

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use futures::StreamExt;
-use onboard_contract::{EventId, EventType};
+use onboard_contract::EventId;
 use onboard_store::Outbox;
 use onboard_temporal::{
     Execution, ExecutionStatus, Open, OpenWorkflow, Temporal, TemporalError, command,
@@ -123,9 +123,10 @@ impl Operator {
         &self,
         open: Vec<OpenWorkflow>,
     ) -> Result<Vec<OpenWorkflow>, OperatorError> {
-        let known = open.into_iter().filter(|one| EventType::has_workflows_of(&one.workflow_type));
+        let known =
+            open.into_iter().filter(|one| onboard_events::has_workflows_of(&one.workflow_type));
         let event =
-            |one: &OpenWorkflow| EventType::event_of_workflow(&one.workflow_type, &one.workflow_id);
+            |one: &OpenWorkflow| onboard_events::of_workflow(&one.workflow_type, &one.workflow_id);
         let known: Vec<_> = known.map(|one| (event(&one), one)).collect();
         let events: Vec<EventId> = known.iter().filter_map(|(event, _)| *event).collect();
         let rows = Outbox::new(&self.mongo).present(&events).await.map_err(OperatorError::Store)?;

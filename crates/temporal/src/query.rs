@@ -42,7 +42,7 @@ fn on(task_queue: &str) -> String {
 }
 
 fn known_types() -> String {
-    let names: BTreeSet<&str> = EventType::known().map(EventType::workflow_type).collect();
+    let names: BTreeSet<&str> = onboard_events::known().map(EventType::workflow_type).collect();
     let names: Vec<String> = names.into_iter().map(|name| format!("'{name}'")).collect();
     names.join(",")
 }

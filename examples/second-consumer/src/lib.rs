@@ -10,7 +10,8 @@ use clap::Parser as _;
 use mongodb::bson::{self, Document, doc};
 use mongodb::{ClientSession, Collection};
 use onboard_broker::{BrokerArgs, Consumer, Publisher};
-use onboard_contract::{ConsumerName, EventError, Queue, Topology, UserRegistered};
+use onboard_contract::{ConsumerName, EventError, Topology};
+use onboard_events::UserRegistered;
 use onboard_inbox::{
     Arrived, Consuming, Effect, Inbox, InboxNames, OverBroker, SweepSettings, Turn,
 };
@@ -77,7 +78,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let inbox = Inbox::new(&database, InboxNames::PLAIN);
     inbox.prepare().await?;
     let publisher = Publisher::start(&broker, "crm publisher", &tasks, shutdown.clone());
-    let (queue, name) = (Queue::of(&CRM), "crm consumer");
+    let (queue, name) = (onboard_events::registration_queue(&CRM), "crm consumer");
     let consumer = Consumer::new(&broker, queue, name, 256, publisher.clone());
     let effect = Customers(database.collection("customers"));
     let acknowledge = OverBroker::new(CRM, publisher.clone());

@@ -6,7 +6,6 @@
 //! it has found is told at its end, or as soon as it is more than before. Nothing is
 //! written: a process that dies here begins a pass anew.
 
-use onboard_contract::EventType;
 use onboard_store::Outbox;
 use onboard_temporal::{Open, OpenPage, OpenWorkflow, Temporal};
 
@@ -51,10 +50,10 @@ impl Strangers {
 /// How many of the page are of a known type and have no row. Those of an unknown type
 /// are counted apart.
 async fn without_row(outbox: &Outbox, page: &OpenPage) -> Option<u64> {
-    let of_an_event = |one: &&OpenWorkflow| EventType::has_workflows_of(&one.workflow_type);
+    let of_an_event = |one: &&OpenWorkflow| onboard_events::has_workflows_of(&one.workflow_type);
     let known: Vec<_> = page.found.iter().filter(of_an_event).collect();
     let event =
-        |one: &&OpenWorkflow| EventType::event_of_workflow(&one.workflow_type, &one.workflow_id);
+        |one: &&OpenWorkflow| onboard_events::of_workflow(&one.workflow_type, &one.workflow_id);
     let events: Vec<_> = known.iter().filter_map(event).collect();
     let rows = outbox.present(&events).await.ok()?;
     let owned = events.iter().filter(|event| rows.contains(event)).count();

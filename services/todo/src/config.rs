@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use onboard_broker::{BrokerArgs, BrokerConfig};
-use onboard_contract::Topology;
+use onboard_contract::ExtraConsumers;
 use onboard_contract::names::TOKEN_ISSUER;
 use onboard_http::{Edge, EdgeArgs};
 use onboard_inbox::SweepSettings;
@@ -120,7 +120,8 @@ impl TodoArgs {
         let environment = self.environment.check(problems);
         let edge = self.edge.check(environment, problems);
         let mongo = self.mongo.check_todo(problems);
-        let broker = self.broker.check(Topology::standard(), problems);
+        let broker =
+            self.broker.check(onboard_events::topology(&ExtraConsumers::default()), problems);
         let temporal = self.temporal.check(problems);
         if environment.is_production() {
             if let Some(mongo) = &mongo {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use mongodb::ClientSession;
 use mongodb::bson::DateTime;
-use onboard_contract::{EventError, TodoId, UserId, UserRegistered};
+use onboard_contract::{EventError, TodoId, UserId};
+use onboard_events::UserRegistered;
 use onboard_inbox::{Applied, Arrived, Effect, Noticed, Turn};
 use onboard_runtime::clock;
 use onboard_store::{StoreError, Todos, Welcome};

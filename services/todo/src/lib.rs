@@ -17,7 +17,8 @@ mod signal;
 use std::time::Duration;
 
 use onboard_broker::{Consumer, Publisher};
-use onboard_contract::{ConsumerName, TODO_QUEUE};
+use onboard_contract::ConsumerName;
+use onboard_events::TODO_QUEUE;
 use onboard_http::Server;
 use onboard_inbox::{Answers, Consuming, Inbox, InboxNames, retain};
 use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use onboard_broker::{BrokerArgs, BrokerConfig};
-use onboard_contract::Topology;
 use onboard_runtime::{EnvironmentArgs, Problems, Service as _};
 use onboard_store::{ExtraConsumersArgs, MongoArgs, MongoConfig};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
@@ -69,7 +68,7 @@ impl WorkerArgs {
             Duration::ZERO..=Duration::from_hours(24),
         );
         let mongo = self.mongo.check(problems);
-        let topology = Topology::with(&self.consumers.check(problems));
+        let topology = onboard_events::topology(&self.consumers.check(problems));
         let broker = self.broker.check(topology, problems);
         let temporal = self.temporal.check(problems);
         let deployment = self.deployment.check(problems);

@@ -39,7 +39,12 @@ impl App {
     /// With consumers of other programs: their queues are empty, and so are those
     /// of the acknowledgements.
     pub(super) async fn extra_queues_are_empty(&self) {
-        let own = self.extra_consumers().names().iter().map(Queue::of).collect::<Vec<_>>();
+        let own = self
+            .extra_consumers()
+            .names()
+            .iter()
+            .map(onboard_events::registration_queue)
+            .collect::<Vec<_>>();
         if own.is_empty() {
             return;
         }
@@ -62,7 +67,7 @@ impl App {
     /// Removes what the setting has added to the virtual host, so that it is as
     /// others have it.
     pub(super) async fn remove_extra_queues(&self) {
-        for of in self.extra_consumers().names().iter().map(Queue::of) {
+        for of in self.extra_consumers().names().iter().map(onboard_events::registration_queue) {
             for path in [
                 format!("queues/{}/{}", self.names, of.name),
                 format!("queues/{}/{}", self.names, of.dead_letter_queue),
@@ -170,7 +175,8 @@ impl Crm {
         channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
         channel.basic_qos(64, BasicQosOptions::default()).await.unwrap();
         let crm: ConsumerName = "crm".parse().unwrap();
-        let (queue, options) = (Queue::of(&crm).name, BasicConsumeOptions::default());
+        let (queue, options) =
+            (onboard_events::registration_queue(&crm).name, BasicConsumeOptions::default());
         let consumer = channel
             .basic_consume((&*queue).into(), "crm".into(), options, FieldTable::default())
             .await

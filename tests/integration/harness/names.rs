@@ -155,7 +155,7 @@ impl App {
         let extra = self.extra_consumers();
         Config {
             mongo: self.mongo_config(),
-            broker: broker.check(Topology::with(&extra), &mut problems).unwrap(),
+            broker: broker.check(onboard_events::topology(&extra), &mut problems).unwrap(),
             extra,
             temporal: temporal.check(&mut problems).unwrap(),
             secret: secret.check(&mut problems).unwrap(),

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use onboard::services::{SERVICES, names as services};
 use onboard_broker::metrics::{CONNECTION, PUBLISHES};
-use onboard_contract::{TODO_QUEUE, UserRegistered};
+use onboard_events::{TODO_QUEUE, UserRegistered};
 use onboard_http::metrics::{METRICS, RATE_LIMITS};
 use syn::buffer::{Cursor, TokenBuffer};
 
@@ -19,7 +19,7 @@ use super::steps::sources;
 /// knowledge of services leaves them (store, fault, stack, doctor, …).
 const CLEAN: [&str; 6] = ["broker", "http", "inbox", "runtime", "temporal", "token"];
 
-/// Constants of `crates/contract` whose names do not tell that they are about an
+/// Constants of `events` whose names do not tell that they are about an
 /// event or a queue.
 const OURS: [&str; 6] =
     ["TODO_QUEUE", "EXCHANGE", "ROUTING_KEY", "QUEUE", "DEAD_LETTER_EXCHANGE", "DEAD_LETTER_QUEUE"];

@@ -4,10 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use onboard_contract::names::{
-    ACKNOWLEDGEMENTS, ACKNOWLEDGEMENTS_DLQ, ACKNOWLEDGEMENTS_DLX, DEAD_LETTER_EXCHANGE,
-    DEAD_LETTER_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY, USER_REGISTERED,
+    ACKNOWLEDGEMENTS, ACKNOWLEDGEMENTS_DLQ, ACKNOWLEDGEMENTS_DLX, USER_REGISTERED,
 };
-use onboard_contract::schemas::ASYNCAPI;
+use onboard_events::schemas::ASYNCAPI;
+use onboard_events::user_registered::{
+    DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY,
+};
 use serde_json::{Map, Value};
 
 use super::{errors, parse};
@@ -20,7 +22,7 @@ fn schema_of(place: &Value) -> Option<String> {
 
 /// A file beside the document.
 fn contract(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/contract").join(file)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../events").join(file)
 }
 
 fn entries<'a>(document: &'a Value, pointer: &str) -> &'a Map<String, Value> {

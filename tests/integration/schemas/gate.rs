@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use onboard_contract::schemas;
+use onboard_events::schemas;
 use serde_json::{Value, json};
 
 use super::compare::{Direction, breaking};

@@ -1,6 +1,7 @@
 //! Real messages, held against their schemas.
 
-use onboard_contract::{UserRegistered, schemas};
+use onboard_events::UserRegistered;
+use onboard_events::schemas;
 use serde_json::{Value, json};
 
 use super::{errors, parse};

@@ -5,7 +5,8 @@ use std::time::Instant;
 use futures::{TryStreamExt as _, stream};
 use onboard_broker::{BrokerConfig, Publisher};
 use onboard_chaos::Live;
-use onboard_contract::{TraceParent, UserRegistered};
+use onboard_contract::TraceParent;
+use onboard_events::UserRegistered;
 use onboard_runtime::{Shutdown, Tasks, clock};
 
 use crate::progress::Progress;

@@ -3,8 +3,9 @@
 use anyhow::ensure;
 use futures::{TryStreamExt as _, stream};
 use mongodb::bson::{DateTime, Document, doc};
-use onboard_contract::names::{AGGREGATE_USER, SCHEMA_VERSION, USER_REGISTERED};
+use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::{OutboxStatus, TraceParent};
+use onboard_events::user_registered::{AGGREGATE_USER, SCHEMA_VERSION};
 use onboard_runtime::clock;
 use onboard_store::Mongo;
 

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use onboard_broker::{DeadLetters, DeadLettersError, depths};
-use onboard_contract::{ACKNOWLEDGEMENTS_QUEUE, EventType, Queue, TODO_QUEUE};
+use onboard_contract::{ACKNOWLEDGEMENTS_QUEUE, Queue};
+use onboard_events::TODO_QUEUE;
 use tokio::time::Instant;
 
 use crate::audit::passes::Audit;
@@ -42,7 +43,7 @@ async fn judge_dead_letters(audit: &mut Audit<'_>) -> Result<(), AuditError> {
 async fn judge_letters(audit: &mut Audit<'_>, queue: Queue) -> Result<(), AuditError> {
     let config = &audit.sources.broker;
     let named = queue.dead_letter_queue.clone();
-    let letters = DeadLetters::open(config, queue, "onboard audit", EventType::ids).await;
+    let letters = DeadLetters::open(config, queue, "onboard audit", onboard_events::ids).await;
     let letters = letters.map_err(AuditError::RabbitMq)?;
     let read = read_letters(audit, &letters, &named).await;
     letters.close().await;

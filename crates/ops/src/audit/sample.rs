@@ -82,7 +82,7 @@ fn below(bound: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use onboard_contract::UserRegistered;
+    use onboard_events::UserRegistered;
 
     use super::*;
 

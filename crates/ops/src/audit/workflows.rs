@@ -1,8 +1,8 @@
 //! Every workflow has its outbox row, and none stands on the task queue that no build
 //! knows or that no worker can go on with.
 
+use onboard_contract::EventId;
 use onboard_contract::names::{ATTRIBUTE_USER, WORKFLOW};
-use onboard_contract::{EventId, EventType};
 use onboard_temporal::query::{of_events, open_of_unknown_type, open_with_failing_task};
 use onboard_temporal::{ExecutionStatus, command};
 use temporalio_client::tonic::{Code, Status};
@@ -102,7 +102,7 @@ fn is_unknown_attribute(source: &(dyn std::error::Error + Send + Sync + 'static)
 
 fn event(run: &WorkflowExecutionInfo) -> Option<Uuid> {
     let workflow = workflow(run);
-    EventType::known().find_map(|known| known.event_of(&workflow)).map(EventId::uuid)
+    onboard_events::known().find_map(|known| known.event_of(&workflow)).map(EventId::uuid)
 }
 
 /// The user of a registration, or else when the run began: its row was created before,

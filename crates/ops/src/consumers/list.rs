@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 use onboard_broker::{DeadLettersError, Waiting, waiting};
 use onboard_contract::names::USER_REGISTERED;
-use onboard_contract::{ConsumerName, EventType, Queue, UserRegistered};
+use onboard_contract::{ConsumerName, EventType, Queue};
+use onboard_events::UserRegistered;
 use onboard_runtime::clock;
 use onboard_store::{AwaitedBy, Outbox};
 use serde::Serialize;
@@ -67,7 +68,7 @@ impl Operator {
         for known in self.known_consumers().await? {
             noted.insert(known.name, Noted::BySetup { retired_at: known.retired_at_ms });
         }
-        let built_in = EventType::known().flat_map(EventType::consumer_names);
+        let built_in = onboard_events::known().flat_map(EventType::consumer_names);
         noted.extend(built_in.map(|name| (name.clone(), Noted::BuiltIn)));
         let awaited = try_join_all(noted.keys().map(|name| outbox.awaited_by(name)));
         let awaited = awaited.await.map_err(OperatorError::Store)?;
@@ -90,7 +91,7 @@ impl Operator {
 /// The queue in which the consumer gets the event that this program has it for.
 fn queue_of(consumer: &ConsumerName) -> Queue {
     let has = |known: &&EventType| known.consumer_names().any(|name| name == consumer);
-    let event_type = EventType::known().find(has).unwrap_or(UserRegistered::TYPE);
+    let event_type = onboard_events::known().find(has).unwrap_or(UserRegistered::TYPE);
     Queue::for_event(event_type, consumer)
 }
 
@@ -149,7 +150,7 @@ mod tests {
         let awaited = AwaitedBy { rows: 2, oldest_ms: None };
         standing(
             (name.clone(), noted),
-            &Queue::of(&name),
+            &onboard_events::registration_queue(&name),
             awaited,
             (messages, Waiting::Messages(1)),
         )

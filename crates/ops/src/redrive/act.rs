@@ -2,7 +2,8 @@
 
 use mongodb::bson::{DateTime, doc};
 use onboard_broker::{DeadLetter, DeadLetters, Publisher, PutBackError};
-use onboard_contract::{EventId, TODO_QUEUE};
+use onboard_contract::EventId;
+use onboard_events::TODO_QUEUE;
 use onboard_fault::{Step, step};
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;

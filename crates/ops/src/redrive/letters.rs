@@ -8,7 +8,8 @@
 
 use futures::StreamExt;
 use onboard_broker::{DeadLetter, DeadLetters};
-use onboard_contract::{EventType, Queue, TODO_QUEUE, UserId};
+use onboard_contract::{Queue, UserId};
+use onboard_events::TODO_QUEUE;
 use onboard_runtime::clock;
 use onboard_runtime::clock::millis;
 
@@ -56,7 +57,7 @@ impl Run<'_> {
         tally: &mut Tally<'_>,
     ) -> Result<(), OperatorError> {
         let (broker, name) = (&self.operator.broker, "onboard redrive");
-        let letters = DeadLetters::open(broker, queue, name, EventType::ids).await;
+        let letters = DeadLetters::open(broker, queue, name, onboard_events::ids).await;
         let letters = letters.map_err(OperatorError::Broker)?;
         let worked = self.work_off(&letters, tally).await;
         letters.close().await;

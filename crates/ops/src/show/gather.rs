@@ -2,7 +2,8 @@
 
 use futures::TryStreamExt;
 use mongodb::bson::{Document, doc};
-use onboard_contract::{ConsumerName, EventId, EventType, Queue, TodoId, UserId, UserRegistered};
+use onboard_contract::{ConsumerName, EventId, Queue, TodoId, UserId};
+use onboard_events::UserRegistered;
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
 use onboard_store::{Field, InboxNames, InboxRecord, field, outbox};
@@ -71,7 +72,7 @@ impl Operator {
         let Some(user) = field::id(&found, "_id").known() else { return Ok((None, None)) };
         record.user = Some(read_user(user.into(), &found));
         // Other events may be about the user, too.
-        let others = EventType::known().filter(|known| !known.is_registration());
+        let others = onboard_events::known().filter(|known| !known.is_registration());
         let others: Vec<&str> = others.map(|known| known.name).collect();
         let of_user = doc! { "aggregateId": id(user), "eventType": { "$nin": others } };
         let outbox = self.mongo.outbox();
@@ -203,7 +204,7 @@ impl Operator {
         let ask = async |temporal: &Temporal, case: &mut Case| {
             let types: Vec<_> = match &case.row {
                 Some(row) => row.known_type.into_iter().collect(),
-                None => EventType::known().collect(),
+                None => onboard_events::known().collect(),
             };
             for event_type in types {
                 let id = event_type.workflow_id(event);

@@ -71,7 +71,7 @@ impl NotStartable {
     pub(crate) fn known(row: &Row) -> Result<&'static EventType, Self> {
         let name = row.event_type()?;
         let unknown = || Self::UnknownType(name.chars().take(TYPE_CHARS_MAX).collect());
-        EventType::find(name).ok_or_else(unknown)
+        onboard_events::find(name).ok_or_else(unknown)
     }
 }
 

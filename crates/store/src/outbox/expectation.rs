@@ -58,7 +58,7 @@ impl Outbox {
         if !row.awaited().map_err(corrupt)?.contains(consumer) {
             return Ok(Expectation::Done);
         }
-        let known = row.event_type.as_ref().known().and_then(|name| EventType::find(name));
+        let known = row.event_type.as_ref().known().and_then(|name| onboard_events::find(name));
         Ok(known.map_or(Expectation::NotExpected, Expectation::Awaited))
     }
 

@@ -87,7 +87,7 @@ impl NewRow<'_> {
 
 #[cfg(test)]
 mod tests {
-    use onboard_contract::UserRegistered;
+    use onboard_events::UserRegistered;
 
     use super::*;
     use crate::outbox::Row;

@@ -186,7 +186,7 @@ impl Row {
     #[must_use]
     pub fn known_type(&self) -> Option<&'static EventType> {
         let name = self.event_type.as_ref().known().map_or(USER_REGISTERED, String::as_str);
-        EventType::find(name)
+        onboard_events::find(name)
     }
 
     /// The consumers that are still to acknowledge the event, in the order of

@@ -302,7 +302,7 @@ impl OutboxRow {
         let row = Row::read(document);
         let field = "eventType";
         let unknown = Malformed { field, expected: KNOWN, found: Some(ElementType::String) };
-        let event_type = EventType::find(row.event_type()?).ok_or(unknown)?;
+        let event_type = onboard_events::find(row.event_type()?).ok_or(unknown)?;
         let content = field::document(document, "payload");
         let payload = content.required("payload", DOCUMENT)?;
         let field = "payload";

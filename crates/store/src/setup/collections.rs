@@ -13,7 +13,8 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::IndexOptions;
 use mongodb::{Database, IndexModel};
 use onboard_contract::acknowledged::REF_CHARS_MAX;
-use onboard_contract::names::{AGGREGATE_USER, SCHEMA_VERSION, USER_REGISTERED};
+use onboard_contract::names::USER_REGISTERED;
+use onboard_events::user_registered::{AGGREGATE_USER, SCHEMA_VERSION};
 
 use super::SetupError;
 use crate::Mongo;

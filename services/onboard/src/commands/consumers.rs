@@ -6,7 +6,7 @@ mod text;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use onboard_contract::{ConsumerName, Queue};
+use onboard_contract::ConsumerName;
 use onboard_ops::{Change, Refusal, Retired};
 use onboard_runtime::{clock, exit};
 use serde_json::json;
@@ -176,7 +176,7 @@ fn document(report: &Retired, commands: &[String]) -> String {
 
 /// What unbinds the consumer's queue and deletes it, in this order.
 fn commands(consumer: &ConsumerName, vhost: &str) -> Vec<String> {
-    let of = Queue::of(consumer);
+    let of = onboard_events::registration_queue(consumer);
     let vhost = quoted(vhost);
     vec![
         format!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use onboard_contract::Stage;
-use onboard_contract::names::DEAD_LETTER_QUEUE;
+use onboard_events::user_registered::DEAD_LETTER_QUEUE;
 use onboard_ops::{LetterSummary, ListQuery, Listed, Listing};
 use onboard_runtime::exit;
 

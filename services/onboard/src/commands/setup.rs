@@ -8,7 +8,7 @@ use std::time::Duration;
 use onboard_auth::email::{self, migrate::Migrated};
 use onboard_auth::keys::manage::{ManageError, Manager};
 use onboard_broker::{BrokerArgs, BrokerConfig};
-use onboard_contract::{ConsumerName, ExtraConsumers, Queue, Topology};
+use onboard_contract::{ConsumerName, ExtraConsumers};
 use onboard_doctor::{MESSAGES_MAX, Management, bound_command};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Backoff, Problems, Secret, SecretArgs, exit};
@@ -63,7 +63,7 @@ impl SetupArgs {
         );
         let mongo = self.mongo.check(problems);
         let consumers = self.consumers.check(problems);
-        let broker = self.broker.check(Topology::with(&consumers), problems);
+        let broker = self.broker.check(onboard_events::topology(&consumers), problems);
         let temporal = self.temporal.check(problems);
         let secret = self.secret.check(problems);
         Some(SetupConfig {
@@ -187,7 +187,10 @@ async fn bound_queues(config: &SetupConfig) -> bool {
             say(&format!("{:<10}to do: {}", "bound", bound_command(vhost, name)));
             continue;
         };
-        let what = format!("{} holds at most {MESSAGES_MAX} messages", Queue::of(name).name);
+        let what = format!(
+            "{} holds at most {MESSAGES_MAX} messages",
+            onboard_events::registration_queue(name).name
+        );
         let bound = step("bound", &what, config.wait, async || {
             Management::at(url)?.bound(vhost, name).await
         });

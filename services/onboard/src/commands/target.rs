@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use onboard_broker::{BrokerArgs, BrokerConfig};
-use onboard_contract::Topology;
+use onboard_contract::ExtraConsumers;
 use onboard_runtime::telemetry::{self, LogFormat};
 use onboard_runtime::{ConfigError, Problems};
 use onboard_stack::Home;
@@ -63,7 +63,8 @@ impl TargetArgs {
             self.temporal.temporal_address = Some(ports.temporal_address());
         }
         let mongo = self.mongo.check(&mut problems);
-        let broker = self.broker.check(Topology::standard(), &mut problems);
+        let broker =
+            self.broker.check(onboard_events::topology(&ExtraConsumers::default()), &mut problems);
         let temporal = self.temporal.check(&mut problems);
         let target = mongo.zip(broker).zip(temporal).map(|((mongo, broker), temporal)| Target {
             mongo,

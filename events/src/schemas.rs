@@ -3,7 +3,7 @@
 //!
 //! They are documents, not code: nothing is validated with them at run time.
 //! The tests in `tests/integration/schemas` hold them against real messages,
-//! against the names in [`crate::names`], and against the released baseline.
+//! against the names in the code, and against the released baseline.
 
 /// The body of `USER_REGISTERED`.
 pub const USER_REGISTERED: &str = include_str!("../schemas/user-registered.v1.json");
