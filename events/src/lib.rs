@@ -10,9 +10,7 @@ pub mod user_registered;
 
 use std::sync::OnceLock;
 
-use onboard_contract::event::BODY_BYTES_MAX;
-use onboard_contract::{EventId, EventType, UserId};
-use onboard_json::Object;
+use onboard_contract::{Envelope, EventId, EventType, UserId};
 
 pub use topology::{registration_queue, topology};
 pub use user_registered::{TODO_QUEUE, UserRegistered};
@@ -43,16 +41,14 @@ pub fn find(name: &str) -> Option<&'static EventType> {
 /// the user's.
 #[must_use]
 pub fn ids(body: &[u8]) -> Option<(EventId, Option<UserId>)> {
-    if let Some((event, user)) = UserRegistered::ids(body) {
-        return Some((event, Some(user)));
+    let envelope = Envelope::parse(body, find).ok()?;
+    if envelope.event_type.is_registration() {
+        // One published by hand may lack the rest.
+        let user = envelope.payload.required("userId").ok()?;
+        return Some((envelope.event_id, Some(user)));
     }
-    if body.len() > BODY_BYTES_MAX {
-        return None;
-    }
-    let object = Object::parse(body).ok()?;
-    let event_type = find(&object.required::<String>("eventType").ok()?)?;
-    (event_type.check)(body).ok()?;
-    object.required("eventId").ok().map(|event| (event, None))
+    (envelope.version.check)(&envelope.payload).ok()?;
+    Some((envelope.event_id, None))
 }
 
 /// Whether workflows of this type deliver events that this build knows.

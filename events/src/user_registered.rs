@@ -2,18 +2,15 @@
 
 use std::borrow::Cow;
 
-use onboard_contract::event::BODY_BYTES_MAX;
 use onboard_contract::message::Workflow;
 use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::{
-    ConsumerName, EventConsumer, EventError, EventId, EventType, Message, Queue, TodoId,
-    TraceParent, UserId,
+    ConsumerName, Decoder, Envelope, EventConsumer, EventError, EventId, EventType, EventVersion,
+    Message, Queue, TodoId, TraceParent, UserId,
 };
-use onboard_json::{MemberError, Object};
+use onboard_json::Object;
 use serde::Serialize;
 
-/// The version of the event's body.
-pub const SCHEMA_VERSION: u32 = 1;
 /// The aggregate that the event belongs to.
 pub const AGGREGATE_USER: &str = "User";
 /// The topic exchange that the event is published to.
@@ -42,6 +39,9 @@ pub struct UserRegistered {
     pub event_id: EventId,
     /// When it happened (RFC 3339). Absent in a message published by hand.
     pub occurred_at: Option<String>,
+    /// How many events of the user there have been, with this one. Absent in a message
+    /// of a released build, and in one published by hand.
+    pub aggregate_version: Option<u64>,
     /// The user.
     pub user_id: UserId,
     /// The address as given. Absent in a message published by hand.
@@ -58,6 +58,8 @@ struct Wire<'a> {
     schema_version: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     occurred_at: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aggregate_version: Option<u64>,
     payload: WirePayload<'a>,
 }
 
@@ -69,16 +71,32 @@ struct WirePayload<'a> {
     email: Option<&'a str>,
 }
 
+/// What the event says.
+struct Payload {
+    user_id: UserId,
+    email: Option<String>,
+}
+
+impl Payload {
+    fn v1(payload: &Object) -> Result<Self, EventError> {
+        Ok(Self { user_id: payload.required("userId")?, email: payload.optional("email")? })
+    }
+}
+
 impl UserRegistered {
     /// What every message of the event says.
     pub const TYPE: &EventType = &EventType {
         name: USER_REGISTERED,
-        schema_version: SCHEMA_VERSION,
+        version: EventVersion {
+            number: 1,
+            versioned_name: "dev.onboard.user.registered.v1",
+            data_schema: "urn:onboard:schema:user.registered:1",
+            check: Self::check,
+        },
+        earlier: &[],
         exchange: EXCHANGE,
         routing_key: ROUTING_KEY,
         source: "urn:onboard:auth",
-        versioned_name: "dev.onboard.user.registered.v1",
-        data_schema: "urn:onboard:schema:user.registered:1",
         workflow: Workflow::Registration,
         consumers: &[EventConsumer {
             name: ConsumerName::TODO,
@@ -86,22 +104,15 @@ impl UserRegistered {
             answers: true,
             reference: Some(|user| TodoId::welcome(user.into()).uuid()),
         }],
-        check: Self::check,
     };
 
-    /// Whether a body is one that auth's outbox may hold: everything is there.
-    fn check(body: &[u8]) -> Result<(), EventError> {
-        let event = Self::parse(body)?;
-        if event.email.is_none() || event.occurred_at.is_none() {
-            return Err(EventError::Incomplete);
-        }
-        Ok(())
-    }
+    /// Its versions, each read as what this build works with.
+    const DECODERS: &[Decoder<Payload>] = &[(1, Payload::v1)];
 
-    /// The ids of the event and of the user in a body, if this build reads it.
-    #[must_use]
-    pub fn ids(body: &[u8]) -> Option<(EventId, UserId)> {
-        Self::parse(body).ok().map(|event| (event.event_id, event.user_id))
+    /// Whether a payload is one that auth's outbox may hold: everything is there.
+    fn check(payload: &Object) -> Result<(), EventError> {
+        let payload = Payload::v1(payload)?;
+        payload.email.map(drop).ok_or(EventError::Incomplete)
     }
 
     /// The message of the event.
@@ -109,6 +120,7 @@ impl UserRegistered {
     pub fn message(&self, traceparent: Option<TraceParent>) -> Message {
         Message {
             event_type: Self::TYPE,
+            version: &Self::TYPE.version,
             event_id: self.event_id,
             subject: self.user_id.to_string(),
             occurred_at: self.occurred_at.clone(),
@@ -117,29 +129,20 @@ impl UserRegistered {
         }
     }
 
-    /// Parses a message body. Unknown fields are skipped unread: within a version
-    /// the event only grows.
+    /// Parses a message body.
     ///
     /// # Errors
     /// See [`EventError`].
     pub fn parse(body: &[u8]) -> Result<Self, EventError> {
-        if body.len() > BODY_BYTES_MAX {
-            return Err(EventError::TooLarge);
-        }
-        let object = Object::parse(body)?;
-        let event_type = object.optional::<String>("eventType");
-        if told(event_type)?.as_deref() != Some(USER_REGISTERED) {
-            return Err(EventError::UnknownType);
-        }
-        if told(object.optional::<u32>("schemaVersion"))? != Some(SCHEMA_VERSION) {
-            return Err(EventError::UnknownVersion);
-        }
-        let payload: Object = object.required("payload")?;
+        let envelope =
+            Envelope::parse(body, |name| (name == Self::TYPE.name).then_some(Self::TYPE))?;
+        let payload = envelope.read(Self::DECODERS)?;
         Ok(Self {
-            event_id: object.required("eventId")?,
-            occurred_at: object.optional("occurredAt")?,
-            user_id: payload.required("userId")?,
-            email: payload.optional("email")?,
+            event_id: envelope.event_id,
+            occurred_at: envelope.occurred_at,
+            aggregate_version: envelope.aggregate_version,
+            user_id: payload.user_id,
+            email: payload.email,
             traceparent: None,
         })
     }
@@ -149,22 +152,14 @@ impl UserRegistered {
     pub fn to_json(&self) -> Vec<u8> {
         let wire = Wire {
             event_id: self.event_id,
-            event_type: USER_REGISTERED,
-            schema_version: SCHEMA_VERSION,
+            event_type: Self::TYPE.name,
+            schema_version: Self::TYPE.version.number,
             occurred_at: self.occurred_at.as_deref(),
+            aggregate_version: self.aggregate_version,
             payload: WirePayload { user_id: self.user_id, email: self.email.as_deref() },
         };
         // Strings and UUIDs only: serialising them cannot fail.
         serde_json::to_vec(&wire).unwrap_or_default()
-    }
-}
-
-/// What a field tells; nothing when it is of another form. One that is there more
-/// than once is an error.
-fn told<T>(field: Result<Option<T>, MemberError>) -> Result<Option<T>, MemberError> {
-    match field {
-        Err(MemberError::Unreadable { .. } | MemberError::Missing(_)) => Ok(None),
-        told => told,
     }
 }
 
@@ -267,6 +262,7 @@ mod tests {
             schema_version: 1,
             aggregate_id: Uuid::from_u128(2),
             occurred_at: Some("2026-01-01T00:00:00Z".to_owned()),
+            aggregate_version: None,
             payload,
             traceparent: None,
         }
@@ -278,6 +274,7 @@ mod tests {
             let written = UserRegistered {
                 event_id: Uuid::from_u128(event).into(),
                 occurred_at: Some("2026-01-01T00:00:00Z".into()),
+                aggregate_version: Some(1),
                 user_id: Uuid::from_u128(user).into(),
                 email: Some(email),
                 traceparent: None,

@@ -102,24 +102,37 @@ async fn damaged_rows_do_not_hold_up_the_others() {
 }
 
 #[tokio::test]
-async fn a_row_of_an_unknown_event_type_is_quarantined_by_its_name() {
+async fn a_row_of_an_unknown_event_type_or_version_is_quarantined_by_its_name() {
     let app = App::start_with(Options::only(&["auth", "worker", "todo"])).await;
-    let strange = app.register().await;
-    app.spoil_row(strange, doc! { "$set": { "eventType": "LAMP_LIT" } }).await;
+    let strange = [
+        (doc! { "eventType": "LAMP_LIT" }, "no event type \"LAMP_LIT\""),
+        (doc! { "schemaVersion": 2_i64 }, "no version 2 of USER_REGISTERED"),
+    ];
+    let mut rows = Vec::new();
+    for (field, words) in strange {
+        let id = app.register().await;
+        app.spoil_row(id, doc! { "$set": field }).await;
+        rows.push((id, words));
+    }
     app.component("relay").start().await.unwrap();
     let id = app.register().await;
     app.reaches(id, "ACKNOWLEDGED").await;
-    eventually("the row says why", async || {
-        let row = app.row(strange).await;
-        let named = row.get_str("lastError").is_ok_and(|said| said.contains("\"LAMP_LIT\""));
-        if named && row.get_datetime("quarantinedAt").is_ok() { Ok(()) } else { Err(row) }
-    })
-    .await;
-    assert_eq!(app.workflow(strange).await, None, "nothing is started for it");
-    // A build that knows the type finds it due.
-    let mended = doc! { "eventType": "USER_REGISTERED", "nextAttemptAt": DateTime::now() };
-    app.spoil_row(strange, doc! { "$set": mended }).await;
-    app.reaches(strange, "ACKNOWLEDGED").await;
+    for (strange, words) in rows {
+        eventually("the row says why", async || {
+            let row = app.row(strange).await;
+            let named = row.get_str("lastError").is_ok_and(|said| said.contains(words));
+            if named && row.get_datetime("quarantinedAt").is_ok() { Ok(()) } else { Err(row) }
+        })
+        .await;
+        assert_eq!(app.workflow(strange).await, None, "nothing is started for it");
+        // A build that knows it finds it due.
+        let mended = doc! {
+            "eventType": "USER_REGISTERED", "schemaVersion": 1_i64,
+            "nextAttemptAt": DateTime::now(),
+        };
+        app.spoil_row(strange, doc! { "$set": mended }).await;
+        app.reaches(strange, "ACKNOWLEDGED").await;
+    }
     app.finish().await;
 }
 

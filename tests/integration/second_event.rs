@@ -121,7 +121,10 @@ async fn an_order_is_delivered_once_each_and_ends_when_its_consumer_acknowledges
     for _ in &events {
         let message = taken(&app).await;
         assert_eq!(message["eventType"], "ORDER_PLACED");
-        assert_eq!(message["schemaVersion"], 1);
+        assert_eq!(
+            (&message["schemaVersion"], &message["aggregateVersion"]),
+            (&json!(1), &json!(1))
+        );
         assert!(items.contains(&message["payload"]["item"].as_str().unwrap()), "{message}");
         acknowledge(&app, &message["eventId"]).await;
     }

@@ -45,10 +45,10 @@ fn headers(message: &Message, traceparent: Option<&TraceParent>) -> FieldTable {
     };
     put("cloudEvents_id", &message.event_id.to_string());
     put("cloudEvents_source", message.event_type.source);
-    put("cloudEvents_type", message.event_type.versioned_name);
+    put("cloudEvents_type", message.version.versioned_name);
     put("cloudEvents_specversion", "1.0");
     put("cloudEvents_subject", &message.subject);
-    put("cloudEvents_dataschema", message.event_type.data_schema);
+    put("cloudEvents_dataschema", message.version.data_schema);
     if let Some(time) = &message.occurred_at {
         put("cloudEvents_time", time);
     }
@@ -68,6 +68,7 @@ mod tests {
         let event = UserRegistered {
             event_id: clock::ordered_id().into(),
             occurred_at: Some("2026-01-01T00:00:00Z".to_owned()),
+            aggregate_version: Some(1),
             user_id: clock::random_id().into(),
             email: Some("secret.person@example.com".to_owned()),
             traceparent: None,

@@ -17,9 +17,9 @@ pub mod workflow;
 
 pub use acknowledged::{Acknowledged, AcknowledgedError};
 pub use consumer::{ConsumerName, EventConsumer, ExtraConsumers};
-pub use event::EventError;
+pub use event::{Decoder, Envelope, EventError};
 pub use ids::{EventId, SessionId, TodoId, UserId};
-pub use message::{Event, EventType, Message};
+pub use message::{Event, EventType, EventVersion, Message};
 pub use stage::{OutboxStatus, Stage, StageFacts};
 pub use topology::{ACKNOWLEDGEMENTS_QUEUE, Queue, Topology};
 pub use trace::TraceParent;

@@ -336,16 +336,20 @@ pub struct Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Workflow;
+    use crate::message::{EventVersion, Workflow};
 
     static TOLD: EventType = EventType {
         name: "TOLD",
-        schema_version: 1,
+        version: EventVersion {
+            number: 1,
+            versioned_name: "test.told.v1",
+            data_schema: "urn:test:schema:told:1",
+            check: |_| Ok(()),
+        },
+        earlier: &[],
         exchange: "told.events",
         routing_key: "told",
         source: "urn:test",
-        versioned_name: "test.told.v1",
-        data_schema: "urn:test:schema:told:1",
         workflow: Workflow::Registration,
         consumers: &[EventConsumer {
             name: ConsumerName::TODO,
@@ -353,7 +357,6 @@ mod tests {
             answers: true,
             reference: Some(|user| TodoId::welcome(user.into()).uuid()),
         }],
-        check: |_| Ok(()),
     };
 
     fn start(consumers: &[&str]) -> Start {

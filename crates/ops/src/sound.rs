@@ -3,8 +3,9 @@
 
 use mongodb::bson::Document;
 use onboard_contract::names::USER_REGISTERED;
-use onboard_contract::{EventType, OutboxStatus, UserId};
-use onboard_events::user_registered::{AGGREGATE_USER, SCHEMA_VERSION};
+use onboard_contract::{OutboxStatus, UserId};
+use onboard_events::UserRegistered;
+use onboard_events::user_registered::AGGREGATE_USER;
 use onboard_store::{Field, OutboxRow, outbox};
 
 use crate::user::User;
@@ -23,7 +24,7 @@ pub(crate) fn user_of(row: &outbox::Row) -> Option<UserId> {
 pub(crate) fn altered(document: &Document, row: &outbox::Row) -> Option<&'static str> {
     match row.known_type() {
         Some(event_type) if !event_type.is_registration() => {
-            if !is_publishable(document, event_type) {
+            if !is_publishable(document) {
                 return Some("no message of its event type can be made of it");
             }
         }
@@ -38,6 +39,9 @@ pub(crate) fn altered(document: &Document, row: &outbox::Row) -> Option<&'static
     }
     if !has_consumers(row) {
         return Some("expects, acknowledgements or waived is of another type");
+    }
+    if row.aggregate_version.is_other() {
+        return Some("aggregateVersion is of another type");
     }
     let times = [row.created_at, row.started_at, row.sent_at, row.acknowledged_at];
     if row.created_at == Field::Unset || times.iter().any(Field::is_other) {
@@ -75,11 +79,8 @@ pub(crate) fn disagrees(row: &outbox::Row, user: &User) -> Option<&'static str> 
 }
 
 /// Whether the row has a message that its consumers can read, of a known version.
-fn is_publishable(document: &Document, event_type: &EventType) -> bool {
-    OutboxRow::read(document).is_ok_and(|row| {
-        (1..=event_type.schema_version).contains(&row.event.schema_version)
-            && row.event_type.message(row.event).is_ok()
-    })
+fn is_publishable(document: &Document) -> bool {
+    OutboxRow::read(document).is_ok_and(|row| row.event_type.message(row.event).is_ok())
 }
 
 fn has_constants(row: &outbox::Row) -> bool {
@@ -87,7 +88,9 @@ fn has_constants(row: &outbox::Row) -> bool {
         |field: &Field<String>, word: &str| field.as_ref().known().is_some_and(|it| it == word);
     is(&row.aggregate_type, AGGREGATE_USER)
         && is(&row.event_type, USER_REGISTERED)
-        && row.schema_version == Field::Is(i64::from(SCHEMA_VERSION))
+        && UserRegistered::TYPE
+            .versions()
+            .any(|version| row.schema_version == Field::Is(version.number.into()))
 }
 
 /// Whether every consumer, acknowledgement and waiver can be read.

@@ -227,6 +227,9 @@ impl Registrations {
 struct Taken;
 
 const WHAT: &str = "commit the registration";
+/// The number of a user's first event. Whoever writes another one counts it on the user,
+/// in the same transaction.
+const FIRST: u32 = 1;
 
 fn user_document(new: &NewRegistration, registered: Registered) -> Document {
     doc! {
@@ -235,6 +238,7 @@ fn user_document(new: &NewRegistration, registered: Registered) -> Document {
         "emailCanonical": &new.email_canonical,
         "passwordHash": &new.password_hash,
         "createdAt": date(registered.created_at_ms),
+        "aggregateVersion": i64::from(FIRST),
     }
 }
 
@@ -252,6 +256,7 @@ impl Registrations {
             payload: doc! { "userId": id(registered.user_id.uuid()), "email": &new.email },
             traceparent: Some(&new.traceparent),
             created_at_ms: registered.created_at_ms,
+            aggregate_version: Some(u64::from(FIRST)),
             expects: &expects,
         };
         row.document()

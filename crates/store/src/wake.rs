@@ -112,7 +112,7 @@ mod tests {
     fn event(due_ms: i64) -> Document {
         let (event_id, user_id) = (id(clock::ordered_id()), id(clock::random_id()));
         doc! { "_id": {}, "fullDocument": {
-            "_id": event_id, "aggregateId": user_id, "eventType": "USER_REGISTERED",
+            "_id": event_id, "aggregateId": user_id, "eventType": "USER_REGISTERED", "schemaVersion": 1,
             "attempts": 0, "nextAttemptAt": date(due_ms),
         } }
     }

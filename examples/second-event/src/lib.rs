@@ -7,7 +7,7 @@
 use mongodb::bson::{Document, Uuid as BsonUuid, doc};
 use mongodb::{Client, Database};
 use onboard_contract::message::Workflow;
-use onboard_contract::{ConsumerName, EventConsumer, EventError, EventId, EventType};
+use onboard_contract::{ConsumerName, EventConsumer, EventId, EventType, EventVersion};
 use onboard_runtime::clock;
 use onboard_store::outbox::NewRow;
 use uuid::Uuid;
@@ -18,15 +18,18 @@ pub static EVENTS: &[&EventType] = &[&ORDER_PLACED];
 /// An order was placed.
 pub static ORDER_PLACED: EventType = EventType {
     name: "ORDER_PLACED",
-    schema_version: 1,
+    version: EventVersion {
+        number: 1,
+        versioned_name: "example.order.placed.v1",
+        data_schema: "urn:second-event:schema:order.placed:1",
+        check: |payload| Ok(payload.required::<String>("item").map(drop)?),
+    },
+    earlier: &[],
     exchange: "order.events",
     routing_key: "order.placed",
     source: "urn:second-event:orders",
-    versioned_name: "example.order.placed.v1",
-    data_schema: "urn:second-event:schema:order.placed:1",
     workflow: Workflow::Delivery,
     consumers: &[EventConsumer::plain(ConsumerName::constant("shipping"))],
-    check: |body| if body.is_empty() { Err(EventError::NotAnObject) } else { Ok(()) },
 };
 
 /// Places an order: the order and its event, or nothing.
@@ -44,6 +47,8 @@ pub async fn place_order(orders: &Database, item: &str) -> mongodb::error::Resul
         payload: doc! { "orderId": id, "item": item },
         traceparent: None,
         created_at_ms: clock::now_ms(),
+        // The order's first event.
+        aggregate_version: Some(1),
         expects: &[],
     };
     let row = row.checked().map_err(mongodb::error::Error::custom)?;

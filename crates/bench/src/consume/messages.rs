@@ -21,6 +21,7 @@ pub(super) fn fresh(count: u64) -> Vec<UserRegistered> {
     let one = |_| UserRegistered {
         event_id: clock::ordered_id().into(),
         occurred_at: Some("2026-01-01T00:00:00Z".to_owned()),
+        aggregate_version: Some(1),
         user_id: clock::random_id().into(),
         email: Some("nobody@example.com".to_owned()),
         traceparent: None,

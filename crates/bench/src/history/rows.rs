@@ -5,7 +5,8 @@ use futures::{TryStreamExt as _, stream};
 use mongodb::bson::{DateTime, Document, doc};
 use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::{OutboxStatus, TraceParent};
-use onboard_events::user_registered::{AGGREGATE_USER, SCHEMA_VERSION};
+use onboard_events::UserRegistered;
+use onboard_events::user_registered::AGGREGATE_USER;
 use onboard_runtime::clock;
 use onboard_store::Mongo;
 
@@ -74,7 +75,7 @@ fn registered() -> Document {
         "aggregateType": AGGREGATE_USER,
         "aggregateId": user,
         "eventType": USER_REGISTERED,
-        "schemaVersion": i64::from(SCHEMA_VERSION),
+        "schemaVersion": i64::from(UserRegistered::TYPE.version.number),
         "payload": { "userId": user, "email": format!("bench-{user}@example.com") },
         "traceparent": TraceParent::from_random(trace, 1).as_str(),
         "status": OutboxStatus::Pending.as_str(),

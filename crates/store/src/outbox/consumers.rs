@@ -293,8 +293,8 @@ impl ChangedRow {
 /// The fields of a row that its workflow's start needs; no personal data.
 fn needed() -> Document {
     doc! {
-        "aggregateId": 1, "eventType": 1, "traceparent": 1, "status": 1, "expects": 1,
-        "acknowledgements": 1, "waived": 1, "acknowledgedAt": 1,
+        "aggregateId": 1, "eventType": 1, "schemaVersion": 1, "traceparent": 1, "status": 1,
+        "expects": 1, "acknowledgements": 1, "waived": 1, "acknowledgedAt": 1,
     }
 }
 

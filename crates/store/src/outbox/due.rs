@@ -55,11 +55,18 @@ pub(crate) enum NotStartable {
     /// The row waits for a build that knows its event type.
     #[error("this build knows no event type {0:?}: upgrade relay and worker, or remove the row")]
     UnknownType(String),
+    /// The row waits for a build that knows its version.
+    #[error("this build knows no version {1} of {0}: upgrade relay and worker, or remove the row")]
+    UnknownVersion(&'static str, i64),
 }
 
 impl NotStartable {
     /// The beginnings of what it says on a row.
-    const WORDS: [&str; 2] = ["the relay cannot read this row", "this build knows no event type"];
+    const WORDS: [&str; 3] = [
+        "the relay cannot read this row",
+        "this build knows no event type",
+        "this build knows no version",
+    ];
 
     /// Whether a row was set apart for such a reason, as it says itself.
     pub(crate) fn is_said_by(row: &Row) -> bool {
@@ -67,11 +74,14 @@ impl NotStartable {
         said.is_some_and(|said| Self::WORDS.iter().any(|words| said.starts_with(words)))
     }
 
-    /// The event type of a row.
+    /// The event type of a row, in a version that this build knows.
     pub(crate) fn known(row: &Row) -> Result<&'static EventType, Self> {
         let name = row.event_type()?;
         let unknown = || Self::UnknownType(name.chars().take(TYPE_CHARS_MAX).collect());
-        onboard_events::find(name).ok_or_else(unknown)
+        let event_type = onboard_events::find(name).ok_or_else(unknown)?;
+        let version = row.schema_version()?;
+        let known = u32::try_from(version).ok().and_then(|number| event_type.version(number));
+        known.map(|_| event_type).ok_or(Self::UnknownVersion(event_type.name, version))
     }
 }
 
@@ -169,7 +179,7 @@ pub fn due_order() -> Document {
 pub(crate) fn needed() -> Document {
     doc! {
         "aggregateId": 1, "traceparent": 1, "attempts": 1, "refusals": 1, "nextAttemptAt": 1,
-        "createdAt": 1, "eventType": 1, "status": 1, "expects": 1, "acknowledgements": 1,
+        "createdAt": 1, "eventType": 1, "schemaVersion": 1, "status": 1, "expects": 1, "acknowledgements": 1,
         "waived": 1, "quarantinedAt": 1, "lastError": 1,
     }
 }

@@ -29,6 +29,9 @@ pub struct NewRow<'a> {
     pub traceparent: Option<&'a TraceParent>,
     /// When the event happened, in Unix ms.
     pub created_at_ms: i64,
+    /// How many events of the aggregate there are with this one, counted in the same
+    /// transaction; for consumers that need an order. `None`: they are not counted.
+    pub aggregate_version: Option<u64>,
     /// The consumers that the row expects; none names those of the event type.
     pub expects: &'a [ConsumerName],
 }
@@ -41,9 +44,10 @@ impl NewRow<'_> {
     pub fn checked(self) -> Result<Document, EventError> {
         self.event_type.message(Event {
             event_id: self.event_id,
-            schema_version: self.event_type.schema_version,
+            schema_version: self.event_type.version.number,
             aggregate_id: self.aggregate_id,
             occurred_at: date(self.created_at_ms).try_to_rfc3339_string().ok(),
+            aggregate_version: self.aggregate_version,
             payload: json(&self.payload).ok_or(EventError::NotAnObject)?,
             traceparent: None,
         })?;
@@ -58,7 +62,7 @@ impl NewRow<'_> {
             "aggregateType": self.aggregate_type,
             "aggregateId": id(self.aggregate_id),
             "eventType": self.event_type.name,
-            "schemaVersion": i64::from(self.event_type.schema_version),
+            "schemaVersion": i64::from(self.event_type.version.number),
             "payload": self.payload,
             "traceparent": self.traceparent.map(TraceParent::as_str),
             "status": OutboxStatus::Pending.as_str(),
@@ -70,6 +74,9 @@ impl NewRow<'_> {
             "nextAttemptAt": now,
             "lastError": null,
         };
+        if let Some(version) = self.aggregate_version {
+            row.insert("aggregateVersion", i64::try_from(version).unwrap_or(i64::MAX));
+        }
         let expects: Vec<&str> = match (self.expects, self.event_type.workflow) {
             // As released builds write it, which read it, too.
             ([], Workflow::Registration) => return row,
@@ -101,6 +108,7 @@ mod tests {
             payload,
             traceparent: None,
             created_at_ms: 3,
+            aggregate_version: Some(1),
             expects: &[],
         }
     }

@@ -62,8 +62,8 @@ impl Outbox {
             .sort(order())
             .batch_size(BATCH)
             .projection(doc! {
-                "aggregateId": 1, "eventType": 1, "traceparent": 1, "status": 1, "expects": 1,
-                "acknowledgements": 1, "waived": 1,
+                "aggregateId": 1, "eventType": 1, "schemaVersion": 1, "traceparent": 1, "status": 1,
+                "expects": 1, "acknowledgements": 1, "waived": 1,
             });
         let rows = bounded("list the overdue rows", async { find.await }).await?;
         Ok(OverdueRows(rows))

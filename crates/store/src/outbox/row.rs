@@ -15,7 +15,7 @@ use onboard_contract::{
     ConsumerName, Delivery, EventId, EventType, OutboxStatus, TraceParent, UserId,
 };
 
-use crate::field::{self, DATE, Field, Malformed, NAMES, TEXT, UUID};
+use crate::field::{self, COUNT, DATE, Field, Malformed, NAMES, TEXT, UUID};
 
 /// An outbox row as it was found. Times are in ms since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Row {
     pub event_type: Field<String>,
     /// The version of the event's schema.
     pub schema_version: Field<i64>,
+    /// How many events of the aggregate there were, with this one.
+    pub aggregate_version: Field<i64>,
     /// What the event says.
     pub payload: Field<Payload>,
     /// The trace that the registration belongs to, as it is stored.
@@ -104,6 +106,7 @@ impl Row {
             aggregate_id: field::id(row, "aggregateId").map(UserId::from),
             event_type: text("eventType"),
             schema_version: field::number(row, "schemaVersion"),
+            aggregate_version: field::number(row, "aggregateVersion"),
             payload: field::document(row, "payload").map(Payload::read),
             traceparent: text("traceparent"),
             status: field::read(row, "status", |word| status(word.as_str()?)),
@@ -125,6 +128,10 @@ impl Row {
 
     pub(crate) fn id(&self) -> Result<EventId, Malformed> {
         self.id.required("_id", UUID)
+    }
+
+    pub(crate) fn schema_version(&self) -> Result<i64, Malformed> {
+        self.schema_version.required("schemaVersion", COUNT)
     }
 
     pub(crate) fn aggregate_id(&self) -> Result<UserId, Malformed> {

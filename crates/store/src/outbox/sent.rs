@@ -19,7 +19,7 @@ use onboard_runtime::Group;
 use super::json::json;
 use super::{Outbox, PENDING, Row, SENT, date_or};
 use crate::bson_time::{date, id};
-use crate::field::{self, COUNT, DOCUMENT};
+use crate::field::{self, DOCUMENT};
 use crate::mongo::bounded;
 use crate::raw_document as raw;
 use crate::{Malformed, StoreError};
@@ -307,12 +307,13 @@ impl OutboxRow {
         let payload = content.required("payload", DOCUMENT)?;
         let field = "payload";
         let odd = Malformed { field, expected: JSON, found: Some(ElementType::EmbeddedDocument) };
-        let version = row.schema_version.required("schemaVersion", COUNT)?;
+        let version = row.schema_version()?;
         let event = Event {
             event_id: row.id()?,
             schema_version: u32::try_from(version).unwrap_or_default(),
             aggregate_id: row.aggregate_id()?.uuid(),
             occurred_at: row.occurred_at().and_then(|at| date(at).try_to_rfc3339_string().ok()),
+            aggregate_version: row.aggregate_version.known().and_then(|it| u64::try_from(it).ok()),
             payload: json(payload).ok_or(odd)?,
             traceparent: row.traceparent(),
         };

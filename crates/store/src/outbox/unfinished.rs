@@ -188,7 +188,8 @@ mod tests {
     fn verdict(changed: Document) -> Verdict {
         let mut row = doc! {
             "_id": id(Uuid::from_u128(1)), "aggregateId": id(Uuid::from_u128(2)),
-            "eventType": "USER_REGISTERED", "status": "PENDING", "createdAt": at(-5),
+            "eventType": "USER_REGISTERED", "schemaVersion": 1, "status": "PENDING",
+            "createdAt": at(-5),
             "startedAt": null, "sentAt": null, "attempts": 0, "nextAttemptAt": at(-5),
             "lastError": null,
         };

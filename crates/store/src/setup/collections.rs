@@ -14,7 +14,8 @@ use mongodb::options::IndexOptions;
 use mongodb::{Database, IndexModel};
 use onboard_contract::acknowledged::REF_CHARS_MAX;
 use onboard_contract::names::USER_REGISTERED;
-use onboard_events::user_registered::{AGGREGATE_USER, SCHEMA_VERSION};
+use onboard_events::UserRegistered;
+use onboard_events::user_registered::AGGREGATE_USER;
 
 use super::SetupError;
 use crate::Mongo;
@@ -232,6 +233,7 @@ fn users() -> Document {
             "emailCanonical": { "bsonType": "string", "minLength": 3, "maxLength": 512 },
             "passwordHash": { "bsonType": "string", "pattern": "^\\$argon2id\\$" },
             "createdAt": { "bsonType": "date" },
+            "aggregateVersion": { "bsonType": ["int", "long"], "minimum": 1 },
             "roles": { "bsonType": "array", "items": { "enum": ["user", "admin"] } },
         },
     }
@@ -250,6 +252,7 @@ fn outbox() -> Document {
             "aggregateId": uuid(),
             "eventType": { "bsonType": "string", "pattern": "^[A-Z][A-Z0-9_]{0,63}$" },
             "schemaVersion": { "bsonType": ["int", "long"], "minimum": 1 },
+            "aggregateVersion": { "bsonType": ["int", "long"], "minimum": 1 },
             "payload": { "bsonType": "object" },
             "traceparent": { "bsonType": ["string", "null"] },
             "status": { "enum": ["PENDING", "SENT"] },
@@ -303,10 +306,12 @@ fn outbox() -> Document {
 
 /// What the row of a registration holds.
 fn user_registered() -> Document {
+    let versions: Vec<i64> =
+        UserRegistered::TYPE.versions().map(|version| version.number.into()).collect();
     doc! {
         "properties": {
             "aggregateType": { "enum": [AGGREGATE_USER] },
-            "schemaVersion": { "enum": [i64::from(SCHEMA_VERSION)] },
+            "schemaVersion": { "enum": versions },
             "payload": {
                 "bsonType": "object",
                 "required": ["userId", "email"],

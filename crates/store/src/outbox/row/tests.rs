@@ -10,12 +10,13 @@ use crate::field::tests::{
 };
 
 /// Every field of a row, and which of the values it takes.
-const FIELDS: [(&str, Takes); 21] = [
+const FIELDS: [(&str, Takes); 22] = [
     ("_id", is_uuid),
     ("aggregateType", is_text),
     ("aggregateId", is_uuid),
     ("eventType", is_text),
     ("schemaVersion", is_number),
+    ("aggregateVersion", is_number),
     ("payload", is_document),
     ("traceparent", is_text),
     ("status", |_| false),
@@ -37,7 +38,7 @@ const FIELDS: [(&str, Takes); 21] = [
 /// The fields that decide nothing, or that are read more closely elsewhere.
 const NEEDED_BY_NOBODY: [&str; 11] = [
     "aggregateType",
-    "schemaVersion",
+    "aggregateVersion",
     "payload",
     "traceparent",
     "acknowledgements",
@@ -54,7 +55,7 @@ fn whole() -> Document {
     let at = DateTime::from_millis;
     doc! {
         "_id": bson_time::id(event), "aggregateType": "User", "aggregateId": user.clone(),
-        "eventType": "USER_REGISTERED", "schemaVersion": 1_i64,
+        "eventType": "USER_REGISTERED", "schemaVersion": 1_i64, "aggregateVersion": 1_i64,
         "payload": { "userId": user, "email": "ada@example.com" },
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         "status": "SENT", "createdAt": at(1), "startedAt": at(2), "sentAt": at(3),
@@ -80,6 +81,7 @@ fn found(row: &Row, name: &str) -> Field<()> {
         "aggregateId" => row.aggregate_id.map(drop),
         "eventType" => row.event_type.map(drop),
         "schemaVersion" => row.schema_version.map(drop),
+        "aggregateVersion" => row.aggregate_version.map(drop),
         "payload" => row.payload.map(drop),
         "traceparent" => row.traceparent.map(drop),
         "status" => row.status.map(drop),
@@ -106,6 +108,7 @@ fn strictly(row: &Row, name: &str) -> Result<(), Malformed> {
         "_id" => row.id().map(drop),
         "aggregateId" => row.aggregate_id().map(drop),
         "eventType" => row.event_type().map(drop),
+        "schemaVersion" => row.schema_version().map(drop),
         "status" => row.status().map(drop),
         "createdAt" => row.created_at().map(drop),
         "startedAt" => row.started_at().map(drop),
@@ -170,7 +173,15 @@ fn every_type_in_every_place_is_a_matter_of_that_field_alone() {
 
 #[test]
 fn a_missing_field_is_a_matter_of_that_field_alone() {
-    let required = ["_id", "aggregateId", "eventType", "status", "createdAt", "nextAttemptAt"];
+    let required = [
+        "_id",
+        "aggregateId",
+        "eventType",
+        "schemaVersion",
+        "status",
+        "createdAt",
+        "nextAttemptAt",
+    ];
     for (name, _) in FIELDS {
         let mut row = whole();
         row.remove(name);
