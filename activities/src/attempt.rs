@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use onboard_contract::EventId;
-use onboard_store::Outbox;
+use onboard_outbox::Outbox;
 use temporalio_sdk::activities::ActivityInfo;
 
 use crate::failure::Failure;

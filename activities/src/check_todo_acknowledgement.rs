@@ -9,7 +9,9 @@
 
 use onboard_contract::{Acknowledgement, EventId};
 use onboard_inbox::Inbox;
-use onboard_store::{Outbox, StoreError, Todos};
+use onboard_mongo::StoreError;
+use onboard_outbox::Outbox;
+use onboard_todo::todos::Todos;
 
 use crate::failure::Failure;
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use onboard_broker::PublishError;
 use onboard_contract::names::{FAILURE_ROW_CORRUPT, FAILURE_ROW_MISSING};
 use onboard_contract::{EventError, EventId};
+use onboard_mongo::StoreError;
 use onboard_runtime::availability::chain;
 use onboard_runtime::trace;
-use onboard_store::StoreError;
 use temporalio_common::error::ApplicationFailure;
 use temporalio_sdk::activities::ActivityError;
 

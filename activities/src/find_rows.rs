@@ -2,7 +2,7 @@
 //! inbox records of events that have none. It reads and changes nothing.
 
 use onboard_contract::EventId;
-use onboard_store::Outbox;
+use onboard_outbox::Outbox;
 
 use crate::failure::Failure;
 

@@ -1,7 +1,7 @@
 //! Stop 4 of a registration: PENDING → SENT by compare-and-set.
 
 use onboard_contract::EventId;
-use onboard_store::{MarkedSent, Outbox};
+use onboard_outbox::{MarkedSent, Outbox};
 
 use crate::attempt::Attempt;
 use crate::failure::Failure;

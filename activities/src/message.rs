@@ -2,7 +2,7 @@
 //! outbox row and changes nothing.
 
 use onboard_contract::{EventError, EventId, Message};
-use onboard_store::Outbox;
+use onboard_outbox::Outbox;
 
 use crate::attempt::Attempt;
 use crate::failure::Failure;

@@ -7,7 +7,7 @@
 use onboard_broker::Publisher;
 use onboard_contract::Queue;
 use onboard_contract::workflow::{CopyRef, Published};
-use onboard_store::Outbox;
+use onboard_outbox::Outbox;
 
 use crate::attempt::Attempt;
 use crate::failure::Failure;

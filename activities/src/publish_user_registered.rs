@@ -12,7 +12,7 @@
 use onboard_broker::{PublishError, Publisher};
 use onboard_contract::EventId;
 use onboard_events::TODO_QUEUE;
-use onboard_store::Outbox;
+use onboard_outbox::Outbox;
 
 use crate::attempt::Attempt;
 use crate::failure::Failure;

@@ -3,7 +3,7 @@
 
 use onboard_contract::ConsumerName;
 use onboard_contract::workflow::RecordRef;
-use onboard_store::{Outbox, Record, Recorded};
+use onboard_outbox::{Outbox, Record, Recorded};
 
 use crate::attempt::Attempt;
 use crate::failure::Failure;

@@ -16,9 +16,12 @@ use onboard_broker::Publisher;
 use onboard_contract::names::ACTIVITY_FIND_ROWS;
 use onboard_contract::workflow::{CopyRef, EventRef, PublishRef, Published, RecordRef};
 use onboard_contract::{Acknowledgement, EventId, TraceParent};
-use onboard_inbox::{Inbox, InboxNames};
+use onboard_inbox::Inbox;
+use onboard_mongo::Mongo;
+use onboard_outbox::Outbox;
 use onboard_runtime::trace;
-use onboard_store::{Mongo, Outbox, Todos};
+use onboard_todo::INBOX_NAMES;
+use onboard_todo::todos::Todos;
 use onboard_workflows::activities::{
     CheckTodoAcknowledgement, MarkOutboxSent, PublishCopy, PublishEvent, PublishUserRegistered,
     RecordAcknowledgement,
@@ -52,11 +55,15 @@ impl RegistrationActivities {
     /// Over the stores and a publisher. An outbox row that is not found for
     /// `row_missing_after` is missing, which ends its workflow.
     #[must_use]
-    pub fn new(mongo: &Mongo, publisher: Publisher, row_missing_after: Duration) -> Self {
+    pub fn new(
+        (outbox, todo): (&Outbox, &Mongo),
+        publisher: Publisher,
+        row_missing_after: Duration,
+    ) -> Self {
         Self {
-            outbox: Outbox::new(mongo),
-            inbox: Inbox::new(mongo.todo(), InboxNames::TODO),
-            todos: Todos::new(mongo),
+            outbox: outbox.clone(),
+            inbox: Inbox::new(todo.database(), INBOX_NAMES),
+            todos: Todos::new(todo),
             publisher,
             row_missing_after,
         }

@@ -17,6 +17,8 @@ pub use user_registered::{TODO_QUEUE, UserRegistered};
 
 /// The event types of this system.
 const EVENTS: &[&EventType] = &[UserRegistered::TYPE];
+/// The type of the events of released builds, whose rows need not name it.
+pub const RELEASED: &EventType = UserRegistered::TYPE;
 static MORE: OnceLock<&'static [&'static EventType]> = OnceLock::new();
 
 /// Adds the event types of a program that embeds the engine. To be called once, before

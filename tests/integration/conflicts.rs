@@ -6,7 +6,7 @@ mod registered;
 use futures::future::join_all;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_contract::{EventId, TodoId, UserId};
-use onboard_store::field::as_uuid;
+use onboard_mongo::field::as_uuid;
 use reqwest::StatusCode;
 use uuid::Uuid;
 

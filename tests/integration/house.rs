@@ -5,6 +5,7 @@ mod circles;
 mod claims;
 mod knowledge;
 mod metrics;
+mod ownership;
 mod steps;
 
 use std::path::Path;

@@ -4,9 +4,9 @@
 use futures::future::join_all;
 use mongodb::bson::{Document, doc};
 use onboard_contract::{ConsumerName, EventId};
+use onboard_mongo::{Field, StoreError};
+use onboard_outbox::{MarkedSent, Record, Recorded, Row};
 use onboard_stack::Server;
-use onboard_store::outbox::Row;
-use onboard_store::{Field, MarkedSent, Outbox, Record, Recorded, StoreError};
 use serde_json::Value;
 use temporalio_client::WorkflowExecutionStatus;
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
@@ -197,7 +197,7 @@ async fn a_row_that_is_missing_at_the_end_fails_the_workflow_only_outside_its_ta
 async fn marks_and_records_that_meet_share_a_command() {
     let app = App::start_with(Options::only(&["auth"])).await;
     let ids = join_all((0..60).map(|_| app.register())).await;
-    let outbox = Outbox::new(&app.mongo().await);
+    let outbox = app.mongo().await.deliveries().clone();
     let database = app.auth_database().await;
     database.run_command(doc! { "profile": 2 }).await.unwrap();
     let marked = join_all(ids.iter().map(|id| outbox.mark_sent(*id))).await;
@@ -228,7 +228,7 @@ async fn marks_and_records_that_meet_share_a_command() {
 async fn one_row_of_a_group_does_not_harm_the_others() {
     let app = App::start_with(Options::only(&["auth"])).await;
     let ids = join_all((0..12).map(|_| app.register())).await;
-    let outbox = Outbox::new(&app.mongo().await);
+    let outbox = app.mongo().await.deliveries().clone();
     let before = outbox.mark_sent(ids[0]).await.unwrap();
     assert_eq!(before, MarkedSent::Now);
     let sent_at = *app.row(ids[0]).await.get_datetime("sentAt").unwrap();

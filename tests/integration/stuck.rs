@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use mongodb::bson::{DateTime, doc};
+use onboard_outbox::{REFUSALS_MAX, Written};
 use onboard_runtime::clock;
-use onboard_store::outbox::REFUSALS_MAX;
-use onboard_store::{Outbox, Written};
 
 use crate::harness::{App, Options, eventually};
 
@@ -91,7 +90,7 @@ async fn what_waits_for_the_worker_is_started_and_what_waits_for_temporal_is_pen
 async fn a_row_that_is_refused_while_others_pass_is_quarantined_and_holds_up_nobody() {
     let app = App::start_with(Options::only(&["auth"])).await;
     let (poison, healthy) = (app.register().await, app.register().await);
-    let outbox = Outbox::new(&app.mongo().await);
+    let outbox = app.mongo().await.deliveries().clone();
     let make_due = async || {
         let now = doc! { "$set": { "nextAttemptAt": DateTime::from_millis(0) } };
         app.outbox().await.update_many(doc! {}, now).await.unwrap();

@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use onboard_broker::BrokerConfig;
 use onboard_chaos::stage::Process;
 use onboard_chaos::{Stage, StageConfig};
+use onboard_ops::{Databases, DatabasesConfig};
 use onboard_stack::{Component, Events, Service};
-use onboard_store::{Mongo, MongoConfig};
 use onboard_temporal::TemporalConfig;
 
 /// The auth that hashes as production does.
@@ -101,13 +101,15 @@ impl Bed {
     }
 
     /// How the servers are reached.
-    pub(crate) fn servers(&self) -> anyhow::Result<(MongoConfig, BrokerConfig, TemporalConfig)> {
+    pub(crate) fn servers(
+        &self,
+    ) -> anyhow::Result<(DatabasesConfig, BrokerConfig, TemporalConfig)> {
         self.stage.servers()
     }
 
     /// A client of `MongoDB`.
-    pub(crate) async fn mongo(&self) -> anyhow::Result<Mongo> {
+    pub(crate) async fn mongo(&self) -> anyhow::Result<Databases> {
         let (mongo, _, _) = self.servers()?;
-        Ok(Mongo::new(&mongo).await?)
+        Ok(Databases::new(&mongo).await?)
     }
 }

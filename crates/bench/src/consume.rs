@@ -9,8 +9,8 @@ use std::time::Duration;
 use mongodb::bson::doc;
 use onboard_chaos::Live;
 use onboard_contract::EventId;
+use onboard_ops::Databases;
 use onboard_runtime::clock;
-use onboard_store::Mongo;
 
 use self::inbox::{Span, remove};
 use self::messages::{fresh, publish};
@@ -43,7 +43,7 @@ pub(crate) async fn run(bed: &Bed, scale: Scale, live: &Live) -> anyhow::Result<
 /// would otherwise find todos of nobody.
 async fn inbox_path(
     bed: &Bed,
-    mongo: &Mongo,
+    mongo: &Databases,
     scale: Scale,
     live: &Live,
 ) -> anyhow::Result<Vec<Figure>> {
@@ -70,7 +70,7 @@ async fn inbox_path(
 /// Registrations whose workflows wait for the todo service.
 async fn acknowledged(
     bed: &Bed,
-    mongo: &Mongo,
+    mongo: &Databases,
     scale: Scale,
     live: &Live,
 ) -> anyhow::Result<Vec<Figure>> {
@@ -98,7 +98,12 @@ async fn acknowledged(
 /// Starts the todo service and waits until the inbox has them all; from the
 /// begin of the first until the last is seen to be committed. The service may
 /// be unready without Temporal, and works all the same.
-async fn consume(bed: &Bed, mongo: &Mongo, ids: &[EventId], live: &Live) -> anyhow::Result<Span> {
+async fn consume(
+    bed: &Bed,
+    mongo: &Databases,
+    ids: &[EventId],
+    live: &Live,
+) -> anyhow::Result<Span> {
     let count = u64::try_from(ids.len())?;
     let progress = Progress::new("consuming a full queue", count);
     let inbox = mongo.processed_events();

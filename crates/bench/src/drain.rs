@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use mongodb::bson::{DateTime, Document, doc};
+use onboard_auth::store::Registered;
 use onboard_chaos::Live;
 use onboard_contract::Stage;
+use onboard_ops::Databases;
+use onboard_outbox::stages;
 use onboard_runtime::clock;
-use onboard_store::outbox::stages;
-use onboard_store::{Mongo, Registered};
 
 use self::size::Size;
 use crate::cpu::Cpu;
@@ -62,7 +63,7 @@ struct Drained {
     acknowledged: Duration,
 }
 
-async fn drain(bed: &Bed, mongo: &Mongo, backlog: u64, live: &Live) -> anyhow::Result<Drained> {
+async fn drain(bed: &Bed, mongo: &Databases, backlog: u64, live: &Live) -> anyhow::Result<Drained> {
     let progress = Progress::new("working off the backlog", backlog);
     let begun = Instant::now();
     bed.component("relay")?.request_start().await?;
@@ -84,13 +85,13 @@ async fn drain(bed: &Bed, mongo: &Mongo, backlog: u64, live: &Live) -> anyhow::R
 }
 
 /// Rows without a workflow, by the index over unfinished rows.
-async fn waiting(mongo: &Mongo) -> anyhow::Result<u64> {
+async fn waiting(mongo: &Databases) -> anyhow::Result<u64> {
     let filter = stages::filter(Stage::Pending, DateTime::from_millis(clock::now_ms()));
     Ok(mongo.outbox().count_documents(filter).hint(index()).await?)
 }
 
 /// Rows that are not acknowledged, by the same index.
-pub(crate) async fn unfinished(mongo: &Mongo) -> anyhow::Result<u64> {
+pub(crate) async fn unfinished(mongo: &Databases) -> anyhow::Result<u64> {
     let filter = doc! { "acknowledgedAt": null, "status": { "$in": ["PENDING", "SENT"] } };
     Ok(mongo.outbox().count_documents(filter).hint(index()).await?)
 }
@@ -100,7 +101,7 @@ fn index() -> mongodb::options::Hint {
 }
 
 /// As many inbox records and welcome todos as rows, each of its own row.
-async fn each_has_its_todo(mongo: &Mongo, rows: &[Registered]) -> anyhow::Result<()> {
+async fn each_has_its_todo(mongo: &Databases, rows: &[Registered]) -> anyhow::Result<()> {
     for page in rows.chunks(PAGE) {
         let events = page.iter().map(|row| bytes(row.event_id.uuid().as_bytes()));
         let todos = welcomes(page).map(|todo| bytes(todo.uuid().as_bytes()));

@@ -2,10 +2,11 @@
 //! uses: a backlog that costs no hashing.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use onboard_auth::store::{Committed, NewRegistration, Registered, Registrations};
 use onboard_chaos::Live;
 use onboard_contract::{TodoId, TraceParent};
+use onboard_ops::Databases;
 use onboard_runtime::clock;
-use onboard_store::{Committed, Mongo, NewRegistration, Registered, Registrations};
 
 use crate::progress::Progress;
 
@@ -19,12 +20,12 @@ const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$YmVuY2g$YmVuY2g";
 /// # Errors
 /// MongoDB refuses one.
 pub(crate) async fn fill(
-    mongo: &Mongo,
+    mongo: &Databases,
     count: u64,
     live: &Live,
 ) -> anyhow::Result<Vec<Registered>> {
     let progress = Progress::new("registering", count);
-    let registrations = Registrations::new(mongo);
+    let registrations = Registrations::new(mongo.deliveries());
     let work = stream::iter(0..count)
         .map(async |_| {
             let registered = register(&registrations).await;

@@ -9,8 +9,9 @@ use anyhow::{Context as _, ensure};
 use mongodb::bson::doc;
 use onboard_chaos::Live;
 use onboard_contract::EventId;
+use onboard_ops::{Databases, DatabasesArgs};
+use onboard_outbox::{Due, Written};
 use onboard_runtime::Problems;
-use onboard_store::{Due, Mongo, MongoArgs, Outbox, Written, setup};
 
 use self::rows::{insert_finished, insert_pending, remove_pending};
 use crate::progress::Progress;
@@ -40,23 +41,20 @@ pub(crate) async fn run(bed: &Bed, scale: Scale, live: &Live) -> anyhow::Result<
 }
 
 /// Databases of their own, prepared as `onboard setup` does.
-async fn scratch(bed: &Bed, name: &str) -> anyhow::Result<Mongo> {
+async fn scratch(bed: &Bed, name: &str) -> anyhow::Result<Databases> {
     let mut problems = Problems::default();
-    let args = MongoArgs {
-        mongodb_uri: Some(bed.stage().stack().servers().mongodb_uri()),
-        mongodb_auth_database: Some(format!("bench-history-{name}")),
-        mongodb_todo_database: Some(format!("bench-history-{name}-todo")),
-        ..MongoArgs::default()
-    };
+    let mut args = DatabasesArgs::at(bed.stage().stack().servers().mongodb_uri());
+    args.outbox.mongodb_auth_database = Some(format!("bench-history-{name}"));
+    args.todo.mongodb_todo_database = Some(format!("bench-history-{name}-todo"));
     let config = args.check(&mut problems);
     let config = problems.finish(config).context("the scratch databases cannot be addressed")?;
-    setup::prepare(&config).await?;
-    Ok(Mongo::new(&config).await?)
+    config.prepare().await?;
+    Ok(Databases::new(&config).await?)
 }
 
 async fn measure(
-    empty: &Mongo,
-    full: &Mongo,
+    empty: &Databases,
+    full: &Databases,
     finished: u64,
     scale: Scale,
     live: &Live,
@@ -72,8 +70,8 @@ async fn measure(
 
 /// Each round asks both, and begins with the other one each time.
 async fn take_turns(
-    empty: &Mongo,
-    full: &Mongo,
+    empty: &Databases,
+    full: &Databases,
     rounds: u64,
     progress: &Progress,
 ) -> anyhow::Result<(Times, Times)> {
@@ -104,8 +102,8 @@ struct Times {
 
 /// Some rows become due; they are found, claimed and started as the relay does
 /// it. Then, with nothing due, a sweep and a look at the stages.
-async fn round(mongo: &Mongo, times: &mut Times) -> anyhow::Result<()> {
-    let outbox = Outbox::new(mongo);
+async fn round(mongo: &Databases, times: &mut Times) -> anyhow::Result<()> {
+    let outbox = mongo.deliveries();
     insert_pending(mongo, DUE).await?;
     let begun = Instant::now();
     let due = outbox.due(BATCH).await?.rows;

@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use futures::StreamExt as _;
 use mongodb::bson::{Bson, Document, doc};
 use onboard_chaos::Live;
-use onboard_store::Mongo;
+use onboard_ops::Databases;
 
 use crate::bed::AUTH;
 use crate::load::{People, Tally};
@@ -57,7 +57,7 @@ async fn register_and_watch(
     people: &People,
     url: &str,
     length: Duration,
-    mongo: &Mongo,
+    mongo: &Databases,
 ) -> anyhow::Result<(Tally, Seen)> {
     let inserts = [doc! { "$match": { "operationType": "insert" } }];
     let stream = mongo.todos().watch().pipeline(inserts).await?;

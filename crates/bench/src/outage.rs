@@ -3,15 +3,14 @@
 use std::time::{Duration, Instant};
 
 use onboard_chaos::Live;
+use onboard_ops::Databases;
 use onboard_stack::Server;
-use onboard_store::Mongo;
 use tokio::time::sleep;
 
 use crate::bed::AUTH;
 use crate::load::{People, Tally};
 use crate::rest::at_rest;
-use crate::samples::as_float;
-use crate::samples::rate;
+use crate::samples::{as_float, rate};
 use crate::{Bed, Figure, Scale, Scenario};
 
 /// People a second: what the pipeline can follow, with some to spare.
@@ -38,7 +37,7 @@ struct Outage {
 
 async fn outage(
     bed: &Bed,
-    mongo: &Mongo,
+    mongo: &Databases,
     server: &str,
     away: Duration,
     live: &Live,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mongodb::bson::{Uuid, doc};
 use onboard_chaos::Live;
-use onboard_store::Mongo;
+use onboard_ops::Databases;
 
 use crate::bed::{AUTH, AUTH_CHEAP};
 use crate::drain::bytes;
@@ -28,7 +28,12 @@ pub(crate) async fn run(bed: &Bed, scale: Scale, live: &Live) -> anyhow::Result<
 }
 
 /// With production's hashing, while the pipeline works behind.
-async fn real(bed: &Bed, scale: Scale, live: &Live, mongo: &Mongo) -> anyhow::Result<Vec<Figure>> {
+async fn real(
+    bed: &Bed,
+    scale: Scale,
+    live: &Live,
+    mongo: &Databases,
+) -> anyhow::Result<Vec<Figure>> {
     let (people, url) = (People::new()?, bed.register_url(AUTH)?);
     let hashing = scale.pick(Duration::from_secs(5), Duration::from_secs(1));
     let length = scale.pick(Duration::from_secs(20), Duration::from_secs(2));
@@ -54,13 +59,18 @@ async fn real(bed: &Bed, scale: Scale, live: &Live, mongo: &Mongo) -> anyhow::Re
     ])
 }
 
-async fn finished(mongo: &Mongo) -> anyhow::Result<u64> {
+async fn finished(mongo: &Databases) -> anyhow::Result<u64> {
     let acknowledged = doc! { "acknowledgedAt": { "$type": "date" } };
     Ok(mongo.outbox().count_documents(acknowledged).await?)
 }
 
 /// With the cheapest hashing, the relay stopped: HTTP and the transaction.
-async fn cheap(bed: &Bed, scale: Scale, live: &Live, mongo: &Mongo) -> anyhow::Result<Vec<Figure>> {
+async fn cheap(
+    bed: &Bed,
+    scale: Scale,
+    live: &Live,
+    mongo: &Databases,
+) -> anyhow::Result<Vec<Figure>> {
     let (people, url) = (People::new()?, bed.register_url(AUTH_CHEAP)?);
     let length = scale.pick(Duration::from_secs(10), Duration::from_secs(1));
     let relay = bed.component("relay")?;
@@ -85,7 +95,7 @@ async fn cheap(bed: &Bed, scale: Scale, live: &Live, mongo: &Mongo) -> anyhow::R
 }
 
 /// Takes users and rows away again that the pipeline has not seen.
-async fn remove(mongo: &Mongo, tally: &Tally) -> anyhow::Result<()> {
+async fn remove(mongo: &Databases, tally: &Tally) -> anyhow::Result<()> {
     for some in tally.created.chunks(1_000) {
         let ids: Vec<Uuid> =
             some.iter().map(|(created, _)| bytes(created.user_id.uuid().as_bytes())).collect();

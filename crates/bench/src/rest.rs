@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use onboard_chaos::{Live, settle};
-use onboard_store::Mongo;
+use onboard_ops::Databases;
 
 use crate::Bed;
 use crate::drain::unfinished;
@@ -16,7 +16,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// Something is left after twelve minutes.
-pub(crate) async fn rest(bed: &Bed, mongo: &Mongo, live: &Live) -> anyhow::Result<()> {
+pub(crate) async fn rest(bed: &Bed, mongo: &Databases, live: &Live) -> anyhow::Result<()> {
     let settled = settle(bed.stage(), mongo, live).await?;
     if settled.after.is_some() {
         return Ok(());
@@ -32,7 +32,7 @@ pub(crate) async fn rest(bed: &Bed, mongo: &Mongo, live: &Live) -> anyhow::Resul
 /// # Errors
 /// Those that are not have been no fewer for `standstill`; the error says how many.
 pub(crate) async fn at_rest(
-    mongo: &Mongo,
+    mongo: &Databases,
     standstill: Duration,
     live: &Live,
 ) -> anyhow::Result<()> {

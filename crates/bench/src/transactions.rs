@@ -10,8 +10,8 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::{ReadConcern, WriteConcern};
 use mongodb::{Client, Collection};
 use onboard_chaos::Live;
+use onboard_ops::Databases;
 use onboard_runtime::clock;
-use onboard_store::Mongo;
 
 use crate::progress::Progress;
 use crate::samples::rate;
@@ -24,7 +24,11 @@ const IN_FLIGHT: usize = 32;
 ///
 /// # Errors
 /// MongoDB refuses one.
-pub(crate) async fn transactions(mongo: &Mongo, count: u64, live: &Live) -> anyhow::Result<f64> {
+pub(crate) async fn transactions(
+    mongo: &Databases,
+    count: u64,
+    live: &Live,
+) -> anyhow::Result<f64> {
     let client = mongo.auth().client();
     let database = client.database(DATABASE);
     for name in ["one", "two"] {

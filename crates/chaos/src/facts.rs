@@ -5,7 +5,7 @@ use mongodb::Collection;
 use mongodb::bson::{self, DateTime, Document, doc};
 use onboard_contract::names::WELCOME_TITLE;
 use onboard_contract::{EventId, OutboxStatus, UserId};
-use onboard_store::Mongo;
+use onboard_ops::Databases;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -63,7 +63,7 @@ impl Facts {
     ///
     /// # Errors
     /// MongoDB does not answer, or holds something that is no such document.
-    pub async fn read(mongo: &Mongo) -> anyhow::Result<Self> {
+    pub async fn read(mongo: &Databases) -> anyhow::Result<Self> {
         let welcome = doc! { "title": WELCOME_TITLE };
         let users: Vec<UserDocument> = all(mongo.users(), doc! {}).await?;
         let rows: Vec<RowDocument> = all(mongo.outbox(), doc! {}).await?;
@@ -83,7 +83,7 @@ impl Facts {
 
 /// How many outbox rows are not at their end, and how many inbox records do
 /// not say that they are acknowledged.
-pub(crate) async fn unfinished(mongo: &Mongo) -> anyhow::Result<u64> {
+pub(crate) async fn unfinished(mongo: &Databases) -> anyhow::Result<u64> {
     let open = doc! { "$or": [{ "status": { "$ne": "SENT" } }, { "acknowledgedAt": null }] };
     let rows = mongo.outbox().count_documents(open).await?;
     let unnoted = mongo.processed_events().count_documents(doc! { "acknowledgedAt": null }).await?;

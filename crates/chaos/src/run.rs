@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use onboard_ops::Databases;
 use onboard_ops::audit::{Histories, Options, Sources};
 use onboard_stack::State;
-use onboard_store::Mongo;
 use tokio::time::Instant;
 
 use crate::facts::Facts;
@@ -66,7 +66,7 @@ impl Settings {
 pub async fn run(stage: &Stage, settings: &Settings, live: &Live) -> anyhow::Result<Report> {
     let plan = settings.plan(stage.targets());
     let (mongo_config, broker, temporal) = stage.servers()?;
-    let mongo = Mongo::new(&mongo_config).await?;
+    let mongo = Databases::new(&mongo_config).await?;
     let versions = versions(stage, &mongo).await;
     live.phase("letting RabbitMQ write its new queues to disk");
     tokio::time::sleep(QUEUES_ARE_ON_DISK).await;

@@ -8,8 +8,8 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use onboard_ops::Databases;
 use onboard_stack::State;
-use onboard_store::Mongo;
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
@@ -80,7 +80,7 @@ pub struct Settled {
 ///
 /// # Errors
 /// A component cannot be started at all, or RabbitMQ does not come back.
-pub async fn settle(stage: &Stage, mongo: &Mongo, live: &Live) -> anyhow::Result<Settled> {
+pub async fn settle(stage: &Stage, mongo: &Databases, live: &Live) -> anyhow::Result<Settled> {
     let began = Instant::now();
     mend(stage).await?;
     let looker = Looker::new(stage, mongo)?;
@@ -112,7 +112,7 @@ pub async fn settle(stage: &Stage, mongo: &Mongo, live: &Live) -> anyhow::Result
 
 struct Looker<'a> {
     stage: &'a Stage,
-    mongo: &'a Mongo,
+    mongo: &'a Databases,
     management: Management,
     http: Client,
 }
@@ -124,7 +124,7 @@ struct Count {
 }
 
 impl<'a> Looker<'a> {
-    fn new(stage: &'a Stage, mongo: &'a Mongo) -> anyhow::Result<Self> {
+    fn new(stage: &'a Stage, mongo: &'a Databases) -> anyhow::Result<Self> {
         let http = Client::builder().timeout(Duration::from_secs(3)).no_proxy().build()?;
         Ok(Self { stage, mongo, management: stage.management()?, http })
     }

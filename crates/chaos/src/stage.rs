@@ -7,13 +7,13 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_contract::ExtraConsumers;
+use onboard_ops::{DatabasesArgs, DatabasesConfig};
 use onboard_runtime::Problems;
 use onboard_stack::component::Spec;
 use onboard_stack::ports::{Choice, Lease};
 use onboard_stack::probe::Probe;
 use onboard_stack::process::{Inherited, Launch};
 use onboard_stack::{Component, Events, Server, Servers, ServersConfig, Service, Stack, services};
-use onboard_store::{MongoArgs, MongoConfig};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 
 use crate::management::Management;
@@ -194,10 +194,10 @@ impl Stage {
     ///
     /// # Errors
     /// When the caller's environment has settings that contradict these.
-    pub fn servers(&self) -> anyhow::Result<(MongoConfig, BrokerConfig, TemporalConfig)> {
+    pub fn servers(&self) -> anyhow::Result<(DatabasesConfig, BrokerConfig, TemporalConfig)> {
         let servers = self.stack.servers();
         let mut problems = Problems::default();
-        let mongo = MongoArgs { mongodb_uri: Some(servers.mongodb_uri()), ..MongoArgs::default() };
+        let mongo = DatabasesArgs::at(servers.mongodb_uri());
         let broker = BrokerArgs { amqp_url: Some(servers.amqp_url()), ..BrokerArgs::default() };
         let temporal = TemporalArgs {
             temporal_address: Some(servers.temporal_address()),

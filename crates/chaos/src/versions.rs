@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mongodb::bson::doc;
-use onboard_store::Mongo;
+use onboard_ops::Databases;
 use serde_json::Value;
 
 use crate::stage::Stage;
 
 /// The versions of the servers and of this program; what does not answer is
 /// `unknown`.
-pub(crate) async fn versions(stage: &Stage, mongo: &Mongo) -> BTreeMap<&'static str, String> {
+pub(crate) async fn versions(stage: &Stage, mongo: &Databases) -> BTreeMap<&'static str, String> {
     let rabbitmq = async { stage.management()?.version().await };
     let (mongodb, rabbitmq, temporal) = tokio::join!(mongodb(mongo), rabbitmq, temporal(stage));
     let unknown = || "unknown".to_owned();
@@ -23,7 +23,7 @@ pub(crate) async fn versions(stage: &Stage, mongo: &Mongo) -> BTreeMap<&'static 
     ])
 }
 
-async fn mongodb(mongo: &Mongo) -> anyhow::Result<String> {
+async fn mongodb(mongo: &Databases) -> anyhow::Result<String> {
     let info = mongo.auth().run_command(doc! { "buildInfo": 1 }).await?;
     Ok(info.get_str("version")?.to_owned())
 }

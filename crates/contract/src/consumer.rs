@@ -35,6 +35,9 @@ impl ConsumerName {
     /// The todo service, which every registration waits for.
     pub const TODO: Self = Self(Cow::Borrowed("todo"));
 
+    /// The consumer that rows of released builds expect, which name none.
+    pub const RELEASED: Self = Self::TODO;
+
     /// A name that stands in the code.
     ///
     /// # Panics

@@ -2,6 +2,8 @@
 
 /// The event type of a registration.
 pub const USER_REGISTERED: &str = "USER_REGISTERED";
+/// The database that the outbox shares with its service, unless a setting says otherwise.
+pub const OUTBOX_DATABASE: &str = "auth";
 /// The title of the one todo every user gets.
 pub const WELCOME_TITLE: &str = "Welcome to the App";
 /// Who issues access tokens (`iss`), unless a setting says otherwise.

@@ -2,8 +2,10 @@
 //! beside those that setup has noted.
 
 use onboard_contract::{ConsumerName, ExtraConsumers};
+use onboard_mongo::StoreError;
+use onboard_ops::Databases;
+use onboard_outbox::{Consumers, KnownConsumer};
 use onboard_runtime::availability::chain;
-use onboard_store::{Consumers, KnownConsumer, Mongo, StoreError};
 
 use crate::{Area, Finding, Patient};
 
@@ -26,8 +28,8 @@ pub(crate) async fn examine(patient: &Patient) -> (Vec<Finding>, ExtraConsumers)
 }
 
 async fn known(patient: &Patient) -> Result<Vec<KnownConsumer>, StoreError> {
-    let mongo = Mongo::new(&patient.mongo).await?;
-    Consumers::new(&mongo).known().await
+    let mongo = Databases::new(&patient.mongo).await?;
+    Consumers::new(mongo.of_auth()).known().await
 }
 
 /// Nothing is said where there are none.

@@ -2,11 +2,12 @@
 //!
 //! Of each collection only so many documents are looked at; the audit looks at all.
 
+use onboard_auth::store::{IDEMPOTENCY_KEYS, REFRESH_TOKENS, SESSIONS, SIGNING_KEYS, USERS};
+use onboard_mongo::StoreError;
+use onboard_mongo::scan::Kind;
+use onboard_ops::Databases;
 use onboard_runtime::availability::chain;
-use onboard_store::scan::{
-    IDEMPOTENCY_KEYS, Kind, REFRESH_TOKENS, SESSIONS, SIGNING_KEYS, TODOS, USERS, scan,
-};
-use onboard_store::{Mongo, StoreError};
+use onboard_todo::todos::KIND as TODOS;
 
 use crate::{Area, Finding};
 
@@ -18,7 +19,7 @@ const NAMED: usize = 20;
 const KINDS: [Kind; 6] = [USERS, SESSIONS, REFRESH_TOKENS, SIGNING_KEYS, IDEMPOTENCY_KEYS, TODOS];
 
 /// Whether each document can be read.
-pub(crate) async fn examine(mongo: &Mongo) -> Finding {
+pub(crate) async fn examine(mongo: &Databases) -> Finding {
     judge(look(mongo).await)
 }
 
@@ -30,10 +31,10 @@ struct Looked {
     names: Vec<String>,
 }
 
-async fn look(mongo: &Mongo) -> Result<Looked, StoreError> {
+async fn look(mongo: &Databases) -> Result<Looked, StoreError> {
     let mut looked = Looked { read: 0, count: 0, names: Vec::new() };
     for kind in KINDS {
-        let scanned = scan(mongo, kind, LOOKED_AT).await?;
+        let scanned = mongo.scan(kind, LOOKED_AT).await?;
         looked.read += scanned.read;
         looked.count += scanned.count;
         looked.names.extend(scanned.unreadable.iter().map(ToString::to_string));

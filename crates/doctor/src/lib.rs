@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use onboard_broker::BrokerConfig;
 use onboard_contract::ExtraConsumers;
+use onboard_ops::DatabasesConfig;
 use onboard_runtime::Environment;
-use onboard_store::MongoConfig;
 use onboard_temporal::{DeliveryPlan, TemporalConfig};
 use secrecy::SecretString;
 
@@ -30,7 +30,7 @@ pub use management::{MESSAGES_MAX, Management, bound_command};
 #[derive(Debug)]
 pub struct Patient {
     /// MongoDB.
-    pub mongo: MongoConfig,
+    pub mongo: DatabasesConfig,
     /// RabbitMQ.
     pub broker: BrokerConfig,
     /// The consumers that this environment's setting adds.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use onboard_mongo::inspect::{Facts, inspect};
+use onboard_mongo::setup::hello;
+use onboard_ops::{Databases, DatabasesConfig};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Environment, Problems};
-use onboard_store::inspect::{Facts, inspect};
-use onboard_store::setup::{hello, lacking};
-use onboard_store::{Mongo, MongoConfig, Outbox};
 
 use crate::finding::REACHABLE;
 use crate::{Area, Finding, Patient, clock, documents, judge_version};
@@ -23,8 +23,8 @@ const SETUP: &str = "run `onboard setup`; it is safe to repeat";
 /// The findings, and how old the oldest unfinished registration is.
 pub(crate) async fn examine(patient: &Patient) -> (Vec<Finding>, Option<Duration>) {
     let asked = async {
-        let mongo = Mongo::new(&patient.mongo).await?;
-        inspect(&mongo).await.map(|facts| (mongo, facts))
+        let mongo = Databases::new(&patient.mongo).await?;
+        inspect(mongo.of_auth()).await.map(|facts| (mongo, facts))
     };
     match asked.await {
         Ok((mongo, facts)) => {
@@ -40,8 +40,8 @@ pub(crate) async fn examine(patient: &Patient) -> (Vec<Finding>, Option<Duration
 }
 
 /// A server that runs without a replica set answers, and is of no use.
-async fn away(config: &MongoConfig, cause: &str) -> Finding {
-    match hello(config).await {
+async fn away(config: &DatabasesConfig, cause: &str) -> Finding {
+    match hello(&config.outbox.mongo).await {
         Ok(hello) if !hello.contains_key("setName") => Finding::fail(
             AREA,
             "replica set",
@@ -113,7 +113,7 @@ fn oplog(found: Option<Duration>) -> Finding {
     }
 }
 
-fn connection_string(config: &MongoConfig) -> Finding {
+fn connection_string(config: &DatabasesConfig) -> Finding {
     const CHECK: &str = "connection string";
     let mut problems = Problems::default();
     config.refuse_in_production(&mut problems);
@@ -126,9 +126,9 @@ fn connection_string(config: &MongoConfig) -> Finding {
     }
 }
 
-async fn prepared(mongo: &Mongo) -> Finding {
+async fn prepared(mongo: &Databases) -> Finding {
     const CHECK: &str = "collections and indexes";
-    match lacking(mongo).await {
+    match mongo.lacking().await {
         Ok(lacking) if lacking.is_empty() => {
             Finding::ok(AREA, CHECK, "as `onboard setup` makes them")
         }
@@ -138,8 +138,8 @@ async fn prepared(mongo: &Mongo) -> Finding {
 }
 
 /// How long the oldest registration that is not finished has been there.
-async fn oldest(mongo: &Mongo) -> Option<Duration> {
-    let stages = Outbox::new(mongo).stages(Duration::from_mins(1)).await.ok()?;
+async fn oldest(mongo: &Databases) -> Option<Duration> {
+    let stages = mongo.deliveries().stages(Duration::from_mins(1)).await.ok()?;
     stages.stages.iter().filter_map(|stage| stage.oldest).max()
 }
 

@@ -7,7 +7,7 @@
 //! so a process that dies here has changed nothing, and Temporal asks again.
 
 use onboard_contract::{Acknowledged, ConsumerName, Question};
-use onboard_store::StoreError;
+use onboard_mongo::StoreError;
 
 use crate::inbox::LOOK;
 use crate::{Effect, Inbox};

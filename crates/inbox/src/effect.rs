@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mongodb::ClientSession;
 use onboard_contract::{EventError, EventId, TraceParent};
-use onboard_store::StoreError;
+use onboard_mongo::StoreError;
 use tracing::{info, warn};
 use uuid::Uuid;
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onboard_contract::EventId;
+use onboard_mongo::StoreError;
 use onboard_runtime::{Group, trace};
-use onboard_store::StoreError;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{Instrument, Span};
 

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use onboard_broker::{Incoming, Verdict};
 use onboard_contract::{EventError, EventId};
+use onboard_mongo::StoreError;
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Backoff, Shutdown, trace};
-use onboard_store::StoreError;
 use tracing::{Instrument, Span};
 
 use crate::acknowledger::{Acknowledger, Left, left};

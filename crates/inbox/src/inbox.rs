@@ -19,14 +19,14 @@ use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use mongodb::{ClientSession, Collection, Cursor, Database};
 use onboard_contract::EventId;
 use onboard_fault::{self as fault, Step, step};
-use onboard_runtime::clock;
-use onboard_store::bson_time::{date, id};
-use onboard_store::{
-    InboxNames, InboxRecord, Malformed, OPERATION_DEADLINE, StoreError, bounded, earlier,
-    is_duplicate_key, raw_document, transact,
+use onboard_mongo::bson_time::{date, id};
+use onboard_mongo::{
+    Malformed, OPERATION_DEADLINE, StoreError, bounded, earlier, is_duplicate_key, raw_document,
+    transact,
 };
+use onboard_runtime::clock;
 
-use crate::{Applied, Arrived, Done, Effect, Turn};
+use crate::{Applied, Arrived, Done, Effect, InboxNames, InboxRecord, Turn};
 
 pub(crate) use purge::Cursor as PurgeCursor;
 

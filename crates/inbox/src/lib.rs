@@ -22,20 +22,27 @@ mod acknowledge;
 mod acknowledger;
 mod answer;
 mod backlog;
+mod collection;
+mod config;
 mod consume;
 mod effect;
 mod groups;
 mod handler;
 mod inbox;
 mod questions;
+mod record;
 mod retention;
 mod sweep;
 
 pub use acknowledge::{Acknowledge, Done, Heard, OverBroker};
 pub use answer::Answers;
+pub use config::inbox_retention;
 pub use consume::Consuming;
 pub use effect::{Applied, Arrived, Effect, Noticed, Turn};
 pub use inbox::Inbox;
-pub use onboard_store::InboxNames;
+pub use record::{CONFLICTS_MAX, Conflict, InboxNames, InboxRecord};
 pub use retention::retain;
 pub use sweep::SweepSettings;
+
+/// The note of the records that are gone, among the horizons of the inbox's database.
+pub const INBOX: &str = "inbox";

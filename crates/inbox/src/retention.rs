@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use onboard_contract::EventId;
+use onboard_mongo::StoreError;
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Rounds, Shutdown};
-use onboard_store::StoreError;
 
 use crate::Inbox;
 use crate::inbox::PurgeCursor;

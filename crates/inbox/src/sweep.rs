@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
+use onboard_mongo::StoreError;
 use onboard_runtime::{Availability, Rounds, Shutdown};
-use onboard_store::StoreError;
 
 use crate::acknowledger::{Outcome, acknowledge};
 use crate::backlog::Backlog;

@@ -6,7 +6,7 @@
 
 use mongodb::bson::Document;
 use onboard_contract::{ConsumerName, EventType};
-use onboard_store::{InboxRecord, outbox};
+use onboard_inbox::InboxRecord;
 use onboard_temporal::{Execution, ExecutionStatus};
 
 use crate::show::Letter;
@@ -144,7 +144,7 @@ impl Case {
     /// Takes the row as it is stored, the whole of it.
     pub(crate) fn set_row(&mut self, row: Option<&Document>, now_ms: i64, overdue_ms: i64) {
         let Some(document) = row else { return };
-        let row = outbox::Row::read(document);
+        let row = onboard_outbox::Row::read(document);
         self.altered = sound::altered(document, &row);
         self.row = Row::of(row, now_ms, overdue_ms);
     }

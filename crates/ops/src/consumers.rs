@@ -14,7 +14,7 @@ pub(crate) mod state;
 
 use onboard_contract::ConsumerName;
 use onboard_contract::names::USER_REGISTERED;
-use onboard_store::{Consumers, KnownConsumer};
+use onboard_outbox::{Consumers, KnownConsumer};
 
 pub use self::backfill::Backfilled;
 pub use self::list::Standing;
@@ -67,7 +67,7 @@ impl Operator {
 
     /// The consumers beside those of this program.
     pub(crate) async fn known_consumers(&self) -> Result<Vec<KnownConsumer>, OperatorError> {
-        Consumers::new(&self.mongo).known().await.map_err(OperatorError::Store)
+        Consumers::new(self.mongo.of_auth()).known().await.map_err(OperatorError::Store)
     }
 
     /// Those of them that are not retired.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use onboard_broker::DeadLettersError;
-use onboard_store::StoreError;
+use onboard_mongo::StoreError;
 use onboard_temporal::TemporalError;
 
 /// How long one operation on MongoDB may take.

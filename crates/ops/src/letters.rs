@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 
 use onboard_broker::{BrokerConfig, DeadLetter, DeadLetters, DeadLettersError};
 use onboard_contract::{ExtraConsumers, Queue};
-use onboard_store::{Consumers, Mongo, StoreError};
+use onboard_mongo::StoreError;
+use onboard_outbox::Consumers;
 use serde::Serialize;
+
+use crate::Databases;
 
 /// Letters looked at; of more only the number is known.
 const LOOKED_AT_MAX: u32 = 10_000;
@@ -25,8 +28,8 @@ pub struct LetterSummary {
 
 /// The queues of every consumer that is known, the todo service's first, and that of
 /// the acknowledgements.
-pub(crate) async fn queues(mongo: &Mongo) -> Result<Vec<Queue>, StoreError> {
-    let known = Consumers::new(mongo).known().await?;
+pub(crate) async fn queues(mongo: &Databases) -> Result<Vec<Queue>, StoreError> {
+    let known = Consumers::new(mongo.of_auth()).known().await?;
     let here = known.into_iter().filter(|one| one.retired_at_ms.is_none());
     let extra = ExtraConsumers::of(here.map(|one| one.name));
     Ok(onboard_events::topology(&extra).queues)

@@ -8,6 +8,7 @@
 pub mod audit;
 mod case;
 pub mod consumers;
+mod databases;
 mod error;
 mod letters;
 mod limit;
@@ -25,6 +26,7 @@ mod times;
 mod user;
 
 pub use consumers::{Backfilled, Change, ConsumerState, Refusal, Retired, Standing};
+pub use databases::{Databases, DatabasesArgs, DatabasesConfig};
 pub use error::OperatorError;
 pub use letters::LetterSummary;
 pub use list::{ListQuery, Listed, Listing};

@@ -14,10 +14,9 @@ use mongodb::Collection;
 use mongodb::bson::{DateTime, Document, RawDocumentBuf, doc};
 use onboard_contract::Stage;
 use onboard_events::TODO_QUEUE;
+use onboard_mongo::raw_document::readable;
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock::{self, millis};
-use onboard_store::outbox;
-use onboard_store::raw_document::readable;
 use onboard_temporal::ExecutionStatus;
 use serde::Serialize;
 
@@ -182,7 +181,7 @@ impl Operator {
             bounded("list the registrations", async { find.await?.try_collect().await }).await?;
         let (mut rows, mut odd) = (Vec::with_capacity(documents.len()), Vec::new());
         for document in documents {
-            let row = outbox::Row::read(&readable(&document));
+            let row = onboard_outbox::Row::read(&readable(&document));
             odd.extend(OddRow::of(&document, &row));
             rows.extend(Row::of(row, clock::now_ms(), self.overdue_ms()));
         }

@@ -7,8 +7,7 @@
 use futures::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{RawDocumentBuf, doc};
-use onboard_store::outbox;
-use onboard_store::raw_document::{readable, shown_id};
+use onboard_mongo::raw_document::{readable, shown_id};
 use serde::Serialize;
 
 use crate::error::bounded;
@@ -34,7 +33,7 @@ pub struct OddRow {
 
 impl OddRow {
     /// The row, unless it bears an event's id.
-    pub(crate) fn of(raw: &RawDocumentBuf, row: &outbox::Row) -> Option<Self> {
+    pub(crate) fn of(raw: &RawDocumentBuf, row: &onboard_outbox::Row) -> Option<Self> {
         if row.id.known().is_some() {
             return None;
         }
@@ -71,7 +70,7 @@ impl Operator {
 }
 
 fn odd(raw: &RawDocumentBuf) -> Option<OddRow> {
-    OddRow::of(raw, &outbox::Row::read(&readable(raw)))
+    OddRow::of(raw, &onboard_outbox::Row::read(&readable(raw)))
 }
 
 #[cfg(test)]

@@ -6,21 +6,24 @@ use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::{Collection, bson};
 use onboard_broker::BrokerConfig;
 use onboard_contract::{EventId, TodoId};
+use onboard_inbox::{INBOX, InboxRecord};
+use onboard_mongo::raw_document;
+use onboard_mongo::retention::removed_before;
+use onboard_outbox::{OUTBOX, WORKFLOWS};
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock::{self, millis};
-use onboard_store::retention::{INBOX, OUTBOX, WORKFLOWS, removed_before};
-use onboard_store::{InboxNames, InboxRecord, Mongo, MongoConfig, raw_document};
 use onboard_temporal::{Temporal, TemporalConfig, TemporalError};
+use onboard_todo::INBOX_NAMES;
 use uuid::Uuid;
 
-use crate::OperatorError;
 use crate::case::Removed;
 use crate::error::bounded;
+use crate::{Databases, DatabasesConfig, OperatorError};
 
 /// Reads and acts with the rights of the settings it was given.
 #[derive(Debug)]
 pub struct Operator {
-    pub(crate) mongo: Mongo,
+    pub(crate) mongo: Databases,
     pub(crate) broker: BrokerConfig,
     temporal: Result<Temporal, TemporalError>,
     pub(crate) overdue: Duration,
@@ -34,12 +37,12 @@ impl Operator {
     /// # Errors
     /// MongoDB does not answer.
     pub async fn connect(
-        mongo: &MongoConfig,
+        mongo: &DatabasesConfig,
         broker: &BrokerConfig,
         temporal: &TemporalConfig,
         overdue: Duration,
     ) -> Result<Self, OperatorError> {
-        let mongo = Mongo::new(mongo).await.map_err(OperatorError::Store)?;
+        let mongo = Databases::new(mongo).await.map_err(OperatorError::Store)?;
         mongo.ping().await.map_err(OperatorError::Store)?;
         Ok(Self {
             mongo,
@@ -104,7 +107,7 @@ impl Operator {
         let inbox: Collection<RawDocumentBuf> = self.mongo.processed_events().clone_with_type();
         let find = inbox.find_one(doc! { "eventId": id(event.uuid()) });
         let found = bounded("look into the inbox", find).await?;
-        Ok(found.map(|record| InboxNames::TODO.read(&raw_document::readable(&record))))
+        Ok(found.map(|record| INBOX_NAMES.read(&raw_document::readable(&record))))
     }
 }
 

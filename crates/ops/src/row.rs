@@ -5,8 +5,8 @@ use onboard_contract::{
     ConsumerName, Delivery, EventId, EventType, OutboxStatus, Stage, StageFacts, Start,
     TraceParent, UserId,
 };
-use onboard_store::outbox::AHEAD_MS;
-use onboard_store::{Field, outbox};
+use onboard_mongo::Field;
+use onboard_outbox::AHEAD_MS;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -87,11 +87,11 @@ pub(crate) fn without_payload() -> Document {
 impl Row {
     /// Reads a row; `None` when not even its id can be read.
     pub(crate) fn read(row: &Document, now_ms: i64, overdue_ms: i64) -> Option<Self> {
-        Self::of(outbox::Row::read(row), now_ms, overdue_ms)
+        Self::of(onboard_outbox::Row::read(row), now_ms, overdue_ms)
     }
 
     /// The same for a row whose fields have been read.
-    pub(crate) fn of(row: outbox::Row, now_ms: i64, overdue_ms: i64) -> Option<Self> {
+    pub(crate) fn of(row: onboard_outbox::Row, now_ms: i64, overdue_ms: i64) -> Option<Self> {
         let sent = row.status == Field::Is(OutboxStatus::Sent);
         let (started_at, sent_at) = (row.started_at.known(), row.sent_at.known());
         let acknowledged_at = row.acknowledged_at.known();

@@ -3,7 +3,7 @@
 
 use mongodb::bson::{DateTime, Document, doc};
 use onboard_contract::Stage;
-use onboard_store::outbox::stages;
+use onboard_outbox::stages;
 
 /// What to find, and in which order.
 #[derive(Debug, Clone)]

@@ -6,7 +6,8 @@ use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::{OutboxStatus, UserId};
 use onboard_events::UserRegistered;
 use onboard_events::user_registered::AGGREGATE_USER;
-use onboard_store::{Field, OutboxRow, outbox};
+use onboard_mongo::Field;
+use onboard_outbox::OutboxRow;
 
 use crate::user::User;
 
@@ -15,13 +16,13 @@ use crate::user::User;
 const SKEW_MS: i64 = 10_000;
 
 /// The user of a registration, where aggregate and payload agree on one.
-pub(crate) fn user_of(row: &outbox::Row) -> Option<UserId> {
+pub(crate) fn user_of(row: &onboard_outbox::Row) -> Option<UserId> {
     let of_payload = row.payload.as_ref().known().and_then(|payload| payload.user_id.known());
     row.aggregate_id.known().filter(|user| of_payload == Some(*user))
 }
 
 /// What is wrong with the row alone, of which the whole document is needed.
-pub(crate) fn altered(document: &Document, row: &outbox::Row) -> Option<&'static str> {
+pub(crate) fn altered(document: &Document, row: &onboard_outbox::Row) -> Option<&'static str> {
     match row.known_type() {
         Some(event_type) if !event_type.is_registration() => {
             if !is_publishable(document) {
@@ -68,7 +69,7 @@ pub(crate) fn altered(document: &Document, row: &outbox::Row) -> Option<&'static
 }
 
 /// What disagrees between the row and its user.
-pub(crate) fn disagrees(row: &outbox::Row, user: &User) -> Option<&'static str> {
+pub(crate) fn disagrees(row: &onboard_outbox::Row, user: &User) -> Option<&'static str> {
     let payload = row.payload.as_ref().known();
     let email = payload.and_then(|payload| payload.email.as_ref().known());
     if email.is_none() || email != user.email.as_ref() {
@@ -83,7 +84,7 @@ fn is_publishable(document: &Document) -> bool {
     OutboxRow::read(document).is_ok_and(|row| row.event_type.message(row.event).is_ok())
 }
 
-fn has_constants(row: &outbox::Row) -> bool {
+fn has_constants(row: &onboard_outbox::Row) -> bool {
     let is =
         |field: &Field<String>, word: &str| field.as_ref().known().is_some_and(|it| it == word);
     is(&row.aggregate_type, AGGREGATE_USER)
@@ -94,7 +95,7 @@ fn has_constants(row: &outbox::Row) -> bool {
 }
 
 /// Whether every consumer, acknowledgement and waiver can be read.
-fn has_consumers(row: &outbox::Row) -> bool {
+fn has_consumers(row: &onboard_outbox::Row) -> bool {
     let acknowledgements = row.acknowledgements.as_ref().known();
     let waived = row.waived.as_ref().known();
     !row.expects.is_other()
@@ -142,7 +143,7 @@ mod tests {
     }
 
     fn judged(row: &Document) -> Option<&'static str> {
-        altered(row, &outbox::Row::read(row))
+        altered(row, &onboard_outbox::Row::read(row))
     }
 
     #[test]

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 
 use futures::StreamExt;
 use onboard_contract::EventId;
-use onboard_store::Outbox;
 use onboard_temporal::{
     Execution, ExecutionStatus, Open, OpenWorkflow, Temporal, TemporalError, command,
 };
@@ -129,7 +128,7 @@ impl Operator {
             |one: &OpenWorkflow| onboard_events::of_workflow(&one.workflow_type, &one.workflow_id);
         let known: Vec<_> = known.map(|one| (event(&one), one)).collect();
         let events: Vec<EventId> = known.iter().filter_map(|(event, _)| *event).collect();
-        let rows = Outbox::new(&self.mongo).present(&events).await.map_err(OperatorError::Store)?;
+        let rows = self.mongo.deliveries().present(&events).await.map_err(OperatorError::Store)?;
         let owned = |event: &Option<EventId>| event.is_some_and(|event| rows.contains(&event));
         Ok(known.into_iter().filter(|(event, _)| !owned(event)).map(|(_, one)| one).collect())
     }

@@ -2,7 +2,7 @@
 //! addresses only to compare them.
 
 use mongodb::bson::{Document, doc};
-use onboard_store::displaced;
+use onboard_auth::store::displaced;
 use uuid::Uuid;
 
 use crate::audit::document::{id, text, time};
@@ -52,7 +52,7 @@ fn altered(user: &Document, created_at_ms: Option<i64>) -> Option<&'static str> 
     if !user.get_bool("hashed").unwrap_or_default() {
         return Some("passwordHash is no argon2id hash");
     }
-    if !onboard_store::has_roles(user) {
+    if !onboard_auth::store::has_roles(user) {
         return Some("roles is no list of names");
     }
     created_at_ms.is_none().then_some("createdAt is not a date")

@@ -74,7 +74,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
     let tasks = Tasks::new(shutdown.clone());
     lifecycle::listen_for_signals(&tasks)?;
-    let database = onboard_store::client(&args.mongodb_uri).await?.database(&args.database);
+    let database = onboard_mongo::client(&args.mongodb_uri).await?.database(&args.database);
     let inbox = Inbox::new(&database, InboxNames::PLAIN);
     inbox.prepare().await?;
     let publisher = Publisher::start(&broker, "crm publisher", &tasks, shutdown.clone());

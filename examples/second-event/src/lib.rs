@@ -8,8 +8,8 @@ use mongodb::bson::{Document, Uuid as BsonUuid, doc};
 use mongodb::{Client, Database};
 use onboard_contract::message::Workflow;
 use onboard_contract::{ConsumerName, EventConsumer, EventId, EventType, EventVersion};
+use onboard_outbox::NewRow;
 use onboard_runtime::clock;
-use onboard_store::outbox::NewRow;
 use uuid::Uuid;
 
 /// The event types that this program adds.

@@ -10,13 +10,13 @@ use axum::extract::State;
 use onboard_contract::UserId;
 use onboard_http::timestamp::rfc3339;
 use onboard_http::{IdPath, Kind, Problem, ProblemBody};
-use onboard_store::User;
 use onboard_token::{Bearer, Refusal, Role};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::routes::App;
 use crate::session::roles;
+use crate::store::User;
 
 /// An account as its owner and admins see it.
 #[derive(Serialize, ToSchema)]

@@ -6,8 +6,9 @@ use std::time::Duration;
 use onboard_contract::names::TOKEN_ISSUER;
 use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
 use onboard_http::{Edge, EdgeArgs};
+use onboard_mongo::MongoArgs;
+use onboard_outbox::{OutboxArgs, OutboxConfig};
 use onboard_runtime::{EnvironmentArgs, Problems, Secret, SecretArgs, Service as _};
-use onboard_store::{MongoArgs, MongoConfig};
 use onboard_token::{TokenArgs, TokenConfig};
 
 use crate::Auth;
@@ -53,6 +54,9 @@ pub struct AuthArgs {
     /// Where the users are.
     #[command(flatten)]
     pub mongo: MongoArgs,
+    /// Where the outbox is, beside them.
+    #[command(flatten)]
+    pub outbox: OutboxArgs,
 }
 
 /// Checked settings of the auth service.
@@ -66,7 +70,7 @@ pub struct Config {
     pub(crate) session: SessionConfig,
     pub(crate) token: TokenConfig,
     pub(crate) secret: Secret,
-    pub(crate) mongo: MongoConfig,
+    pub(crate) outbox: OutboxConfig,
 }
 
 impl AuthArgs {
@@ -87,10 +91,10 @@ impl AuthArgs {
         let edge = self.edge.check(environment, problems);
         let edge = self.throttle.check(edge, problems);
         let secret = self.secret.check(problems);
-        let mongo = self.mongo.check_auth(problems);
+        let outbox = self.outbox.check(self.mongo, problems);
         if environment.is_production() {
             self.hash.refuse_in_production(problems);
-            refuse_in_production(secret.as_ref(), mongo.as_ref(), problems);
+            refuse_in_production(secret.as_ref(), outbox.as_ref(), problems);
         }
         let hash = self.hash.check(problems);
         Some(Config {
@@ -102,7 +106,7 @@ impl AuthArgs {
             session,
             token,
             secret: secret?,
-            mongo: mongo?,
+            outbox: outbox?,
         })
     }
 }
@@ -110,14 +114,14 @@ impl AuthArgs {
 /// Looks at both, so that all problems are told at once.
 fn refuse_in_production(
     secret: Option<&Secret>,
-    mongo: Option<&MongoConfig>,
+    outbox: Option<&OutboxConfig>,
     problems: &mut Problems,
 ) {
     if let Some(secret) = secret {
         secret.refuse_in_production(problems);
     }
-    if let Some(mongo) = mongo {
-        mongo.refuse_in_production(problems);
+    if let Some(outbox) = outbox {
+        onboard_mongo::refuse_in_production(&[&outbox.mongo], problems);
     }
 }
 

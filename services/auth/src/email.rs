@@ -21,8 +21,9 @@ mod forms;
 pub mod migrate;
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
-use onboard_store::displaced;
 use unicode_normalization::UnicodeNormalization;
+
+use crate::store::displaced;
 
 /// The longest address in bytes (RFC 5321, section 4.5.3.1.3: a path of 256
 /// octets with its angle brackets).

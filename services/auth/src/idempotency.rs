@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use onboard_http::{Kind, Problem};
 use onboard_runtime::Secret;
-use onboard_store::{KeyRecord, NewKey};
 use ring::hmac;
 use secrecy::ExposeSecret as _;
 
 use crate::email::Email;
 use crate::password::Password;
+use crate::store::{KeyRecord, NewKey};
 pub(crate) use header::IdempotencyKey;
 use in_flight::{InFlight, Place};
 

@@ -13,10 +13,12 @@ mod wrap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use onboard_mongo::Mongo;
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Check, Secret, Shutdown, clock};
-use onboard_store::{KeyRow, Mongo, SigningKeys};
 use onboard_token::{Jwk, JwkSet, KeyRing, PublicKeys, SigningKey};
+
+use crate::store::{KeyRow, SigningKeys};
 
 use self::wrap::Wrapper;
 

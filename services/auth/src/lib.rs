@@ -1,7 +1,7 @@
 //! Accounts: the first stop of a registration's way.
 //!
 //! A registration is one `POST`: `routes` → `register` → `email`, `password`
-//! and `idempotency` → `hash` → one MongoDB transaction in `onboard_store`. What
+//! and `idempotency` → `hash` → one MongoDB transaction in `store`. What
 //! happens afterwards is other processes' work; `registration` shows it.
 //!
 //! A login is another: `login` → `hash` → `session`; `refresh` and `logout` go
@@ -16,6 +16,7 @@ pub mod hash;
 pub mod keys;
 pub mod metrics;
 pub mod password;
+pub mod store;
 pub mod throttle;
 
 mod account;
@@ -34,8 +35,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use onboard_http::{Drain, Server, ServerError};
+use onboard_mongo::StoreError;
+use onboard_outbox::Outbox;
 use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
-use onboard_store::{Mongo, StoreError};
 
 pub use config::{AuthArgs, Config};
 pub use openapi::description;
@@ -110,10 +112,11 @@ impl Listening {
     /// See [`RunError`].
     pub async fn bind(config: Config) -> Result<Self, RunError> {
         register::begin_error_budget();
-        let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
-        let keys = Keys::new(&mongo, &config.secret);
+        let outbox = Outbox::connect(&config.outbox).await.map_err(RunError::Store)?;
+        let mongo = outbox.mongo();
+        let keys = Keys::new(mongo, &config.secret);
         let readiness = Readiness::new(vec![mongo.check(), keys.check()]);
-        let app = routes::App::new(&config, &mongo, keys.clone()).map_err(RunError::Threads)?;
+        let app = routes::App::new(&config, &outbox, keys.clone()).map_err(RunError::Threads)?;
         let router = routes::router(app);
         let router = onboard_http::openapi::serve(router, &description());
         let server = Server::bind(config.address, router, readiness).await;

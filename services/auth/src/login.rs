@@ -14,7 +14,6 @@ use axum::response::{IntoResponse, Response};
 use onboard_contract::UserId;
 use onboard_http::{Client, Fields, JsonObject, Kind, Object, Problem, ProblemBody};
 use onboard_runtime::availability::chain;
-use onboard_store::User;
 use onboard_token::Refusal;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -23,6 +22,7 @@ use crate::email::{self, Email};
 use crate::password::Password;
 use crate::routes::App;
 use crate::session::{self, Tokens};
+use crate::store::User;
 
 /// What a login sends.
 #[derive(Deserialize, ToSchema)]

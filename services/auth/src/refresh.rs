@@ -12,13 +12,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use onboard_contract::SessionId;
 use onboard_http::{Fields, JsonObject, Object, Problem, ProblemBody};
-use onboard_store::Rotated;
 use onboard_token::Refusal;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::routes::App;
 use crate::session::{RefreshToken, Tokens, issue};
+use crate::store::Rotated;
 
 /// What refresh and logout send.
 #[derive(Deserialize, ToSchema)]

@@ -11,11 +11,11 @@ use onboard_contract::{EventId, Stage};
 use onboard_http::timestamp::rfc3339;
 use onboard_http::{IdPath, Kind, Problem, ProblemBody};
 use onboard_runtime::clock;
-use onboard_store::RegistrationRow;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::routes::App;
+use crate::store::RegistrationRow;
 
 /// A registration as clients see it; a time is null until it has come.
 #[derive(Debug, Serialize, ToSchema)]

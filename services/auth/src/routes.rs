@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 use onboard_http::{Kind, Problem};
+use onboard_mongo::StoreError;
+use onboard_outbox::Outbox;
 use onboard_runtime::{Availability, availability::chain, clock};
-use onboard_store::{Mongo, Registrations, Sessions, StoreError, Users};
 use onboard_token::{Authority, Signer, SigningKey, Verifier};
 use ring::hmac;
 
@@ -22,6 +23,7 @@ use crate::refresh::refresh;
 use crate::register::{Mode, register};
 use crate::registration::registration;
 use crate::session::{self, Lifetimes, RefreshToken};
+use crate::store::{Registrations, Sessions, Users};
 use crate::throttle::Throttle;
 
 /// The API of the service.
@@ -64,10 +66,11 @@ impl Authority for App {
 }
 
 impl App {
-    pub(crate) fn new(config: &Config, mongo: &Mongo, keys: Keys) -> std::io::Result<Self> {
+    pub(crate) fn new(config: &Config, outbox: &Outbox, keys: Keys) -> std::io::Result<Self> {
+        let mongo = outbox.mongo();
         Ok(Self {
             hasher: Hasher::new(&config.hash)?,
-            registrations: Registrations::new(mongo)
+            registrations: Registrations::new(outbox)
                 .with_consumers(config.register.extra_consumers.clone()),
             idempotency: IdempotencyKeys::new(&config.secret, config.register.key_lifetime),
             mode: config.register.mode,

@@ -19,7 +19,6 @@ use onboard_contract::SessionId;
 use onboard_http::{Kind, Problem};
 use onboard_runtime::Secret;
 use onboard_runtime::clock::{self, millis};
-use onboard_store::{NewSession, NewToken, TokenHash, User};
 use onboard_token::{Role, Subject};
 use ring::digest::{SHA256, digest};
 use ring::hmac;
@@ -29,6 +28,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::routes::App;
+use crate::store::{NewSession, NewToken, TokenHash, User};
 pub use settings::{SessionArgs, SessionConfig};
 
 const BYTES: usize = 32;

@@ -1,8 +1,8 @@
 //! The service as it starts while MongoDB is down. What needs a database is
 //! tested with a real one in the workspace's `tests/`.
 
+use onboard_mongo::MongoArgs;
 use onboard_runtime::{EnvironmentArgs, Problems, SecretArgs};
-use onboard_store::MongoArgs;
 use reqwest::header::{ALLOW, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};

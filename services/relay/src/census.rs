@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
+use onboard_outbox::Outbox;
 use onboard_runtime::{Rounds, Shutdown};
-use onboard_store::Outbox;
 use onboard_temporal::{Open, Pollers, Temporal};
 
 use crate::stages::precise;

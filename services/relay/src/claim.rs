@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use onboard_store::{Due, Outbox, StoreError, Written};
+use onboard_mongo::StoreError;
+use onboard_outbox::{Due, Outbox, Written};
 
 use crate::held::Row;
 use crate::servers::Servers;

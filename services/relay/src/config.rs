@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
+use onboard_mongo::MongoArgs;
+use onboard_outbox::{OutboxArgs, OutboxConfig, outbox_retention};
 use onboard_runtime::{EnvironmentArgs, Problems, Service as _};
-use onboard_store::{MongoArgs, MongoConfig, outbox_retention};
 use onboard_temporal::{DeliveryPlan, DeliveryPlanArgs, TemporalArgs, TemporalConfig};
 
 use crate::Relay;
@@ -58,6 +59,9 @@ pub struct RelayArgs {
     /// MongoDB.
     pub mongo: MongoArgs,
     #[command(flatten)]
+    /// The outbox there.
+    pub outbox: OutboxArgs,
+    #[command(flatten)]
     /// Temporal.
     pub temporal: TemporalArgs,
 }
@@ -66,7 +70,7 @@ pub struct RelayArgs {
 #[derive(Debug, Clone)]
 pub struct RelayConfig {
     pub(crate) http_address: SocketAddr,
-    pub(crate) mongo: MongoConfig,
+    pub(crate) outbox: OutboxConfig,
     pub(crate) temporal: TemporalConfig,
     pub(crate) settings: Settings,
     pub(crate) retention: Duration,
@@ -97,15 +101,15 @@ impl RelayArgs {
         );
         let settings = self.settings(problems);
         let retention = outbox_retention(problems, self.outbox_retention.as_deref());
-        let mongo = self.mongo.check_auth(problems);
+        let outbox = self.outbox.check(self.mongo, problems);
         let temporal = self.temporal.check(problems);
         let environment = self.environment.check(problems);
-        if let Some(mongo) = mongo.as_ref().filter(|_| environment.is_production()) {
-            mongo.refuse_in_production(problems);
+        if let Some(outbox) = outbox.as_ref().filter(|_| environment.is_production()) {
+            onboard_mongo::refuse_in_production(&[&outbox.mongo], problems);
         }
-        mongo.zip(temporal).map(|(mongo, temporal)| RelayConfig {
+        outbox.zip(temporal).map(|(outbox, temporal)| RelayConfig {
             http_address,
-            mongo,
+            outbox,
             temporal,
             settings,
             retention,

@@ -7,8 +7,8 @@
 
 use std::sync::Arc;
 
+use onboard_outbox::{Inserted, Written};
 use onboard_runtime::Shutdown;
-use onboard_store::{Inserted, Written};
 use onboard_temporal::Temporal;
 use tokio::sync::mpsc::{Receiver, Sender};
 
@@ -35,6 +35,10 @@ impl Accept {
         let wake = &self.servers.wake;
         match inserted {
             Inserted::Something => wake.now(),
+            Inserted::Lost { history } => {
+                let cause = if history { "history" } else { "other" };
+                metrics::counter!("relay_change_stream_lost_total", "cause" => cause).increment(1);
+            }
             // It waits with the others until there is room.
             Inserted::Row(_) if self.room.is_full() => wake.now(),
             Inserted::Row(due) => {

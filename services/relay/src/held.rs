@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use onboard_contract::EventId;
-use onboard_store::Due;
+use onboard_outbox::Due;
 
 /// The rows in hand.
 #[derive(Debug, Clone, Default)]

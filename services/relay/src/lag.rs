@@ -11,8 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use onboard_contract::ConsumerName;
+use onboard_mongo::StoreError;
+use onboard_outbox::{AwaitedBy, Consumers, Outbox};
 use onboard_runtime::{Availability, Rounds, Shutdown};
-use onboard_store::{AwaitedBy, Consumers, Outbox, StoreError};
 
 use crate::lead::Lead;
 use crate::stages::precise;

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use onboard_outbox::relays::{RENEWED_EVERY, Relays};
 use onboard_runtime::{Availability, Rounds, Shutdown};
-use onboard_store::relays::{RENEWED_EVERY, Relays};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 

@@ -30,9 +30,9 @@ mod wake;
 use std::time::Duration;
 
 use onboard_http::Server;
+use onboard_outbox::relays::Relays;
+use onboard_outbox::{Consumers, Outbox};
 use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
-use onboard_store::relays::Relays;
-use onboard_store::{Consumers, Mongo, Outbox};
 use onboard_temporal::Temporal;
 
 pub use config::{RelayArgs, RelayConfig};
@@ -67,7 +67,7 @@ impl onboard_runtime::Service for Relay {
 pub enum RunError {
     /// The MongoDB settings are not usable.
     #[error("the relay cannot use MongoDB")]
-    Store(#[source] onboard_store::StoreError),
+    Store(#[source] onboard_mongo::StoreError),
     /// The HTTP address cannot be served.
     #[error("the relay cannot serve its health")]
     Http(#[source] onboard_http::ServerError),
@@ -79,26 +79,26 @@ pub enum RunError {
 /// See [`RunError`].
 async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
     let tasks = Tasks::new(shutdown.clone());
-    let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
+    let outbox = Outbox::connect(&config.outbox).await.map_err(RunError::Store)?;
+    let mongo = outbox.mongo();
     let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
     let readiness = Readiness::new(vec![mongo.check(), temporal.check()]);
     let http = Server::bind(config.http_address, axum::Router::new(), readiness)
         .await
         .map_err(RunError::Http)?;
-    let outbox = Outbox::new(&mongo);
-    let relays = Relays::join(&mongo);
+    let relays = Relays::join(&outbox);
     let (lead, renewal) = lead::lead(&relays);
     tasks.spawn("lead", lead::run(renewal, shutdown.clone()));
     let (settings, stop) = (config.settings, shutdown.clone());
     let stages = stages::run(outbox.clone(), settings.overdue, lead.clone(), stop.clone());
     tasks.spawn("stages", stages);
-    let lag = lag::run(outbox.clone(), Consumers::new(&mongo), lead.clone(), stop.clone());
+    let lag = lag::run(outbox.clone(), Consumers::new(mongo), lead.clone(), stop.clone());
     tasks.spawn("lag", lag);
     let clocks = retention::compare_clocks(outbox.clone(), shutdown.clone());
     tasks.spawn("clocks", clocks);
     tasks.spawn("census", census::run(temporal.clone(), outbox.clone(), shutdown.clone()));
-    tasks.spawn("retention", retention::run(outbox, config.retention, lead.clone(), stop));
-    relay::spawn((mongo, &temporal), settings, &lead, relays, (&tasks, &shutdown));
+    tasks.spawn("retention", retention::run(outbox.clone(), config.retention, lead.clone(), stop));
+    relay::spawn((&outbox, &temporal), settings, &lead, relays, (&tasks, &shutdown));
     let serve = async {
         let served = http.serve(shutdown.clone()).await;
         shutdown.begin();

@@ -10,8 +10,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use onboard_mongo::StoreError;
+use onboard_outbox::Outbox;
 use onboard_runtime::{Availability, Rounds, Shutdown};
-use onboard_store::{Outbox, StoreError};
 
 use crate::lead::Lead;
 use crate::servers::Servers;

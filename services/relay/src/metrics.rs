@@ -4,8 +4,8 @@
 use onboard_runtime::Metric;
 use onboard_runtime::metric::Buckets;
 
-/// Every metric of this service: its own, and those that shared crates record in it.
-pub const CATALOGUE: &[&[Metric]] = &[METRICS, onboard_store::METRICS];
+/// Every metric of this service.
+pub const CATALOGUE: &[&[Metric]] = &[METRICS];
 
 /// The metrics that this service records itself.
 #[rustfmt::skip]
@@ -48,4 +48,6 @@ pub const METRICS: &[Metric] = &[
         "Workflows on the task queue whose workflow task fails again and again; NaN while Temporal does not answer, and with a server before 1.30."),
     Metric::gauge("workflows_failed", "workflows", &[],
         "Workflows of events closed as failed that Temporal still keeps; NaN while it does not answer."),
+    Metric::counter("relay_change_stream_lost_total", &[("cause", &["history", "other"])],
+        "Times the open change stream broke: `history` when the oplog no longer reached back."),
 ];

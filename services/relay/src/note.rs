@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use onboard_store::Outbox;
+use onboard_outbox::Outbox;
 use tokio::sync::mpsc::Receiver;
 
 use crate::held::Row;

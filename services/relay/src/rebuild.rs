@@ -21,9 +21,10 @@ use std::time::Duration;
 use futures::StreamExt;
 use onboard_contract::{OutboxStatus, Start};
 use onboard_fault::{Step, step};
+use onboard_mongo::StoreError;
+use onboard_outbox::{Outbox, Overdue, OverdueRows};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Rounds, Shutdown};
-use onboard_store::{Outbox, Overdue, OverdueRows, StoreError};
 use onboard_temporal::{ExecutionStatus, Started, Temporal, TemporalError};
 use tokio::time::Instant;
 

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
+use onboard_outbox::relays::Relays;
+use onboard_outbox::{Outbox, watch_outbox};
 use onboard_runtime::{Shutdown, Tasks};
-use onboard_store::relays::Relays;
-use onboard_store::{Mongo, Outbox, watch_outbox};
 use onboard_temporal::Temporal;
 use tokio::sync::mpsc;
 
@@ -25,13 +25,12 @@ use crate::hand_over::{self, Accept};
 use crate::held::Held;
 use crate::input::Input;
 use crate::lead::Lead;
-use crate::mend;
-use crate::note;
 use crate::rebuild::{self, Rebuild};
 use crate::room::{self, Count, Room};
 use crate::servers::Servers;
 use crate::start::{self, Starts};
 use crate::sweep::{self, Sweep};
+use crate::{mend, note};
 
 /// How long rows in work may take once the process is asked to stop.
 pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
@@ -41,13 +40,13 @@ const AHEAD: usize = 16;
 
 /// Runs the four stops in the background.
 pub(crate) fn spawn(
-    (mongo, temporal): (Mongo, &Temporal),
+    (outbox, temporal): (&Outbox, &Temporal),
     settings: Settings,
     lead: &Lead,
     relays: Relays,
     (tasks, shutdown): (&Tasks, &Shutdown),
 ) {
-    let (outbox, held, room) = (Outbox::new(&mongo), Held::default(), Arc::new(Room::default()));
+    let (held, room) = (Held::default(), Arc::new(Room::default()));
     let servers = Arc::new(Servers::new(settings.claim_lease));
     let concurrency = usize::try_from(settings.concurrency).unwrap_or(1);
     let input = Input { overdue: settings.overdue, plan: settings.plan };
@@ -67,9 +66,9 @@ pub(crate) fn spawn(
         servers: Arc::clone(&servers),
         handed,
     };
-    let stop = shutdown.clone();
+    let (watched, stop) = (outbox.clone(), shutdown.clone());
     tasks.spawn("watch the outbox", async move {
-        watch_outbox(mongo, |inserted| watching.accept(inserted), stop).await;
+        watch_outbox(watched, |inserted| watching.accept(inserted), stop).await;
     });
     let taking = (temporal.clone(), claims.clone());
     let quick = hand_over::run(taking, to_claim, claimed.clone(), shutdown.clone());
@@ -112,5 +111,5 @@ pub(crate) fn spawn(
         most: u64::from(settings.unsent_max),
     };
     tasks.spawn("room", room::run(room, count, shutdown.clone()));
-    tasks.spawn("note", note::run(outbox, servers, to_note));
+    tasks.spawn("note", note::run(outbox.clone(), servers, to_note));
 }

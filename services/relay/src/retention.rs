@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
+use onboard_mongo::StoreError;
+use onboard_outbox::Outbox;
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Rounds, Shutdown, clock};
-use onboard_store::{Outbox, StoreError};
 
 use crate::lead::Lead;
 

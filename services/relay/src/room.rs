@@ -16,9 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use onboard_mongo::StoreError;
+use onboard_outbox::Outbox;
+use onboard_outbox::relays::Relays;
 use onboard_runtime::{Rounds, Shutdown};
-use onboard_store::relays::Relays;
-use onboard_store::{Outbox, StoreError};
 use tokio::sync::Notify;
 
 use crate::lead::Lead;

@@ -9,10 +9,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use onboard_contract::EventId;
+use onboard_mongo::StoreError;
+use onboard_outbox::claim::LEASE_JITTER;
 use onboard_runtime::Availability;
 use onboard_runtime::availability::chain;
-use onboard_store::StoreError;
-use onboard_store::outbox::claim::LEASE_JITTER;
 
 use crate::pause::Pause;
 use crate::wake::Wake;

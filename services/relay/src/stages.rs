@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use onboard_contract::Stage;
+use onboard_outbox::{InStage, Outbox, Stages};
 use onboard_runtime::{Availability, Rounds, Shutdown};
-use onboard_store::{InStage, Outbox, Stages};
 
 use crate::lead::Lead;
 

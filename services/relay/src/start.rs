@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use onboard_contract::Start;
+use onboard_mongo::StoreError;
+use onboard_outbox::{Due, Outbox};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Backoff, Shutdown, clock, trace};
-use onboard_store::{Due, Outbox, StoreError};
 use onboard_temporal::{Started, Temporal, TemporalError};
 use tokio::sync::mpsc::{Receiver, Sender};
 use tracing::{Instrument, Span};

@@ -6,7 +6,7 @@
 //! it has found is told at its end, or as soon as it is more than before. Nothing is
 //! written: a process that dies here begins a pass anew.
 
-use onboard_store::Outbox;
+use onboard_outbox::Outbox;
 use onboard_temporal::{Open, OpenPage, OpenWorkflow, Temporal};
 
 /// Workflows looked at in one round.

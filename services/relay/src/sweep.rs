@@ -10,8 +10,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use onboard_mongo::StoreError;
+use onboard_outbox::{DuePage, Written};
 use onboard_runtime::{Availability, Backoff, Shutdown, clock};
-use onboard_store::{DuePage, StoreError, Written};
 use onboard_temporal::Temporal;
 use tokio::sync::mpsc::Sender;
 

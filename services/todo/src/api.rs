@@ -26,10 +26,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::get;
 use onboard_http::{Kind, Problem};
+use onboard_mongo::StoreError;
 use onboard_runtime::Availability;
 use onboard_runtime::availability::chain;
-use onboard_store::{StoreError, Todos};
 use onboard_token::{Authority, Verifier};
+
+use crate::todos::Todos;
 
 /// What the handlers share.
 #[derive(Debug)]

@@ -1,15 +1,18 @@
 //! Settings of the todo service.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_contract::ExtraConsumers;
 use onboard_contract::names::TOKEN_ISSUER;
 use onboard_http::{Edge, EdgeArgs};
-use onboard_inbox::SweepSettings;
+use onboard_inbox::{SweepSettings, inbox_retention};
+use onboard_mongo::{DatabaseSettings, MongoArgs, MongoConfig};
+use onboard_outbox::outbox_retention;
 use onboard_runtime::{EnvironmentArgs, Problems, Service as _};
-use onboard_store::{MongoArgs, MongoConfig, inbox_retention, outbox_retention};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 use onboard_token::{JwksArgs, JwksConfig, TokenArgs, TokenConfig};
 
@@ -18,6 +21,44 @@ use crate::Todo;
 const SECOND: Duration = Duration::from_secs(1);
 const PREFETCH: u32 = 256;
 const PER_USER_MAX: u32 = 10_000;
+
+/// Settings of the database of todos and inbox.
+#[derive(Clone, Default, clap::Args)]
+#[command(next_help_heading = "MongoDB")]
+pub struct TodoDatabaseArgs {
+    /// Connection string for the database of todos and inbox.
+    /// Default: `MONGODB_URI`.
+    #[arg(long, env = "TODO_MONGODB_URI", hide_env_values = true)]
+    pub todo_mongodb_uri: Option<String>,
+    /// File that holds it, instead of `TODO_MONGODB_URI`.
+    #[arg(long, env = "TODO_MONGODB_URI_FILE")]
+    pub todo_mongodb_uri_file: Option<PathBuf>,
+    /// Database of todos and inbox. Default: `todo`.
+    #[arg(long, env = "MONGODB_TODO_DATABASE")]
+    pub mongodb_todo_database: Option<String>,
+}
+
+/// The connection string holds a password: never print it.
+impl fmt::Debug for TodoDatabaseArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TodoDatabaseArgs").finish_non_exhaustive()
+    }
+}
+
+impl TodoDatabaseArgs {
+    /// The settings of the database.
+    #[must_use]
+    pub fn settings(self) -> DatabaseSettings {
+        DatabaseSettings {
+            uri_setting: "TODO_MONGODB_URI",
+            uri: self.todo_mongodb_uri,
+            uri_file: self.todo_mongodb_uri_file,
+            name_setting: "MONGODB_TODO_DATABASE",
+            name: self.mongodb_todo_database,
+            default: "todo",
+        }
+    }
+}
 
 /// Settings of the todo service as text.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -61,6 +102,9 @@ pub struct TodoArgs {
     #[command(flatten)]
     /// MongoDB.
     pub mongo: MongoArgs,
+    #[command(flatten)]
+    /// Its database there.
+    pub database: TodoDatabaseArgs,
     #[command(flatten)]
     /// RabbitMQ.
     pub broker: BrokerArgs,
@@ -119,13 +163,13 @@ impl TodoArgs {
         let jwks = self.jwks.check(problems);
         let environment = self.environment.check(problems);
         let edge = self.edge.check(environment, problems);
-        let mongo = self.mongo.check_todo(problems);
+        let mongo = self.mongo.check([self.database.settings()], problems).map(|[mongo]| mongo);
         let broker =
             self.broker.check(onboard_events::topology(&ExtraConsumers::default()), problems);
         let temporal = self.temporal.check(problems);
         if environment.is_production() {
             if let Some(mongo) = &mongo {
-                mongo.refuse_in_production(problems);
+                onboard_mongo::refuse_in_production(&[mongo], problems);
             }
             if let Some(broker) = &broker {
                 broker.refuse_in_production(problems);

@@ -8,9 +8,11 @@ use mongodb::bson::DateTime;
 use onboard_contract::{EventError, TodoId, UserId};
 use onboard_events::UserRegistered;
 use onboard_inbox::{Applied, Arrived, Effect, Noticed, Turn};
+use onboard_mongo::StoreError;
 use onboard_runtime::clock;
-use onboard_store::{StoreError, Todos, Welcome};
 use uuid::Uuid;
+
+use crate::todos::{Todos, Welcome};
 
 /// Makes welcome todos.
 #[derive(Debug, Clone)]

@@ -8,11 +8,13 @@
 //! acknowledged is found by the sweep. Several todo services may run.
 
 mod api;
+mod collections;
 mod config;
 mod effect;
 pub mod metrics;
 mod rows;
 mod signal;
+pub mod todos;
 
 use std::time::Duration;
 
@@ -20,19 +22,21 @@ use onboard_broker::{Consumer, Publisher};
 use onboard_contract::ConsumerName;
 use onboard_events::TODO_QUEUE;
 use onboard_http::Server;
-use onboard_inbox::{Answers, Consuming, Inbox, InboxNames, retain};
+use onboard_inbox::{Answers, Consuming, Inbox, retain};
+use onboard_mongo::Mongo;
 use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
-use onboard_store::{Mongo, Todos};
 use onboard_temporal::Temporal;
 use onboard_token::{PublicKeys, Verifier};
 
 pub use api::openapi::description;
-pub use config::{TodoArgs, TodoConfig};
+pub use collections::{INBOX_NAMES, collections};
+pub use config::{TodoArgs, TodoConfig, TodoDatabaseArgs};
 
 use crate::api::Api;
 use crate::effect::WelcomeTodo;
 use crate::rows::rows;
 use crate::signal::Signal;
+use crate::todos::Todos;
 
 /// How long messages in flight have to end at the shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
@@ -68,7 +72,7 @@ impl onboard_runtime::Service for Todo {
 pub enum RunError {
     /// The MongoDB settings are not usable.
     #[error("the todo service cannot use MongoDB")]
-    Store(#[source] onboard_store::StoreError),
+    Store(#[source] onboard_mongo::StoreError),
     /// There can be no client for auth's keys.
     #[error("the todo service cannot fetch the keys of tokens")]
     Keys(#[source] reqwest::Error),
@@ -105,7 +109,7 @@ async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError> {
         .map_err(RunError::Http)?
         .with_edge(config.edge);
 
-    let inbox = Inbox::new(mongo.todo(), InboxNames::TODO);
+    let inbox = Inbox::new(mongo.database(), INBOX_NAMES);
     let rows = rows(temporal.clone(), shutdown.clone());
     let retention = retain(inbox.clone(), config.retention, rows, shutdown.clone());
     tasks.spawn("retention", retention);

@@ -14,9 +14,10 @@ use std::time::Duration;
 use onboard_broker::{Incoming, Verdict};
 use onboard_contract::names::ACKNOWLEDGEMENTS;
 use onboard_contract::{Acknowledged, EventType};
+use onboard_mongo::StoreError;
+use onboard_outbox::{Expectation, Outbox};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Availability, Backoff, Shutdown, trace};
-use onboard_store::{Expectation, Outbox, StoreError};
 use onboard_temporal::{Signalled, Temporal, TemporalError};
 use tracing::{Instrument, Span};
 

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use onboard_broker::{BrokerArgs, BrokerConfig};
+use onboard_mongo::{MongoArgs, MongoConfig, refuse_in_production};
+use onboard_outbox::{ExtraConsumersArgs, OutboxArgs, OutboxConfig};
 use onboard_runtime::{EnvironmentArgs, Problems, Service as _};
-use onboard_store::{ExtraConsumersArgs, MongoArgs, MongoConfig};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
+use onboard_todo::TodoDatabaseArgs;
 
 use crate::Worker;
 use crate::deployment::{Deployment, DeploymentArgs};
@@ -28,6 +30,12 @@ pub struct WorkerArgs {
     /// MongoDB.
     pub mongo: MongoArgs,
     #[command(flatten)]
+    /// The outbox there.
+    pub outbox: OutboxArgs,
+    #[command(flatten)]
+    /// Where the todo service has its inbox, into which runs of released builds look.
+    pub todo: TodoDatabaseArgs,
+    #[command(flatten)]
     /// RabbitMQ.
     pub broker: BrokerArgs,
     #[command(flatten)]
@@ -46,7 +54,8 @@ pub struct WorkerArgs {
 pub struct WorkerConfig {
     pub(crate) http_address: SocketAddr,
     pub(crate) row_missing_after: Duration,
-    pub(crate) mongo: MongoConfig,
+    pub(crate) outbox: OutboxConfig,
+    pub(crate) todo: MongoConfig,
     pub(crate) broker: BrokerConfig,
     pub(crate) temporal: TemporalConfig,
     /// `None`: not versioned.
@@ -67,23 +76,26 @@ impl WorkerArgs {
             Duration::from_mins(10),
             Duration::ZERO..=Duration::from_hours(24),
         );
-        let mongo = self.mongo.check(problems);
+        let collection = self.outbox.collection(problems);
+        let databases = [self.outbox.database(), self.todo.settings()];
+        let mongo = self.mongo.check(databases, problems);
         let topology = onboard_events::topology(&self.consumers.check(problems));
         let broker = self.broker.check(topology, problems);
         let temporal = self.temporal.check(problems);
         let deployment = self.deployment.check(problems);
         if self.environment.check(problems).is_production() {
-            if let Some(mongo) = &mongo {
-                mongo.refuse_in_production(problems);
+            if let Some([outbox, todo]) = &mongo {
+                refuse_in_production(&[outbox, todo], problems);
             }
             if let Some(broker) = &broker {
                 broker.refuse_in_production(problems);
             }
         }
-        mongo.zip(broker).zip(temporal).map(|((mongo, broker), temporal)| WorkerConfig {
+        mongo.zip(broker).zip(temporal).map(|(([mongo, todo], broker), temporal)| WorkerConfig {
             http_address,
             row_missing_after,
-            mongo,
+            outbox: OutboxConfig { mongo, collection },
+            todo,
             broker,
             temporal,
             deployment,

@@ -18,8 +18,8 @@ use onboard_activities::RegistrationActivities;
 use onboard_broker::{Consumer, Publisher};
 use onboard_contract::ACKNOWLEDGEMENTS_QUEUE;
 use onboard_http::Server;
+use onboard_outbox::Outbox;
 use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
-use onboard_store::{Mongo, Outbox};
 use onboard_temporal::Temporal;
 
 pub use config::{WorkerArgs, WorkerConfig};
@@ -63,7 +63,7 @@ impl onboard_runtime::Service for Worker {
 pub enum RunError {
     /// The MongoDB settings are not usable.
     #[error("the worker cannot use MongoDB")]
-    Store(#[source] onboard_store::StoreError),
+    Store(#[source] onboard_mongo::StoreError),
     /// The HTTP address cannot be served.
     #[error("the worker cannot serve its health")]
     Http(#[source] onboard_http::ServerError),
@@ -78,7 +78,9 @@ pub enum RunError {
 /// See [`RunError`].
 async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunError> {
     let tasks = Tasks::new(shutdown.clone());
-    let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
+    let outbox = Outbox::connect(&config.outbox).await.map_err(RunError::Store)?;
+    let mongo = outbox.mongo();
+    let todo = mongo.beside(&config.outbox.mongo, &config.todo).await.map_err(RunError::Store)?;
     // The activities publish while the worker drains, so the publisher stops
     // after it, not with it.
     let publishing = Shutdown::new();
@@ -87,16 +89,17 @@ async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunError> {
     let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
     let (broker, name) = (&config.broker, "worker acknowledgements");
     let consumer = Consumer::new(broker, ACKNOWLEDGEMENTS_QUEUE, name, PREFETCH, publisher.clone());
-    let checks = vec![mongo.check(), publisher.check(), consumer.check(), temporal.check()];
+    let checks =
+        vec![mongo.check(), todo.check(), publisher.check(), consumer.check(), temporal.check()];
     let http = Server::bind(config.http_address, axum::Router::new(), Readiness::new(checks))
         .await
         .map_err(RunError::Http)?;
-    let handler = Handler::new(Outbox::new(&mongo), temporal.clone(), shutdown.clone());
+    let handler = Handler::new(outbox.clone(), temporal.clone(), shutdown.clone());
     let consume = consumer.run(move |message| handler.clone().handle(message), shutdown.clone());
     tasks.spawn("acknowledgements", consume);
     tasks.spawn("queue depths", depths::run(config.broker.clone(), shutdown.clone()));
     let activities =
-        RegistrationActivities::new(&mongo, publisher.clone(), config.row_missing_after);
+        RegistrationActivities::new((&outbox, &todo), publisher.clone(), config.row_missing_after);
     let task_queue = config.temporal.task_queue.clone();
     let polling = poller(temporal, task_queue, config.deployment, activities);
     let polling = polling.spawn(&shutdown).map_err(RunError::Thread)?;

@@ -3,7 +3,7 @@
 
 use futures::future::join_all;
 use onboard_contract::{ConsumerName, ExtraConsumers};
-use onboard_store::Consumers;
+use onboard_outbox::Consumers;
 
 use super::awaits;
 use crate::harness::{App, Crm, Options, eventually};
@@ -52,7 +52,7 @@ async fn a_silent_consumer_is_behind_until_it_is_retired_and_no_other_is() {
     shows(&app, "crm", |_, oldest| oldest > before).await;
 
     // One that is retired has no figure.
-    let consumers = Consumers::new(&app.mongo().await);
+    let consumers = Consumers::new(app.mongo().await.of_auth());
     let name: ConsumerName = "crm".parse().unwrap();
     consumers.note_retired(&name).await.unwrap();
     shows(&app, "crm", |rows, oldest| rows.is_nan() && oldest.is_nan()).await;

@@ -3,11 +3,11 @@
 
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_contract::Stage;
-use onboard_store::Outbox;
-use onboard_store::outbox::claim::{by_id, claim_filter};
-use onboard_store::outbox::due::{due_filter, due_order};
-use onboard_store::outbox::outcome::note_filter;
-use onboard_store::outbox::stages::{aging, filter, order};
+use onboard_outbox::Outbox;
+use onboard_outbox::claim::{by_id, claim_filter};
+use onboard_outbox::due::{due_filter, due_order};
+use onboard_outbox::outcome::note_filter;
+use onboard_outbox::stages::{aging, filter, order};
 
 use crate::harness::{App, Options, binary, whole_machine};
 

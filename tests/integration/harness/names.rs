@@ -13,8 +13,9 @@ use mongodb::bson::{Document, doc};
 use onboard_auth::keys::manage::Manager;
 use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_contract::{ExtraConsumers, Topology};
+use onboard_ops::{Databases, DatabasesConfig};
+use onboard_outbox::{Consumers, note_namespace};
 use onboard_runtime::{Problems, Secret, SecretArgs};
-use onboard_store::{Consumers, Mongo, MongoConfig, setup as store};
 use onboard_temporal::{TemporalArgs, TemporalConfig, setup as temporal};
 use reqwest::Method;
 use serde_json::Value;
@@ -40,7 +41,7 @@ fn is_shared(places: &Places) -> bool {
 
 /// The servers, as the application's settings name them.
 struct Config {
-    mongo: MongoConfig,
+    mongo: DatabasesConfig,
     broker: BrokerConfig,
     temporal: TemporalConfig,
     secret: Secret,
@@ -55,7 +56,7 @@ impl App {
         if !used_again {
             self.create_vhost().await;
             tokio::join!(
-                eventually("MongoDB is prepared", async || store::prepare(&config.mongo).await),
+                eventually("MongoDB is prepared", async || config.mongo.prepare().await),
                 eventually("RabbitMQ is prepared", async || {
                     onboard_broker::setup(&config.broker).await
                 }),
@@ -68,17 +69,17 @@ impl App {
             self.prepare_consumers(&config).await;
         }
         let namespace = namespace(&self.places, &config.temporal).await;
-        store::note_namespace(&config.mongo, &namespace).await.unwrap();
-        let mongo = Mongo::new(&config.mongo).await.unwrap();
-        Manager::new(&mongo, config.secret).ensure().await.unwrap();
+        let mongo = Databases::new(&config.mongo).await.unwrap();
+        note_namespace(mongo.of_auth(), &namespace).await.unwrap();
+        Manager::new(mongo.of_auth(), config.secret).ensure().await.unwrap();
     }
 
     /// The consumers of other programs, as `onboard setup` adds them.
     async fn prepare_consumers(&self, config: &Config) {
         let declared = async || onboard_broker::setup(&config.broker).await;
         eventually("the queues of other programs are declared", declared).await;
-        let mongo = Mongo::new(&config.mongo).await.unwrap();
-        Consumers::new(&mongo).note(&config.extra).await.unwrap();
+        let mongo = Databases::new(&config.mongo).await.unwrap();
+        Consumers::new(mongo.of_auth()).note(&config.extra).await.unwrap();
     }
 
     /// Ends the use of the names: empties them for the next application, or
@@ -98,8 +99,8 @@ impl App {
     }
 
     async fn names_are_as_made(&self) -> bool {
-        let mongo = Mongo::new(&self.config().mongo).await.unwrap();
-        let (definitions, lacking) = tokio::join!(self.definitions(), store::lacking(&mongo));
+        let mongo = Databases::new(&self.config().mongo).await.unwrap();
+        let (definitions, lacking) = tokio::join!(self.definitions(), mongo.lacking());
         DEFINITIONS.get() == Some(&definitions)
             && lacking.is_ok_and(|lacking| lacking.is_empty())
             && self.queue_depths().await == (0, 0)

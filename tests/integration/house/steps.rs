@@ -12,12 +12,13 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Expr, ExprCall, ExprMethodCall, ImplItemFn, ItemFn, ItemMod, Macro};
 
 /// Where code has effects on servers on behalf of a registration.
-const CODE: [&str; 10] = [
+const CODE: [&str; 11] = [
     "activities",
     "crates/broker",
     "crates/inbox",
+    "crates/mongo",
     "crates/ops",
-    "crates/store",
+    "crates/outbox",
     "crates/temporal",
     "services/auth",
     "services/relay",
@@ -31,15 +32,15 @@ const PREPARATION: [&str; 8] = [
     "crates/broker/src/inspect.rs",
     "crates/broker/src/setup.rs",
     "crates/broker/src/topology.rs",
-    "crates/store/src/consumers.rs",
-    "crates/store/src/setup.rs",
-    "crates/store/src/setup",
-    "crates/store/src/users/forms.rs",
+    "crates/outbox/src/known.rs",
+    "crates/mongo/src/setup.rs",
+    "crates/mongo/src/setup",
+    "services/auth/src/store/users/forms.rs",
     "crates/temporal/src/setup.rs",
 ];
 
 /// What runs a transaction for those who take the step.
-const CARRIER: &str = "crates/store/src/mongo.rs";
+const CARRIER: &str = "crates/mongo/src/mongo.rs";
 
 /// The writing methods of the drivers of MongoDB, RabbitMQ and Temporal.
 const EFFECTS: [&str; 25] = [

@@ -31,7 +31,7 @@ async fn doctor_audit_and_the_lists_name_each_document_that_cannot_be_read() {
         };
         let sound = documents.find_one(filter).await.unwrap().unwrap();
         put(&documents, &with(&sound, field, Some(&value))).await;
-        expected.push((collection, onboard_store::name(&sound), field));
+        expected.push((collection, onboard_mongo::name(&sound), field));
     }
     let doctor = app.tool(&["doctor"]).await.json;
     let findings = doctor["findings"].as_array().unwrap();

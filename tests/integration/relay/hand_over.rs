@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use mongodb::bson::{DateTime, Document, doc};
 use onboard_contract::{EventId, UserId};
 use onboard_fault::{Side, Step};
+use onboard_outbox::Written;
 use onboard_runtime::clock;
-use onboard_store::{Outbox, Written};
 
 use crate::harness::{App, Options, binary, dwindles, eventually, whole_machine};
 use crate::kill_points::tokens::Tokens;
@@ -158,7 +158,7 @@ async fn a_relay_killed_after_it_claimed_a_page_leaves_that_page_to_be_due_again
 async fn of_many_rows_a_claim_gets_those_that_nobody_has_claimed_since() {
     let app = App::start_with(Options::only(&["auth"])).await;
     app.register_many(5).await;
-    let outbox = Outbox::new(&app.mongo().await);
+    let outbox = app.mongo().await.deliveries().clone();
     let lease = Duration::from_secs(15);
     let seen = outbox.due(3).await.unwrap();
     assert!(seen.full, "there are more");

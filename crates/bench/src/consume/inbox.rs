@@ -8,7 +8,7 @@ use mongodb::Collection;
 use mongodb::bson::{self, DateTime, Document, doc};
 use onboard_contract::{EventId, TodoId};
 use onboard_events::UserRegistered;
-use onboard_store::Mongo;
+use onboard_ops::Databases;
 use serde::Deserialize;
 
 use crate::drain::bytes;
@@ -34,7 +34,7 @@ impl Span {
 }
 
 /// How many of the events are in the inbox.
-pub(super) async fn applied(mongo: &Mongo, ids: &[EventId]) -> anyhow::Result<u64> {
+pub(super) async fn applied(mongo: &Databases, ids: &[EventId]) -> anyhow::Result<u64> {
     let mut count = 0;
     for page in ids.chunks(PAGE) {
         let these = doc! { "eventId": { "$in": uuids(page.iter().copied()) } };
@@ -44,7 +44,7 @@ pub(super) async fn applied(mongo: &Mongo, ids: &[EventId]) -> anyhow::Result<u6
 }
 
 /// When the first of the events was begun.
-pub(super) async fn first_processed_ms(mongo: &Mongo, ids: &[EventId]) -> anyhow::Result<i64> {
+pub(super) async fn first_processed_ms(mongo: &Databases, ids: &[EventId]) -> anyhow::Result<i64> {
     let inbox = mongo.processed_events();
     let first = doc! { "$min": "$processedAt" };
     let all = times(&inbox, "eventId", first, ids).await?;
@@ -52,7 +52,10 @@ pub(super) async fn first_processed_ms(mongo: &Mongo, ids: &[EventId]) -> anyhow
 }
 
 /// When the last of the registrations was acknowledged.
-pub(super) async fn last_acknowledged_ms(mongo: &Mongo, ids: &[EventId]) -> anyhow::Result<i64> {
+pub(super) async fn last_acknowledged_ms(
+    mongo: &Databases,
+    ids: &[EventId],
+) -> anyhow::Result<i64> {
     let last = doc! { "$max": "$acknowledgedAt" };
     let all = times(&mongo.outbox(), "_id", last, ids).await?;
     all.into_iter().max().context("none of the registrations has a row")
@@ -81,7 +84,7 @@ async fn times(
 }
 
 /// Removes what the events have left in the todo service's database.
-pub(super) async fn remove(mongo: &Mongo, events: &[UserRegistered]) -> anyhow::Result<()> {
+pub(super) async fn remove(mongo: &Databases, events: &[UserRegistered]) -> anyhow::Result<()> {
     for page in events.chunks(PAGE) {
         let records = uuids(page.iter().map(|event| event.event_id));
         let todos = page.iter().map(|event| TodoId::welcome(event.user_id));

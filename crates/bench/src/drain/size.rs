@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use mongodb::Database;
 use mongodb::bson::{Bson, doc};
-use onboard_store::Mongo;
+use onboard_ops::Databases;
 
 use crate::Bed;
 
@@ -19,7 +19,7 @@ pub(super) struct Size {
 }
 
 impl Size {
-    pub(super) async fn read(bed: &Bed, mongo: &Mongo) -> anyhow::Result<Self> {
+    pub(super) async fn read(bed: &Bed, mongo: &Databases) -> anyhow::Result<Self> {
         let (auth, todo) = (database(mongo.auth()).await?, database(mongo.todo()).await?);
         Ok(Self { auth, todo, temporal: Self::temporal(bed)? })
     }

@@ -7,8 +7,8 @@ use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::{OutboxStatus, TraceParent};
 use onboard_events::UserRegistered;
 use onboard_events::user_registered::AGGREGATE_USER;
+use onboard_ops::Databases;
 use onboard_runtime::clock;
-use onboard_store::Mongo;
 
 use crate::drain::bytes;
 use crate::progress::Progress;
@@ -20,7 +20,7 @@ const IN_FLIGHT: usize = 2;
 
 /// Inserts rows of registrations that are SENT and acknowledged.
 pub(super) async fn insert_finished(
-    mongo: &Mongo,
+    mongo: &Databases,
     count: u64,
     progress: &Progress,
 ) -> anyhow::Result<()> {
@@ -36,7 +36,7 @@ pub(super) async fn insert_finished(
 }
 
 /// Inserts rows that are due.
-pub(super) async fn insert_pending(mongo: &Mongo, count: u64) -> anyhow::Result<()> {
+pub(super) async fn insert_pending(mongo: &Databases, count: u64) -> anyhow::Result<()> {
     let rows = (0..count).map(|_| {
         let mut row = registered();
         row.insert("nextAttemptAt", now());
@@ -47,7 +47,7 @@ pub(super) async fn insert_pending(mongo: &Mongo, count: u64) -> anyhow::Result<
 }
 
 /// Removes the rows of a round.
-pub(super) async fn remove_pending(mongo: &Mongo) -> anyhow::Result<()> {
+pub(super) async fn remove_pending(mongo: &Databases) -> anyhow::Result<()> {
     // In terms of the index over PENDING rows; without it, it walks a million.
     let pending = doc! {
         "status": OutboxStatus::Pending.as_str(), "nextAttemptAt": { "$gt": DateTime::MIN },

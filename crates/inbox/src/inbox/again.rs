@@ -6,7 +6,7 @@
 //! before the commit leaves nothing, and the message comes again.
 
 use onboard_fault::{self as fault, Step};
-use onboard_store::{StoreError, bounded, transact};
+use onboard_mongo::{StoreError, bounded, transact};
 use uuid::Uuid;
 
 use super::{Arrived, Effect, Inbox, Turn, WHAT, applying};

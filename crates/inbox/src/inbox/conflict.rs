@@ -13,9 +13,11 @@
 use mongodb::bson::{Document, doc};
 use mongodb::error::Error;
 use onboard_fault::{self as fault, Step};
+use onboard_mongo::bson_time::{date, id};
+use onboard_mongo::{StoreError, bounded, raw_document, transact};
 use onboard_runtime::clock;
-use onboard_store::bson_time::{date, id};
-use onboard_store::{CONFLICTS_MAX, InboxNames, StoreError, bounded, raw_document, transact};
+
+use crate::{CONFLICTS_MAX, InboxNames};
 
 use super::{Applied, Arrived, Effect, Inbox, Turn, WHAT, applying};
 

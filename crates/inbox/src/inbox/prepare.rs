@@ -6,7 +6,7 @@
 use mongodb::IndexModel;
 use mongodb::bson::{Document, doc};
 use mongodb::options::IndexOptions;
-use onboard_store::{StoreError, bounded};
+use onboard_mongo::{StoreError, bounded};
 
 use super::Inbox;
 

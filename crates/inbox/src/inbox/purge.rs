@@ -15,12 +15,12 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_contract::EventId;
 use onboard_fault::{Step, step};
+use onboard_mongo::bson_time::{date, id};
+use onboard_mongo::retention::{PAGE, note_horizon, page_full};
+use onboard_mongo::{ServerClock, StoreError, bounded};
 use onboard_runtime::clock::millis;
-use onboard_store::bson_time::id;
 
-use onboard_store::bson_time::date;
-use onboard_store::retention::{INBOX, PAGE, note_horizon, page_full};
-use onboard_store::{ServerClock, StoreError, bounded};
+use crate::INBOX;
 
 use super::Inbox;
 

@@ -21,13 +21,15 @@ use mongodb::ClientSession;
 use mongodb::bson::{Bson, RawDocumentBuf, doc};
 use onboard_contract::EventId;
 use onboard_fault::{self as fault, Step};
-use onboard_runtime::{Backoff, clock};
-use onboard_store::bson_time::{date, id};
-use onboard_store::{
-    InboxRecord, OPERATION_DEADLINE, StoreError, bounded, is_duplicate_key, is_write_conflict,
-    raw_document, transaction,
+use onboard_mongo::bson_time::{date, id};
+use onboard_mongo::{
+    OPERATION_DEADLINE, StoreError, bounded, is_duplicate_key, is_write_conflict, raw_document,
+    transaction,
 };
+use onboard_runtime::{Backoff, clock};
 use uuid::Uuid;
+
+use crate::InboxRecord;
 
 use super::{Applied, Arrived, Effect, Inbox, Turn, WHAT, applying, record};
 
@@ -178,7 +180,9 @@ fn answer<E>(record: &InboxRecord, event: &Arrived<E>) -> Option<Applied> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use onboard_store::{Field, InboxNames};
+    use onboard_mongo::Field;
+
+    use crate::InboxNames;
 
     const NAMES: InboxNames = InboxNames::PLAIN;
 

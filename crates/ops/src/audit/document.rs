@@ -2,8 +2,8 @@
 //! granted about their types.
 
 use mongodb::bson::{self, Bson, Document};
-use onboard_store::field;
-pub(crate) use onboard_store::name;
+use onboard_mongo::field;
+pub(crate) use onboard_mongo::name;
 use uuid::Uuid;
 
 /// In milliseconds since the Unix epoch.

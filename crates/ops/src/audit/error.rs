@@ -1,7 +1,7 @@
 //! Why there is no verdict.
 
 use onboard_broker::DeadLettersError;
-use onboard_store::StoreError;
+use onboard_mongo::StoreError;
 use temporalio_client::tonic::Status;
 
 /// The audit could not be made.

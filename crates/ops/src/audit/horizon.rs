@@ -5,7 +5,9 @@
 //! it.
 
 use mongodb::Database;
-use onboard_store::retention::{INBOX, OUTBOX, WORKFLOWS, removed_before};
+use onboard_inbox::INBOX;
+use onboard_mongo::retention::removed_before;
+use onboard_outbox::{OUTBOX, WORKFLOWS};
 
 use crate::audit::page::read;
 use crate::audit::{AuditError, Sources};

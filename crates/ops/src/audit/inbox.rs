@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use mongodb::bson::{Bson, Document, doc};
 use onboard_contract::EventId;
-use onboard_store::{InboxNames, InboxRecord, outbox};
+use onboard_inbox::InboxRecord;
+use onboard_todo::INBOX_NAMES;
 use uuid::Uuid;
 
 use crate::audit::document::{name, stored};
@@ -25,7 +26,7 @@ pub(crate) async fn judge(audit: &mut Audit<'_>) -> Result<(), AuditError> {
         if page.is_empty() {
             return Ok(());
         }
-        let read = page.iter().map(|record| (record, InboxNames::TODO.read(record)));
+        let read = page.iter().map(|record| (record, INBOX_NAMES.read(record)));
         let judged = read.filter(|(_, one)| audit.scope.judges(one.processed_at.known()));
         let records: Vec<(&Document, InboxRecord)> = judged.collect();
         judge_page(audit, &records).await?;
@@ -77,7 +78,7 @@ pub(crate) async fn existing_rows(
     let keys: Vec<Bson> = events.into_iter().map(stored).collect();
     let outbox = audit.sources.mongo.outbox();
     let found = lookup("find the rows", &outbox, "_id", keys, doc! { "_id": 1 }).await?;
-    let event = |row| outbox::Row::read(row).id.known().map(EventId::uuid);
+    let event = |row| onboard_outbox::Row::read(row).id.known().map(EventId::uuid);
     Ok(found.iter().filter_map(event).collect())
 }
 

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 
 use mongodb::bson::{Bson, Document, doc};
 use onboard_contract::EventId;
-use onboard_store::{Field, InboxNames, InboxRecord, outbox};
+use onboard_inbox::InboxRecord;
+use onboard_mongo::Field;
+use onboard_todo::INBOX_NAMES;
 use uuid::Uuid;
 
-use crate::Row;
 use crate::audit::document::{name, stored};
 use crate::audit::horizon::Horizon;
 use crate::audit::page::{Pages, lookup};
@@ -18,9 +19,9 @@ use crate::audit::sample::Finished;
 use crate::audit::scope::Age;
 use crate::audit::{AuditError, Kind, histories, workflow};
 use crate::case::{Case, Looked};
-use crate::rules;
 use crate::sound::{altered, disagrees, user_of};
 use crate::user::User;
+use crate::{Row, rules};
 
 /// Judges all rows.
 pub(crate) async fn judge(audit: &mut Audit<'_>) -> Result<(), AuditError> {
@@ -64,8 +65,8 @@ fn judge_case(audit: &mut Audit<'_>, case: &Case) {
 
 /// The cases of the rows that are to be judged, with their users.
 async fn with_users(audit: &mut Audit<'_>, page: &[Document]) -> Result<Vec<Case>, AuditError> {
-    let read = page.iter().map(|document| (document, outbox::Row::read(document)));
-    let rows: Vec<(&Document, outbox::Row)> = read.collect();
+    let read = page.iter().map(|document| (document, onboard_outbox::Row::read(document)));
+    let rows: Vec<(&Document, onboard_outbox::Row)> = read.collect();
     let of_registrations = rows.iter().filter(|(_, row)| is_registration(row));
     let users = of_registrations.filter_map(|(_, row)| user_of(row));
     let users = find_users(audit, users.map(|user| stored(user.uuid())).collect()).await?;
@@ -100,7 +101,7 @@ async fn with_users(audit: &mut Audit<'_>, page: &[Document]) -> Result<Vec<Case
 }
 
 /// Whether it is, as far as this build knows its type.
-pub(crate) fn is_registration(row: &outbox::Row) -> bool {
+pub(crate) fn is_registration(row: &onboard_outbox::Row) -> bool {
     row.known_type().is_none_or(onboard_contract::EventType::is_registration)
 }
 
@@ -117,7 +118,7 @@ async fn look_into_the_inbox(audit: &Audit<'_>, cases: &mut [Case]) -> Result<()
     // After the records: it covers every gap among them.
     let removed = Horizon::of_inbox(audit.sources).await?;
     let mut records: HashMap<EventId, Vec<InboxRecord>> = HashMap::new();
-    for record in found.iter().map(|record| InboxNames::TODO.read(record)) {
+    for record in found.iter().map(|record| INBOX_NAMES.read(record)) {
         if let Field::Is(event) = record.event_id {
             records.entry(event).or_default().push(record);
         }

@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::Hint;
 use mongodb::{Collection, Cursor};
-use onboard_store::Raw;
+use onboard_mongo::Raw;
 
 use crate::audit::AuditError;
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use onboard_broker::BrokerConfig;
 use onboard_runtime::{Shutdown, Tasks};
-use onboard_store::{Mongo, MongoConfig};
 use onboard_temporal::{Temporal, TemporalConfig};
 use temporalio_client::Client;
 
 use crate::audit::AuditError;
+use crate::{Databases, DatabasesConfig};
 
 /// How long connecting to Temporal may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -16,7 +16,7 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// The servers of one system.
 #[derive(Clone)]
 pub struct Sources {
-    pub(crate) mongo: Mongo,
+    pub(crate) mongo: Databases,
     pub(crate) broker: BrokerConfig,
     pub(crate) temporal: Client,
     pub(crate) task_queue: String,
@@ -35,11 +35,11 @@ impl Sources {
     /// # Errors
     /// A server cannot be reached; the error names which.
     pub async fn connect(
-        mongo: &MongoConfig,
+        mongo: &DatabasesConfig,
         broker: &BrokerConfig,
         temporal: &TemporalConfig,
     ) -> Result<Self, AuditError> {
-        let mongo = Mongo::new(mongo).await.map_err(AuditError::Store)?;
+        let mongo = Databases::new(mongo).await.map_err(AuditError::Store)?;
         mongo.ping().await.map_err(AuditError::Store)?;
         let client = temporal_client(temporal).await?;
         let task_queue = temporal.task_queue.clone();

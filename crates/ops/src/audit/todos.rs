@@ -4,7 +4,7 @@
 use mongodb::bson::{Document, doc};
 use onboard_contract::names::WELCOME_TITLE;
 use onboard_contract::{TodoId, UserId};
-use onboard_store::{CREATED_BY_USER, check_todo};
+use onboard_todo::todos::{CREATED_BY_USER, check_todo};
 use uuid::Uuid;
 
 use crate::audit::document::{id, name, stored, text, time};

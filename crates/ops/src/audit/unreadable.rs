@@ -1,16 +1,16 @@
 //! Every document of an account can be read by the service that uses it. Users, rows,
 //! records and todos have passes of their own, which name theirs.
 
-use onboard_store::scan::{IDEMPOTENCY_KEYS, REFRESH_TOKENS, SESSIONS, SIGNING_KEYS, scan};
+use crate::audit::{AuditError, Kind};
+use onboard_auth::store::{IDEMPOTENCY_KEYS, REFRESH_TOKENS, SESSIONS, SIGNING_KEYS};
 
 use crate::audit::passes::Audit;
 use crate::audit::progress::Pass;
-use crate::audit::{AuditError, Kind};
 
 /// Names each document that cannot be read.
 pub(crate) async fn judge(audit: &mut Audit<'_>) -> Result<(), AuditError> {
     for kind in [SESSIONS, REFRESH_TOKENS, SIGNING_KEYS, IDEMPOTENCY_KEYS] {
-        let scanned = scan(&audit.sources.mongo, kind, usize::MAX).await;
+        let scanned = audit.sources.mongo.scan(kind, usize::MAX).await;
         let scanned = scanned.map_err(AuditError::Store)?;
         for document in &scanned.unreadable {
             let name = format!("{} {}", document.collection, document.id);

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use mongodb::bson::{Bson, Document, doc};
-use onboard_store::outbox;
 use uuid::Uuid;
 
 use crate::audit::document::{name, stored};
@@ -80,7 +79,7 @@ async fn judge_page(audit: &mut Audit<'_>, users: &[User]) -> Result<(), AuditEr
 fn judge_rows(
     audit: &mut Audit<'_>,
     user: &User,
-    rows: &[(outbox::Row, Document)],
+    rows: &[(onboard_outbox::Row, Document)],
     removed: Horizon,
 ) -> bool {
     let report = &mut audit.report;
@@ -89,7 +88,7 @@ fn judge_rows(
     if rows.is_empty() && !gone {
         report.violation(Kind::UserWithoutRow, user.id, "no outbox row has this aggregateId");
     }
-    let mut rows: Vec<&(outbox::Row, Document)> = rows.iter().collect();
+    let mut rows: Vec<&(onboard_outbox::Row, Document)> = rows.iter().collect();
     rows.sort_by_key(|(row, _)| (row.created_at.known(), row.id.known()));
     for (_, document) in rows.iter().skip(1) {
         let detail = format!("user {} has an older row", user.id);
@@ -102,10 +101,10 @@ fn judge_rows(
 }
 
 /// Rows as they were read and as they are stored, by the id of their user.
-fn by_user(documents: Vec<Document>) -> HashMap<Uuid, Vec<(outbox::Row, Document)>> {
-    let mut grouped: HashMap<Uuid, Vec<(outbox::Row, Document)>> = HashMap::new();
+fn by_user(documents: Vec<Document>) -> HashMap<Uuid, Vec<(onboard_outbox::Row, Document)>> {
+    let mut grouped: HashMap<Uuid, Vec<(onboard_outbox::Row, Document)>> = HashMap::new();
     for document in documents {
-        let row = outbox::Row::read(&document);
+        let row = onboard_outbox::Row::read(&document);
         // Other events may be about the user, too.
         if let Some(user) = row.aggregate_id.known().filter(|_| is_registration(&row)) {
             grouped.entry(user.uuid()).or_default().push((row, document));

@@ -9,7 +9,8 @@ use std::collections::{HashMap, HashSet};
 use mongodb::bson::{Bson, Document, doc};
 use onboard_contract::names::WELCOME_TITLE;
 use onboard_contract::{EventId, TodoId, UserId};
-use onboard_store::{InboxNames, check_todo};
+use onboard_todo::INBOX_NAMES;
+use onboard_todo::todos::check_todo;
 use uuid::Uuid;
 
 use crate::audit::document::{id, stored, text, time};
@@ -139,7 +140,7 @@ async fn records(audit: &Audit<'_>, todos: Vec<Bson>) -> Result<Records, AuditEr
     let mut found = lookup(what, &inbox, own, todos.clone(), fields.clone()).await?;
     found.extend(lookup(what, &inbox, of_conflicts, todos, fields).await?);
     let (mut known, mut noted) = (HashSet::new(), HashSet::new());
-    for record in found.iter().map(|record| InboxNames::TODO.read(record)) {
+    for record in found.iter().map(|record| INBOX_NAMES.read(record)) {
         for (todo, deleted) in record.made() {
             known.insert(todo);
             if deleted {

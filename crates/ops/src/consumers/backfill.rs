@@ -9,9 +9,8 @@
 use futures::StreamExt;
 use onboard_contract::{ConsumerName, Start};
 use onboard_fault::{Step, step};
+use onboard_outbox::ChangedRow;
 use onboard_runtime::availability::chain;
-use onboard_store::Outbox;
-use onboard_store::outbox::ChangedRow;
 use onboard_temporal::{Started, Temporal};
 use serde::Serialize;
 
@@ -71,7 +70,7 @@ impl Operator {
             return Ok(Err(refusal));
         }
         let temporal = self.needed_temporal()?;
-        let outbox = Outbox::new(&self.mongo);
+        let outbox = self.mongo.deliveries();
         let journal = Journal::new(self, change, "backfill");
         let mut report = self.begin(change, &journal, since_ms).await?;
         let mut rows = outbox.not_expecting(&change.consumer, since_ms);
@@ -112,7 +111,7 @@ impl Operator {
         journal: &Journal<'_>,
         since_ms: i64,
     ) -> Result<Backfilled, OperatorError> {
-        let reach = Outbox::new(&self.mongo).reach().await.map_err(OperatorError::Store)?;
+        let reach = self.mongo.deliveries().reach().await.map_err(OperatorError::Store)?;
         Ok(Backfilled {
             run_id: journal.run().to_string(),
             consumer: change.consumer.clone(),

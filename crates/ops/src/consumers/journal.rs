@@ -12,8 +12,8 @@ use mongodb::Collection;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_contract::EventId;
 use onboard_fault::{Step, step};
+use onboard_mongo::field;
 use onboard_runtime::clock::{self, millis};
-use onboard_store::field;
 use uuid::Uuid;
 
 use super::Change;

@@ -8,8 +8,8 @@ use onboard_broker::{DeadLettersError, Waiting, waiting};
 use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::{ConsumerName, EventType, Queue};
 use onboard_events::UserRegistered;
+use onboard_outbox::AwaitedBy;
 use onboard_runtime::clock;
-use onboard_store::{AwaitedBy, Outbox};
 use serde::Serialize;
 
 use crate::{Operator, OperatorError, times};
@@ -60,7 +60,7 @@ impl Operator {
     /// # Errors
     /// MongoDB or RabbitMQ cannot be reached.
     pub async fn consumers(&self) -> Result<Vec<Standing>, OperatorError> {
-        let outbox = Outbox::new(&self.mongo);
+        let outbox = self.mongo.deliveries();
         let mut noted: BTreeMap<ConsumerName, Noted> = BTreeMap::new();
         for name in outbox.expected().await.map_err(OperatorError::Store)? {
             noted.insert(name, Noted::ByRows);

@@ -14,11 +14,10 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use onboard_contract::{ConsumerName, EventId};
 use onboard_fault::{Step, step};
+use onboard_outbox::consumers::CHANGED_AT_ONCE;
+use onboard_outbox::{ChangedRow, Consumers};
 use onboard_runtime::Backoff;
 use onboard_runtime::availability::chain;
-use onboard_store::outbox::ChangedRow;
-use onboard_store::outbox::consumers::CHANGED_AT_ONCE;
-use onboard_store::{Consumers, Outbox};
 use onboard_temporal::{Signalled, Temporal};
 use serde::Serialize;
 
@@ -71,7 +70,7 @@ impl Operator {
         }
         let temporal = self.needed_temporal()?;
         let journal = Journal::new(self, change, "retire");
-        let noted = Consumers::new(&self.mongo).note_retired(&change.consumer).await;
+        let noted = Consumers::new(self.mongo.of_auth()).note_retired(&change.consumer).await;
         noted.map_err(OperatorError::Store)?;
         let mut report = Retired {
             run_id: journal.run().to_string(),
@@ -91,7 +90,7 @@ impl Operator {
                 journal.complete(entry.id).await?;
             }
         }
-        let awaited = Outbox::new(&self.mongo).awaited_by(&change.consumer).await;
+        let awaited = self.mongo.deliveries().awaited_by(&change.consumer).await;
         report.still_awaited = awaited.map_err(OperatorError::Store)?.rows;
         Ok(Ok(report))
     }
@@ -108,7 +107,7 @@ impl Operator {
             return Ok(None);
         }
         // Rows may expect it although setup has not noted it.
-        let awaited = Outbox::new(&self.mongo).awaited_by(&name).await;
+        let awaited = self.mongo.deliveries().awaited_by(&name).await;
         let awaited = awaited.map_err(OperatorError::Store)?.rows > 0;
         Ok(if awaited { None } else { Some(Refusal::Unknown(name)) })
     }
@@ -120,7 +119,7 @@ impl Operator {
         journal: &Journal<'_>,
         report: &mut Retired,
     ) -> Result<(), OperatorError> {
-        let outbox = Outbox::new(&self.mongo);
+        let outbox = self.mongo.deliveries();
         let mut rows = outbox.awaiting(&change.consumer).await.map_err(OperatorError::Store)?;
         loop {
             let page = rows.page().await.map_err(OperatorError::Store)?;
@@ -144,7 +143,7 @@ impl Operator {
         report: &mut Retired,
     ) -> Result<u64, OperatorError> {
         let consumer = report.consumer.clone();
-        let outbox = Outbox::new(&self.mongo);
+        let outbox = self.mongo.deliveries();
         let mut rows = Vec::with_capacity(events.len());
         for page in events.chunks(CHANGED_AT_ONCE) {
             rows.extend(outbox.changed(page).await.map_err(OperatorError::Store)?);

@@ -2,7 +2,6 @@
 //! process dies.
 
 use onboard_contract::ConsumerName;
-use onboard_store::outbox;
 use serde::Serialize;
 
 use crate::times;
@@ -56,7 +55,7 @@ impl ConsumerState {
 
 /// The expected consumers in the order of the row, then the waived ones. A row of
 /// a released build has the todo service's acknowledgement as its only one.
-pub(crate) fn consumers(row: &outbox::Row) -> Vec<ConsumerState> {
+pub(crate) fn consumers(row: &onboard_outbox::Row) -> Vec<ConsumerState> {
     let mut names = row.expects().unwrap_or_default();
     let waived = row.waived.as_ref().known();
     let acknowledgements = row.acknowledgements.as_ref().known();
@@ -90,7 +89,7 @@ mod tests {
     use mongodb::bson::{DateTime, Document, doc};
 
     fn words(row: &Document) -> Vec<String> {
-        consumers(&outbox::Row::read(row)).iter().map(ConsumerState::words).collect()
+        consumers(&onboard_outbox::Row::read(row)).iter().map(ConsumerState::words).collect()
     }
 
     #[test]

@@ -7,7 +7,6 @@ use onboard_events::TODO_QUEUE;
 use onboard_fault::{Step, step};
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
-use onboard_store::Outbox;
 use onboard_temporal::{ExecutionStatus, Signalled, Started, TemporalError};
 use uuid::Uuid;
 
@@ -166,7 +165,7 @@ impl Run<'_> {
         let completed = facts.case.workflow.found().map(|run| run.status);
         let started = if completed == Some(ExecutionStatus::Completed) {
             // What the row says now is said after the run has completed.
-            let outbox = Outbox::new(&self.operator.mongo);
+            let outbox = self.operator.mongo.deliveries();
             let awaits = outbox.awaits_acknowledgement(event).await;
             if !awaits.map_err(OperatorError::Store)? {
                 return Ok(Performed::Overtaken);

@@ -5,9 +5,10 @@ use onboard_broker::DeadLetter;
 use onboard_contract::{
     ACKNOWLEDGEMENTS_QUEUE, Acknowledged, AcknowledgedError, EventId, TodoId, UserId,
 };
+use onboard_inbox::InboxRecord;
+use onboard_outbox::OutboxRow;
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
-use onboard_store::{InboxRecord, OutboxRow};
 use onboard_temporal::Execution;
 
 use super::{Act, Run};
@@ -211,8 +212,8 @@ mod tests {
     use super::*;
     use crate::operator::id;
     use mongodb::bson::{DateTime, doc};
-    use onboard_store::InboxNames;
     use onboard_temporal::ExecutionStatus;
+    use onboard_todo::INBOX_NAMES;
     use uuid::Uuid;
 
     fn row(extra: Document) -> Row {
@@ -294,11 +295,11 @@ mod tests {
             "eventId": id(Uuid::from_u128(1)), "userId": id(Uuid::from_u128(2)),
             "todoId": id(Uuid::from_u128(4)), "conflicts": [{ "userId": id(Uuid::from_u128(3)) }],
         };
-        let read = InboxNames::TODO.read(&record);
+        let read = INBOX_NAMES.read(&record);
         assert!([None, Some(user(2)), Some(user(3))].iter().all(|user| is_applied(&read, *user)));
         assert!(!is_applied(&read, Some(user(5))));
         record.remove("userId");
-        assert!(is_applied(&InboxNames::TODO.read(&record), Some(user(5))));
+        assert!(is_applied(&INBOX_NAMES.read(&record), Some(user(5))));
     }
 
     #[test]

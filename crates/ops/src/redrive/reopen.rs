@@ -10,9 +10,11 @@
 use mongodb::bson::{Bson, Document, doc};
 use onboard_contract::{ConsumerName, EventId, TodoId, UserId};
 use onboard_fault::{Step, step};
+use onboard_mongo::transact;
 use onboard_runtime::clock;
-use onboard_store::{CREATED_BY_USER, InboxNames, transact};
 use onboard_temporal::ExecutionStatus;
+use onboard_todo::INBOX_NAMES;
+use onboard_todo::todos::CREATED_BY_USER;
 use uuid::Uuid;
 
 use super::Run;
@@ -70,7 +72,7 @@ impl Run<'_> {
         let found = inbox.find_one(doc! { "eventId": id(event.uuid()) });
         let found = bounded("look into the inbox", found).await?;
         let todo = self.operator.find_todo(TodoId::welcome(user)).await?;
-        let read = found.as_ref().map(|found| InboxNames::TODO.read(found));
+        let read = found.as_ref().map(|found| INBOX_NAMES.read(found));
         let is_own =
             read.as_ref().is_some_and(|read| read.aggregate_id.known() == Some(user.uuid()));
         let conflict = read.as_ref().and_then(|read| read.conflict_of(user.uuid()));

@@ -2,7 +2,8 @@
 //! welcome todo.
 
 use onboard_contract::{ConsumerName, TodoId, UserId};
-use onboard_store::{Conflict, Field, InboxRecord};
+use onboard_inbox::{Conflict, InboxRecord};
+use onboard_mongo::Field;
 use uuid::Uuid;
 
 use super::Finding;

@@ -1,7 +1,7 @@
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_contract::TodoId;
-use onboard_store::InboxNames;
 use onboard_temporal::ExecutionStatus;
+use onboard_todo::INBOX_NAMES;
 use uuid::Uuid;
 
 use super::*;
@@ -95,7 +95,7 @@ fn a_workflow_that_temporal_has_forgotten_is_no_violation() {
 fn delivered(records: &[Document], todo: Looked<TodoOwner>) -> Case {
     let mut row = acknowledged();
     row.insert("aggregateId", id(Uuid::from_u128(2)));
-    let records: Vec<_> = records.iter().map(|one| InboxNames::TODO.read(one)).collect();
+    let records: Vec<_> = records.iter().map(|one| INBOX_NAMES.read(one)).collect();
     let inbox = Looked::of(Some(records).filter(|all| !all.is_empty()));
     Case { inbox, todo, ..case(row, Looked::Missing) }
 }

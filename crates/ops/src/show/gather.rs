@@ -4,10 +4,12 @@ use futures::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use onboard_contract::{ConsumerName, EventId, Queue, TodoId, UserId};
 use onboard_events::UserRegistered;
+use onboard_inbox::InboxRecord;
+use onboard_mongo::{Field, field};
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
-use onboard_store::{Field, InboxNames, InboxRecord, field, outbox};
 use onboard_temporal::{Account, Execution, Temporal, TemporalError};
+use onboard_todo::INBOX_NAMES;
 
 use super::{Confirm, Letter, Record, Redriven, Subject, Todo, User, Workflow};
 use crate::case::{Case, Looked, TodoOwner, WorkflowRun};
@@ -78,7 +80,7 @@ impl Operator {
         let outbox = self.mongo.outbox();
         let find = outbox.find_one(of_user).projection(doc! { "_id": 1 });
         let row = bounded("look up the user's outbox row", find).await?;
-        let event = match row.and_then(|row| outbox::Row::read(&row).id.known()) {
+        let event = match row.and_then(|row| onboard_outbox::Row::read(&row).id.known()) {
             Some(event) => Some(event),
             None => self.handled(user.into()).await?,
         };
@@ -90,7 +92,7 @@ impl Operator {
         let inbox = self.mongo.processed_events();
         let find = inbox.find_one(doc! { "todoId": id(TodoId::welcome(user).uuid()) });
         let record = bounded("look up the user's inbox record", find).await?;
-        Ok(record.and_then(|record| InboxNames::TODO.read(&record).event_id.known()))
+        Ok(record.and_then(|record| INBOX_NAMES.read(&record).event_id.known()))
     }
 
     /// Gathers what bears the event's id, and says whose the inbox says it is.

@@ -6,8 +6,10 @@
 //! update or one transaction, and the whole may be repeated: when the process dies
 //! here, the accounts that were not reached are found as before.
 
-use onboard_store::{Mongo, StoreError, Users, displaced};
+use onboard_mongo::{Mongo, StoreError};
 use unicode_normalization::UnicodeNormalization as _;
+
+use crate::store::{Users, displaced};
 
 use super::{characters, forms};
 

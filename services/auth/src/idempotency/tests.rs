@@ -2,7 +2,8 @@
 
 use axum::http::{HeaderMap, HeaderValue};
 use onboard_runtime::{Problems, SecretArgs};
-use onboard_store::KeyRecord;
+
+use crate::store::KeyRecord;
 
 use super::*;
 

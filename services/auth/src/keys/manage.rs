@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
+use onboard_mongo::{Mongo, StoreError, Unreadable};
 use onboard_runtime::Secret;
 use onboard_runtime::clock::{self, millis};
-use onboard_store::{KeyList, KeyRow, Mongo, Removal, SigningKeys, StoreError, Unreadable};
 use onboard_token::{KeyError, LIFETIME_MAX, SigningKey};
+
+use crate::store::{KeyList, KeyRow, Removal, SigningKeys};
 
 use super::open;
 use super::wrap::Wrapper;

@@ -2,13 +2,14 @@
 
 use onboard_contract::TraceParent;
 use onboard_http::{Kind, Problem};
-use onboard_store::{Committed, KeyRecord, NewRegistration, RegisterError, Registered, StoreError};
+use onboard_mongo::StoreError;
 
 use super::answer::Outcome;
 use super::{Mode, Request};
 use crate::idempotency::Attempt;
 use crate::password::Password;
 use crate::routes::App;
+use crate::store::{Committed, KeyRecord, NewRegistration, RegisterError, Registered};
 
 impl Request {
     /// A repeat is answered before the password is hashed; of two at once that

@@ -6,9 +6,10 @@ use axum::response::{IntoResponse, Response};
 use onboard_contract::{EventId, UserId};
 use onboard_http::timestamp::rfc3339;
 use onboard_http::{Kind, Problem};
-use onboard_store::Registered;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::store::Registered;
 
 use super::Mode;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use onboard_contract::ExtraConsumers;
+use onboard_outbox::ExtraConsumersArgs;
 use onboard_runtime::Problems;
-use onboard_store::ExtraConsumersArgs;
 
 use super::mode::Mode;
 

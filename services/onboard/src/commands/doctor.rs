@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use onboard_auth::hash::HashArgs;
 use onboard_auth::keys::manage::Manager;
 use onboard_doctor::{Area, Finding, Patient, Verdict, examine, nobody_answers};
+use onboard_ops::{Databases, DatabasesConfig};
+use onboard_outbox::ExtraConsumersArgs;
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Environment, EnvironmentArgs, Problems, Secret, SecretArgs, exit};
-use onboard_store::{ExtraConsumersArgs, Mongo, MongoConfig};
 use onboard_temporal::DeliveryPlanArgs;
 use secrecy::SecretString;
 use serde_json::json;
@@ -76,7 +77,11 @@ pub(crate) fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Whether the secret opens every key that signs tokens.
-async fn keys(mongo: &MongoConfig, secret: SecretArgs, findings: &[Finding]) -> Option<Finding> {
+async fn keys(
+    mongo: &DatabasesConfig,
+    secret: SecretArgs,
+    findings: &[Finding],
+) -> Option<Finding> {
     const CHECK: &str = "signing keys";
     let reached = findings.iter().any(|one| one.area == Area::Mongo && !one.is_bad());
     let mut problems = Problems::default();
@@ -85,8 +90,8 @@ async fn keys(mongo: &MongoConfig, secret: SecretArgs, findings: &[Finding]) -> 
         let why = if reached { "AUTH_SECRET is not given" } else { "MongoDB does not answer" };
         return Some(Finding::not_checked(Area::Keys, CHECK, why));
     };
-    let mongo = Mongo::new(mongo).await.ok()?;
-    let finding = match Manager::new(&mongo, secret).list().await {
+    let mongo = Databases::new(mongo).await.ok()?;
+    let finding = match Manager::new(mongo.of_auth(), secret).list().await {
         Ok(found) if found.keys.is_empty() => {
             Finding::fail(Area::Keys, CHECK, "there are none", "run `onboard setup`")
         }

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use onboard_auth::keys::manage::{KeyView, KeysView, ManageError, Manager, PUBLISHED_BEFORE};
+use onboard_auth::store::Removal;
 use onboard_http::timestamp::rfc3339;
+use onboard_ops::Databases;
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Problems, SecretArgs, clock, exit};
-use onboard_store::{Mongo, Removal};
 use serde_json::{Value, json};
 
 use super::actor::ActorArgs;
@@ -81,8 +82,8 @@ pub(crate) fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
     let secret = secret.check(&mut problems);
     let secret = problems.finish(secret)?;
     let code = tokio::runtime::Runtime::new()?.block_on(async {
-        let worked = match Mongo::new(&mongo).await {
-            Ok(mongo) => work(&Manager::new(&mongo, secret), verb, json, &actor).await,
+        let worked = match Databases::new(&mongo).await {
+            Ok(mongo) => work(&Manager::new(mongo.of_auth(), secret), verb, json, &actor).await,
             Err(error) => Err(ManageError::Store(error)),
         };
         worked.unwrap_or_else(|error| {

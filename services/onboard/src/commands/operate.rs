@@ -5,10 +5,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use onboard_mongo::Unreadable;
 use onboard_ops::{Operator, OperatorError};
 use onboard_runtime::availability::chain;
 use onboard_runtime::exit;
-use onboard_store::Unreadable;
 use serde_json::{Value, json};
 
 use super::target::{Target, TargetArgs};

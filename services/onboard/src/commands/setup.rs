@@ -10,9 +10,10 @@ use onboard_auth::keys::manage::{ManageError, Manager};
 use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_contract::{ConsumerName, ExtraConsumers};
 use onboard_doctor::{MESSAGES_MAX, Management, bound_command};
+use onboard_ops::{Databases, DatabasesArgs, DatabasesConfig};
+use onboard_outbox::{Consumers, ExtraConsumersArgs, note_namespace};
 use onboard_runtime::availability::chain;
 use onboard_runtime::{Backoff, Problems, Secret, SecretArgs, exit};
-use onboard_store::{Consumers, ExtraConsumersArgs, Mongo, MongoArgs, MongoConfig};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 use secrecy::SecretString;
 
@@ -28,7 +29,7 @@ pub(crate) struct SetupArgs {
     #[arg(long, env = "SETUP_WAIT")]
     wait: Option<String>,
     #[command(flatten)]
-    mongo: MongoArgs,
+    mongo: DatabasesArgs,
     #[command(flatten)]
     broker: BrokerArgs,
     #[command(flatten)]
@@ -48,7 +49,7 @@ struct SetupConfig {
     consumers: ExtraConsumers,
     management: Option<SecretString>,
     secret: Secret,
-    mongo: MongoConfig,
+    mongo: DatabasesConfig,
     broker: BrokerConfig,
     temporal: TemporalConfig,
 }
@@ -84,7 +85,7 @@ pub(crate) fn run(args: SetupArgs) -> anyhow::Result<ExitCode> {
     let config = configure(&log, |problems| args.check(problems))?;
     let code = tokio::runtime::Runtime::new()?.block_on(async {
         let prepared = Box::pin(prepare(&config)).await;
-        let noted = prepared && note_namespace(&config).await && note_consumers(&config).await;
+        let noted = prepared && note_its_namespace(&config).await && note_consumers(&config).await;
         if noted && bound_queues(&config).await {
             match prepare_accounts(&config).await {
                 exit::DONE => make_key(&config).await,
@@ -99,8 +100,8 @@ pub(crate) fn run(args: SetupArgs) -> anyhow::Result<ExitCode> {
 
 /// Gives accounts of released builds the form that is unique now.
 async fn prepare_accounts(config: &SetupConfig) -> u8 {
-    let migrated = match Mongo::new(&config.mongo).await {
-        Ok(mongo) => email::migrate::migrate(&mongo).await,
+    let migrated = match Databases::new(&config.mongo).await {
+        Ok(mongo) => email::migrate::migrate(mongo.of_auth()).await,
         Err(error) => Err(error),
     };
     match migrated {
@@ -121,8 +122,8 @@ async fn prepare_accounts(config: &SetupConfig) -> u8 {
 
 /// The first key that signs access tokens, unless there is one.
 async fn make_key(config: &SetupConfig) -> u8 {
-    let made = match Mongo::new(&config.mongo).await {
-        Ok(mongo) => Manager::new(&mongo, config.secret.clone()).ensure().await,
+    let made = match Databases::new(&config.mongo).await {
+        Ok(mongo) => Manager::new(mongo.of_auth(), config.secret.clone()).ensure().await,
         Err(error) => Err(ManageError::Store(error)),
     };
     match made {
@@ -141,7 +142,7 @@ async fn make_key(config: &SetupConfig) -> u8 {
 async fn prepare(config: &SetupConfig) -> bool {
     let (mongo, rabbitmq, temporal) = tokio::join!(
         step("mongo", "replica set, collections, validators, indexes", config.wait, async || {
-            onboard_store::setup::prepare(&config.mongo).await.map_err(|e| chain(&e))
+            config.mongo.prepare().await.map_err(|e| chain(&e))
         },),
         step("rabbitmq", "exchanges, queues, dead letters", config.wait, async || {
             onboard_broker::setup(&config.broker).await.map_err(|e| chain(&e))
@@ -154,11 +155,12 @@ async fn prepare(config: &SetupConfig) -> bool {
 }
 
 /// Notes which namespace it is, so that a lost one is known for lost.
-async fn note_namespace(config: &SetupConfig) -> bool {
+async fn note_its_namespace(config: &SetupConfig) -> bool {
     step("namespace", "its id is noted", config.wait, async || {
         let id = onboard_temporal::setup::namespace_id(&config.temporal).await;
         let id = id.map_err(|error| chain(&error))?;
-        let noted = onboard_store::setup::note_namespace(&config.mongo, &id).await;
+        let mongo = Databases::new(&config.mongo).await.map_err(|error| chain(&error))?;
+        let noted = note_namespace(mongo.of_auth(), &id).await;
         noted.map_err(|error| chain(&error))
     })
     .await
@@ -171,8 +173,8 @@ async fn note_consumers(config: &SetupConfig) -> bool {
         return true;
     }
     step("consumers", &format!("noted: {}", names.join(", ")), config.wait, async || {
-        let mongo = Mongo::new(&config.mongo).await.map_err(|error| chain(&error))?;
-        let noted = Consumers::new(&mongo).note(&config.consumers).await;
+        let mongo = Databases::new(&config.mongo).await.map_err(|error| chain(&error))?;
+        let noted = Consumers::new(mongo.of_auth()).note(&config.consumers).await;
         noted.map_err(|error| chain(&error))
     })
     .await

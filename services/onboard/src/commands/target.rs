@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_contract::ExtraConsumers;
+use onboard_ops::{DatabasesArgs, DatabasesConfig};
 use onboard_runtime::telemetry::{self, LogFormat};
 use onboard_runtime::{ConfigError, Problems};
 use onboard_stack::Home;
 use onboard_stack::ports::Ports;
-use onboard_store::{MongoArgs, MongoConfig};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 
 use super::control::HomeArg;
@@ -25,7 +25,7 @@ pub(crate) struct TargetArgs {
     #[command(flatten)]
     home: HomeArg,
     #[command(flatten)]
-    mongo: MongoArgs,
+    mongo: DatabasesArgs,
     #[command(flatten)]
     broker: BrokerArgs,
     #[command(flatten)]
@@ -39,7 +39,7 @@ pub(crate) struct TargetArgs {
 /// The servers a tool acts on.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
-    pub(crate) mongo: MongoConfig,
+    pub(crate) mongo: DatabasesConfig,
     pub(crate) broker: BrokerConfig,
     pub(crate) temporal: TemporalConfig,
 }
@@ -58,7 +58,7 @@ impl TargetArgs {
             problems.push("ONBOARD_HOME", format!("no `onboard up` runs on {home}; {INSTEAD}"));
         }
         if let Some(ports) = &local {
-            self.mongo.mongodb_uri = Some(ports.mongodb_uri());
+            self.mongo.mongo.mongodb_uri = Some(ports.mongodb_uri());
             self.broker.amqp_url = Some(ports.amqp_url());
             self.temporal.temporal_address = Some(ports.temporal_address());
         }

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use onboard_auth::email;
+use onboard_auth::store::{RoleChange, RoleChanged, USERS, User, Users};
 use onboard_contract::UserId;
 use onboard_http::timestamp::rfc3339;
+use onboard_mongo::{StoreError, Unreadable};
+use onboard_ops::Databases;
 use onboard_runtime::availability::chain;
 use onboard_runtime::exit;
-use onboard_store::scan::{self, scan};
-use onboard_store::{Mongo, RoleChange, RoleChanged, StoreError, Unreadable, User, Users};
 use onboard_token::Role;
 use serde_json::{Value, json};
 
@@ -100,7 +101,7 @@ pub(crate) fn run(args: UsersArgs) -> anyhow::Result<ExitCode> {
     }
     let mongo = target.connect()?.mongo;
     let code = tokio::runtime::Runtime::new()?.block_on(async {
-        let worked = match Mongo::new(&mongo).await {
+        let worked = match Databases::new(&mongo).await {
             Ok(mongo) => work(&mongo, verb, json, &actor).await,
             Err(error) => Err(error),
         };
@@ -112,12 +113,17 @@ pub(crate) fn run(args: UsersArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-async fn work(mongo: &Mongo, verb: Verb, json: bool, actor: &ActorArgs) -> Result<u8, StoreError> {
-    let users = &Users::new(mongo);
+async fn work(
+    mongo: &Databases,
+    verb: Verb,
+    json: bool,
+    actor: &ActorArgs,
+) -> Result<u8, StoreError> {
+    let users = &Users::new(mongo.of_auth());
     match verb {
         Verb::List { role, limit } => {
             let found = users.list(role.map(Role::as_str), limit).await?;
-            list(&found, &scan(mongo, scan::USERS, LOOKED_AT).await?.unreadable, json);
+            list(&found, &mongo.scan(USERS, LOOKED_AT).await?.unreadable, json);
             Ok(exit::DONE)
         }
         Verb::Show { who } => {

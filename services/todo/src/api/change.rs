@@ -9,9 +9,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use onboard_http::{Fields, Kind, MergePatch, Object, Problem, ProblemBody};
-use onboard_store::{Change, Changed};
 use onboard_token::Bearer;
 use utoipa::ToSchema;
+
+use crate::todos::{Change, Changed};
 
 use super::item::{Item, Tagged};
 use super::path::TodoPath;

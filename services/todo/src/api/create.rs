@@ -9,9 +9,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use onboard_http::{Fields, JsonObject, Kind, Problem, ProblemBody};
-use onboard_store::Created;
 use onboard_token::Bearer;
 use utoipa::ToSchema;
+
+use crate::todos::Created;
 
 use super::item::{Item, Tagged};
 use super::{Api, title, unconfirmed};

@@ -7,9 +7,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use onboard_contract::UserId;
-use onboard_store::Position;
 use ring::digest::{Context, SHA256};
 use uuid::Uuid;
+
+use crate::todos::Position;
 
 const CONTEXT: &[u8] = b"onboard todos cursor 1";
 const DIGEST_BYTES: usize = 8;

@@ -5,9 +5,10 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use onboard_contract::TodoId;
 use onboard_http::timestamp::rfc3339;
-use onboard_store::Todo;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::todos::Todo;
 
 use super::precondition::tag;
 

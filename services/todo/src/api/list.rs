@@ -7,10 +7,11 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use onboard_contract::UserId;
 use onboard_http::{Problem, ProblemBody, Query};
-use onboard_store::Position;
 use onboard_token::Bearer;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::todos::Position;
 
 use super::item::{CACHING, Item};
 use super::{Api, cursor};

@@ -4,7 +4,8 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
-use onboard_store::Expected;
+
+use crate::todos::Expected;
 
 /// The tag of a version.
 pub(crate) fn tag(version: i64) -> String {

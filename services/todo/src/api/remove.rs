@@ -8,8 +8,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use onboard_http::{Kind, Problem, ProblemBody};
-use onboard_store::Removed;
 use onboard_token::Bearer;
+
+use crate::todos::Removed;
 
 use super::path::TodoPath;
 use super::precondition::expected;

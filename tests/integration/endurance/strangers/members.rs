@@ -3,7 +3,7 @@
 use mongodb::Collection;
 use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use onboard_contract::EventId;
-use onboard_store::raw_document::readable;
+use onboard_mongo::raw_document::readable;
 use serde_json::{Value, json};
 
 use super::odd::names_of;

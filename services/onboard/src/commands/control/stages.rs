@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
+use onboard_ops::{Databases, DatabasesArgs};
+use onboard_outbox::stages::COUNT_MAX;
+use onboard_outbox::{InStage, Stages};
 use onboard_runtime::Problems;
 use onboard_stack::ports::Ports;
-use onboard_store::outbox::stages::COUNT_MAX;
-use onboard_store::{InStage, Mongo, MongoArgs, Outbox, Stages};
 
 /// How long MongoDB may take; `status` is for looking, not for waiting.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -21,11 +22,11 @@ pub(super) async fn summary(ports: &Ports) -> String {
 }
 
 async fn look(ports: &Ports) -> Option<Stages> {
-    let args = MongoArgs { mongodb_uri: Some(ports.mongodb_uri()), ..MongoArgs::default() };
+    let args = DatabasesArgs::at(ports.mongodb_uri());
     let config = args.check(&mut Problems::default())?;
-    let mongo = Mongo::new(&config).await.ok()?;
+    let mongo = Databases::new(&config).await.ok()?;
     let overdue = Duration::from_millis(OVERDUE_MS_DEFAULT);
-    Outbox::new(&mongo).stages(overdue).await.ok()
+    mongo.deliveries().stages(overdue).await.ok()
 }
 
 fn lines(stages: &Stages) -> String {

@@ -1,0 +1,251 @@
+//! The keys that sign access tokens, their private halves wrapped: what is in
+//! the database is of no use without the secret.
+//!
+//! The key that signs is the one with the youngest `signsFrom` that has come.
+//! A key is published from its insertion until `goneFrom`, which the next key
+//! sets. There is always one that has no `goneFrom`.
+
+use futures::TryStreamExt;
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Binary, Document, doc};
+use mongodb::{ClientSession, Collection};
+use onboard_fault::{self as fault, Step, step};
+use onboard_mongo::bson_time::date;
+use onboard_mongo::field::{self, BYTES, DATE, TEXT};
+use onboard_mongo::{
+    Malformed, Mongo, OPERATION_DEADLINE, Raw, StoreError, Unreadable, bounded, is_duplicate_key,
+    transact,
+};
+
+pub(crate) const SIGNING_KEYS: &str = "signing_keys";
+
+/// A key as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRow {
+    /// Its id.
+    pub id: String,
+    /// The public half, 32 bytes.
+    pub public_key: Vec<u8>,
+    /// The private half, wrapped.
+    pub wrapped_key: Vec<u8>,
+    /// When it was made, in ms; `None` when the row does not say, which hinders no
+    /// use of the key.
+    pub created_at_ms: Option<i64>,
+    /// From when it signs, in ms.
+    pub signs_from_ms: i64,
+    /// From when its tokens are refused, in ms; `None` until another key
+    /// follows it.
+    pub gone_from_ms: Option<i64>,
+}
+
+/// The keys as they were found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyList {
+    /// Every key whose tokens are good, the oldest first.
+    pub rows: Vec<KeyRow>,
+    /// Rows that cannot be read. They count as absent.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// What a removal found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone; this key signs now.
+    Done {
+        /// The key's id.
+        signs: String,
+    },
+    /// There is no such key.
+    NoKey,
+}
+
+/// Signing keys in MongoDB.
+#[derive(Debug, Clone)]
+pub struct SigningKeys {
+    mongo: Mongo,
+}
+
+impl SigningKeys {
+    /// Over a client.
+    #[must_use]
+    pub fn new(mongo: &Mongo) -> Self {
+        Self { mongo: mongo.clone() }
+    }
+
+    /// Every key whose tokens are good at `now_ms`, the oldest first. A row that
+    /// cannot be read keeps nobody from the others.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn list(&self, now_ms: i64) -> Result<KeyList, StoreError> {
+        let keys = self.documents();
+        let find = keys.find(doc! {}).sort(doc! { "_id": 1 }).max_time(OPERATION_DEADLINE);
+        let found: Vec<Raw> =
+            bounded("load the signing keys", async { find.await?.try_collect().await }).await?;
+        let mut list = KeyList { rows: Vec::new(), unreadable: Vec::new() };
+        for Raw(document) in &found {
+            match KeyRow::read(document) {
+                Ok(row) if row.gone_from_ms.is_some_and(|gone| gone <= now_ms) => (),
+                Ok(row) => list.rows.push(row),
+                Err(why) => {
+                    let unreadable = Unreadable::new(SIGNING_KEYS, document, why);
+                    self.mongo.noted().note(&unreadable);
+                    list.unreadable.push(unreadable);
+                }
+            }
+        }
+        list.rows.sort_by(|one, other| one.age().cmp(&other.age()));
+        Ok(list)
+    }
+
+    /// Writes a key beside rows that cannot be read, where there is no other.
+    ///
+    /// # Errors
+    /// The store failed; list the keys to know.
+    pub async fn insert(&self, key: &KeyRow) -> Result<(), StoreError> {
+        let keys = self.mongo.documents(SIGNING_KEYS);
+        let insert = step(Step::KeyFirst, async { keys.insert_one(key_document(key)).await });
+        bounded("write a signing key", insert).await.map(drop)
+    }
+
+    /// Writes the first key there ever is. Of two at once one wins. Returns
+    /// whether this one did.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn insert_first(&self, key: &KeyRow) -> Result<bool, StoreError> {
+        let keys = self.mongo.documents(SIGNING_KEYS);
+        let mut document = key_document(key);
+        document.insert("first", true);
+        let insert = step(Step::KeyFirst, async {
+            match keys.insert_one(document).await {
+                Ok(_) => Ok(true),
+                Err(error) if is_duplicate_key(&error) => Ok(false),
+                Err(error) => Err(error),
+            }
+        });
+        bounded("write the first signing key", insert).await
+    }
+
+    /// Writes a new key and the end of all others.
+    ///
+    /// # Errors
+    /// The store failed; list the keys to know.
+    pub async fn rotate(&self, new: &KeyRow, others_gone_from_ms: i64) -> Result<(), StoreError> {
+        let commit = self.commit_rotated(key_document(new), others_gone_from_ms);
+        bounded("rotate the signing keys", commit).await
+    }
+
+    async fn commit_rotated(&self, new: Document, gone_from_ms: i64) -> mongodb::error::Result<()> {
+        let keys = self.mongo.documents(SIGNING_KEYS);
+        let done = transact(self.mongo.client(), async move |client| {
+            keys.insert_one(&new).session(&mut *client).await?;
+            let others = doc! { "_id": { "$ne": new.get("_id") }, "goneFrom": null };
+            let end = doc! { "$set": { "goneFrom": date(gone_from_ms) } };
+            keys.update_many(others, end).session(&mut *client).await?;
+            fault::before(Step::KeyRotate).await;
+            Ok(())
+        })
+        .await;
+        match done {
+            // The id is the key's own: a first try was committed after all.
+            Err(error) if is_duplicate_key(&error) => (),
+            done => done?,
+        }
+        fault::after(Step::KeyRotate).await;
+        Ok(())
+    }
+
+    /// Removes a key at once. When no other is to go on signing, `spare` is
+    /// written in its place; otherwise the youngest of the others signs from
+    /// now on.
+    ///
+    /// # Errors
+    /// The store failed; list the keys to know.
+    pub async fn remove(&self, key: &str, spare: &KeyRow) -> Result<Removal, StoreError> {
+        bounded("remove the signing key", self.commit_removed(key.to_owned(), spare.clone())).await
+    }
+
+    async fn commit_removed(&self, key: String, spare: KeyRow) -> mongodb::error::Result<Removal> {
+        let mongo = self.mongo.clone();
+        let removal = transact(self.mongo.client(), async move |client| {
+            let removal = take_out(&mongo, client, &key, &spare).await?;
+            fault::before(Step::KeyRemove).await;
+            Ok(removal)
+        })
+        .await?;
+        fault::after(Step::KeyRemove).await;
+        Ok(removal)
+    }
+
+    fn documents(&self) -> Collection<Raw> {
+        self.mongo.documents(SIGNING_KEYS).clone_with_type()
+    }
+}
+
+/// Inside the transaction.
+async fn take_out(
+    mongo: &Mongo,
+    client: &mut ClientSession,
+    key: &str,
+    spare: &KeyRow,
+) -> mongodb::error::Result<Removal> {
+    let keys = mongo.documents(SIGNING_KEYS);
+    let gone = keys.delete_one(doc! { "_id": key }).session(&mut *client).await?;
+    if gone.deleted_count == 0 {
+        return Ok(Removal::NoKey);
+    }
+    let staying = keys.clone_with_type::<Raw>();
+    let mut staying = staying.find(doc! { "goneFrom": null }).session(&mut *client).await?;
+    let staying: Vec<Raw> = staying.stream(client).try_collect().await?;
+    let read = |raw: &Raw| mongo.noted().read(SIGNING_KEYS, raw, KeyRow::read);
+    let youngest = staying.iter().filter_map(read).max_by(|one, other| one.age().cmp(&other.age()));
+    let Some(next) = youngest else {
+        keys.insert_one(key_document(spare)).session(&mut *client).await?;
+        return Ok(Removal::Done { signs: spare.id.clone() });
+    };
+    let sign = doc! { "$min": { "signsFrom": date(spare.signs_from_ms) } };
+    keys.update_one(doc! { "_id": &next.id }, sign).session(&mut *client).await?;
+    Ok(Removal::Done { signs: next.id })
+}
+
+fn key_document(key: &KeyRow) -> Document {
+    let binary = |bytes: &Vec<u8>| Binary { subtype: BinarySubtype::Generic, bytes: bytes.clone() };
+    let mut document = doc! {
+        "_id": &key.id,
+        "algorithm": "EdDSA",
+        "publicKey": binary(&key.public_key),
+        "wrappedKey": binary(&key.wrapped_key),
+        "createdAt": date(key.created_at_ms.unwrap_or(key.signs_from_ms)),
+        "signsFrom": date(key.signs_from_ms),
+    };
+    if let Some(gone_from_ms) = key.gone_from_ms {
+        document.insert("goneFrom", date(gone_from_ms));
+    }
+    document
+}
+
+impl KeyRow {
+    fn read(key: &Document) -> Result<Self, Malformed> {
+        let bytes = |name: &'static str| field::bytes(key, name).required(name, BYTES);
+        Ok(Self {
+            id: field::text(key, "_id").required("_id", TEXT)?.to_owned(),
+            public_key: bytes("publicKey")?.to_vec(),
+            wrapped_key: bytes("wrappedKey")?.to_vec(),
+            created_at_ms: field::time(key, "createdAt").known(),
+            signs_from_ms: field::time(key, "signsFrom").required("signsFrom", DATE)?,
+            gone_from_ms: field::time(key, "goneFrom").optional("goneFrom", DATE)?,
+        })
+    }
+
+    fn age(&self) -> (i64, &str) {
+        (self.signs_from_ms, &self.id)
+    }
+}
+
+/// What is wrong with a key, if anything is.
+pub(crate) fn check(key: &Document) -> Result<(), Malformed> {
+    KeyRow::read(key)?;
+    field::text(key, "algorithm").required("algorithm", TEXT)?;
+    field::time(key, "createdAt").required("createdAt", DATE).map(drop)
+}

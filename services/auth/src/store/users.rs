@@ -1,0 +1,247 @@
+//! Users after their registration: login, roles, and what an operator sees.
+//!
+//! A role and the record of who gave or took it are committed together; a
+//! crash before the commit leaves neither.
+
+mod forms;
+
+use futures::TryStreamExt;
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::{ClientSession, Collection};
+use onboard_contract::UserId;
+use onboard_fault::{self as fault, Step, step};
+use onboard_mongo::bson_time::{date, id};
+use onboard_mongo::field::{self, DATE, TEXT, UUID};
+use onboard_mongo::{Malformed, Mongo, OPERATION_DEADLINE, Raw, StoreError, bounded, transact};
+use onboard_runtime::clock;
+
+pub use forms::displaced;
+
+pub(crate) const USERS: &str = "users";
+pub(crate) const ROLE_CHANGES: &str = "role_changes";
+/// What everybody is who has not been given more.
+const DEFAULT_ROLE: &str = "user";
+
+/// A user. Personal data: never logged.
+#[derive(Clone)]
+pub struct User {
+    /// The user.
+    pub user_id: UserId,
+    /// The address as given.
+    pub email: String,
+    /// The password's hash as a PHC string.
+    pub password_hash: String,
+    /// When the user registered, in ms.
+    pub created_at_ms: i64,
+    /// The names of the roles.
+    pub roles: Vec<String>,
+}
+
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User").field("user_id", &self.user_id).finish_non_exhaustive()
+    }
+}
+
+/// A role to be given or taken.
+#[derive(Debug, Clone)]
+pub struct RoleChange {
+    /// Whose.
+    pub user_id: UserId,
+    /// The role's name.
+    pub role: &'static str,
+    /// Given, or taken.
+    pub grant: bool,
+    /// By whom.
+    pub actor: String,
+}
+
+/// What a change of role found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoleChanged {
+    /// It was done.
+    Now {
+        /// The roles by now.
+        roles: Vec<String>,
+    },
+    /// It was so before; nothing is recorded.
+    Already {
+        /// The roles.
+        roles: Vec<String>,
+    },
+    /// There is no such user.
+    NoUser,
+}
+
+/// Users in MongoDB.
+#[derive(Debug, Clone)]
+pub struct Users {
+    mongo: Mongo,
+}
+
+impl Users {
+    /// Over a client.
+    #[must_use]
+    pub fn new(mongo: &Mongo) -> Self {
+        Self { mongo: mongo.clone() }
+    }
+
+    /// The user with this id.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn find(&self, user: UserId) -> Result<Option<User>, StoreError> {
+        self.find_one(doc! { "_id": id(user.uuid()) }).await
+    }
+
+    /// One that cannot be read counts as absent.
+    async fn find_one(&self, filter: Document) -> Result<Option<User>, StoreError> {
+        let users = self.documents();
+        let find = users.find_one(filter).max_time(OPERATION_DEADLINE);
+        let found = bounded("look up the user", async { find.await }).await?;
+        Ok(found.and_then(|found| self.mongo.noted().read(USERS, &found, User::read)))
+    }
+
+    /// Users, the youngest first; only those with this role, if one is named. Those that
+    /// cannot be read are left out; [`scan`](onboard_mongo::scan) names them.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn list(&self, role: Option<&str>, limit: u32) -> Result<Vec<User>, StoreError> {
+        let filter = match role {
+            None => doc! {},
+            // Who has no list of roles has this one.
+            Some(DEFAULT_ROLE) => doc! { "roles": { "$in": [DEFAULT_ROLE, null] } },
+            Some(role) => doc! { "roles": role },
+        };
+        let (wanted, mut asked) = (usize::try_from(limit).unwrap_or(usize::MAX), i64::from(limit));
+        loop {
+            let found = self.youngest(filter.clone(), asked).await?;
+            let all = i64::try_from(found.len()).is_ok_and(|found| found < asked);
+            let read = |raw| self.mongo.noted().read(USERS, raw, User::read);
+            let users: Vec<User> = found.iter().filter_map(read).take(wanted).collect();
+            if users.len() == wanted || all {
+                return Ok(users);
+            }
+            asked = asked.saturating_mul(2);
+        }
+    }
+
+    async fn youngest(&self, filter: Document, limit: i64) -> Result<Vec<Raw>, StoreError> {
+        let users = self.documents();
+        let find = users.find(filter).sort(doc! { "createdAt": -1 }).limit(limit);
+        let find = find.max_time(OPERATION_DEADLINE);
+        bounded("list the users", async { find.await?.try_collect().await }).await
+    }
+
+    /// Replaces a password's hash, unless it has changed meanwhile. Returns
+    /// whether it was replaced.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn replace_hash(
+        &self,
+        user: UserId,
+        old: &str,
+        new: &str,
+    ) -> Result<bool, StoreError> {
+        let users = self.mongo.documents(USERS);
+        let update = users.update_one(
+            doc! { "_id": id(user.uuid()), "passwordHash": old },
+            doc! { "$set": { "passwordHash": new } },
+        );
+        let replace = step(Step::LoginRehash, async { update.await });
+        let done = bounded("replace the password's hash", replace).await?;
+        Ok(done.matched_count == 1)
+    }
+
+    /// Gives or takes a role and records who did.
+    ///
+    /// # Errors
+    /// The store failed; run it again to know.
+    pub async fn change_role(&self, change: &RoleChange) -> Result<RoleChanged, StoreError> {
+        bounded("change the roles", self.commit_role(change.clone())).await
+    }
+
+    async fn commit_role(&self, change: RoleChange) -> mongodb::error::Result<RoleChanged> {
+        let mongo = self.mongo.clone();
+        let changed = transact(self.mongo.client(), async move |client| {
+            let changed = apply(&mongo, client, &change).await?;
+            fault::before(Step::RoleCommit).await;
+            Ok(changed)
+        })
+        .await?;
+        fault::after(Step::RoleCommit).await;
+        Ok(changed)
+    }
+
+    fn documents(&self) -> Collection<Raw> {
+        self.mongo.documents(USERS).clone_with_type()
+    }
+}
+
+/// Inside the transaction.
+async fn apply(
+    mongo: &Mongo,
+    client: &mut ClientSession,
+    change: &RoleChange,
+) -> mongodb::error::Result<RoleChanged> {
+    let users = mongo.documents(USERS).clone_with_type::<Raw>();
+    let this = doc! { "_id": id(change.user_id.uuid()) };
+    let found = users.find_one(this.clone()).session(&mut *client).await?;
+    let user = found.and_then(|found| mongo.noted().read(USERS, &found, User::read));
+    let Some(User { mut roles, .. }) = user else { return Ok(RoleChanged::NoUser) };
+    if roles.iter().any(|role| role == change.role) == change.grant {
+        return Ok(RoleChanged::Already { roles });
+    }
+    if change.grant {
+        roles.push(change.role.to_owned());
+    } else {
+        roles.retain(|role| role != change.role);
+    }
+    let set = doc! { "$set": { "roles": &roles } };
+    users.update_one(this, set).session(&mut *client).await?;
+    let record = doc! {
+        "_id": id(clock::ordered_id()),
+        "userId": id(change.user_id.uuid()),
+        "role": change.role,
+        "act": if change.grant { "grant" } else { "revoke" },
+        "actor": &change.actor,
+        "at": date(clock::now_ms()),
+    };
+    mongo.documents(ROLE_CHANGES).insert_one(record).session(&mut *client).await?;
+    Ok(RoleChanged::Now { roles })
+}
+
+impl User {
+    /// Reads a user.
+    fn read(user: &Document) -> Result<Self, Malformed> {
+        let text =
+            |name: &'static str| field::text(user, name).required(name, TEXT).map(str::to_owned);
+        let roles = field::read(user, "roles", names).optional("roles", "a list of roles")?;
+        Ok(Self {
+            user_id: field::id(user, "_id").required("_id", UUID)?.into(),
+            email: text("email")?,
+            password_hash: text("passwordHash")?,
+            created_at_ms: field::time(user, "createdAt").required("createdAt", DATE)?,
+            roles: roles.unwrap_or_else(|| vec![DEFAULT_ROLE.to_owned()]),
+        })
+    }
+}
+
+/// Texts, none at all among them.
+fn names(value: &Bson) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+}
+
+/// What is wrong with a user, if anything is.
+pub(crate) fn check(user: &Document) -> Result<(), Malformed> {
+    User::read(user)?;
+    field::text(user, "emailCanonical").required("emailCanonical", TEXT).map(drop)
+}
+
+/// Whether the roles of a user can be read. Absent ones can.
+#[must_use]
+pub fn has_roles(user: &Document) -> bool {
+    !field::read(user, "roles", names).is_other()
+}
