@@ -1,6 +1,6 @@
 //! The events of this system, one file each, and the table of them that the engine reads.
 //!
-//! A new event is a file here and a line in [`EVENTS`]; its tests, its documents and its
+//! A new event is a file here and a line in `EVENTS`; its tests, its documents and its
 //! consumers say the rest (docs/how-to/add-an-event.md). Nothing here reads a clock, a
 //! random source or a socket, so that workflow code may use all of it.
 

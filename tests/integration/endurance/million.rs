@@ -3,7 +3,6 @@
 
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_contract::Stage;
-use onboard_outbox::Outbox;
 use onboard_outbox::claim::{by_id, claim_filter};
 use onboard_outbox::due::{due_filter, due_order};
 use onboard_outbox::outcome::note_filter;
@@ -77,7 +76,7 @@ async fn claims_and_alarms_stay_indexed_at_a_million_rows() {
     assert_eq!((due.returned, due.documents), (20, 20), "{due:?}");
     assert!(due.keys <= 21 && !due.plan.contains("COLLSCAN"), "{due:?}");
     assert!(!due.plan.contains("\"SORT\""), "sorted by the index: {due:?}");
-    let rows = Outbox::new(&app.mongo().await).due(256).await.unwrap().rows;
+    let rows = app.mongo().await.deliveries().due(256).await.unwrap().rows;
     let ids: Vec<Bson> = rows.iter().map(|row| binary(row.event_id.uuid()).into()).collect();
     let of_rows = doc! { "_id": { "$in": ids.clone() } };
     let seen = app.outbox().await.distinct("nextAttemptAt", of_rows).await.unwrap();
