@@ -156,6 +156,22 @@ fn a_pod_has_longer_to_end_than_its_service_may_take() {
     }
 }
 
+/// Each package of the program, with a manifest of each that Cargo.lock names.
+#[test]
+fn the_image_is_built_with_every_package() {
+    let sent: Vec<&str> = include_str!("../../.dockerignore").lines().collect();
+    let workspace = include_str!("../../Cargo.toml").lines();
+    let paths = workspace.filter_map(|line| line.split_once("path = \"")?.1.split('"').next());
+    let mut packages = 0;
+    for path in paths {
+        let top = path.split('/').next().unwrap();
+        let is_sent = |part: &str| sent.contains(&format!("!{part}").as_str());
+        assert!(is_sent(top) && (top != "examples" || is_sent(path)), "{path} is not sent");
+        packages += 1;
+    }
+    assert!(packages > 20, "{packages}");
+}
+
 #[test]
 fn the_image_is_of_this_version() {
     let manifests = Manifests::read();

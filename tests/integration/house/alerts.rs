@@ -159,7 +159,7 @@ const FOREIGN: [&str; 4] = ["up", "ALERTS", "process_", "temporal_"];
 fn metrics_of_the_program() -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut files = Vec::new();
-    for part in ["services", "crates", "activities", "workflows"] {
+    for part in ["services", "crates", "activities", "events", "workflows"] {
         files_below(&root.join(part), "rs", &mut files);
     }
     let mut names = BTreeSet::new();

@@ -11,7 +11,7 @@ use super::steps::sources;
 #[test]
 fn what_is_recorded_is_what_is_in_the_catalogue() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let code = ["activities", "crates", "services", "workflows"];
+    let code = ["activities", "crates", "events", "services", "workflows"];
     let recorded: BTreeSet<String> = code
         .iter()
         .flat_map(|code| sources(&root.join(code)))
