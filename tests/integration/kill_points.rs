@@ -40,16 +40,16 @@ const fn driven(step: Step) -> Driven {
     match step {
         Step::RegisterCommit => Driven::Plainly("auth"),
         Step::RefusalKeep => Driven::ByIdempotency,
-        Step::RelayLead | Step::RelayClaim | Step::WorkflowStart | Step::RelayNote => {
-            Driven::Plainly("relay")
-        }
+        Step::RelayLead | Step::WorkflowStart | Step::RelayNote => Driven::Plainly("relay"),
         Step::PublishSend | Step::PublishConfirm | Step::SentMark | Step::TerminalRecord => {
             Driven::Plainly("worker")
         }
         Step::InboxCommit | Step::AcknowledgeSignal | Step::AcknowledgeNote | Step::DeliveryAck => {
             Driven::Plainly("todo")
         }
-        Step::RelayRelease | Step::RelayPutOff | Step::DeliveryRequeue => Driven::Specially,
+        Step::RelayClaim | Step::RelayRelease | Step::RelayPutOff | Step::DeliveryRequeue => {
+            Driven::Specially
+        }
         Step::RelayRebuild => Driven::ByDisaster,
         Step::PurgeHorizon | Step::PurgeOutbox | Step::PurgeInbox => Driven::ByRetention,
         Step::TodoCreate | Step::TodoChange | Step::TodoRemove | Step::TodoRemoveCommit => {

@@ -1,8 +1,10 @@
 //! The quick steps run inside workflow tasks: short histories, and the same
 //! guarantees as before.
 
+use futures::TryStreamExt;
 use futures::future::join_all;
-use mongodb::bson::{Document, doc};
+use mongodb::Collection;
+use mongodb::bson::{Document, Timestamp, doc};
 use onboard_contract::{ConsumerName, EventId};
 use onboard_mongo::{Field, StoreError};
 use onboard_outbox::{MarkedSent, Record, Recorded, Row};
@@ -54,6 +56,65 @@ async fn a_plain_registration_takes_14_events_and_2_workflow_tasks() {
     let seen: Vec<_> = histories.iter().map(|history| names(history)).collect();
     assert!(histories.iter().any(|history| cheap(&history)), "{seen:#?}");
     app.finish().await;
+}
+
+/// Five commits write seven documents: user and row, SENT, inbox record and todo, the
+/// inbox record acknowledged, the row acknowledged. The relay writes nothing.
+#[tokio::test]
+async fn a_plain_registration_takes_5_commits_and_7_documents() {
+    let app = App::start_with(Options::default().apart(&["relay"])).await;
+    let warm = app.register().await;
+    app.reaches(warm, "ACKNOWLEDGED").await;
+    let mut begins = Vec::new();
+    for _ in 0..5 {
+        app.nothing_is_left().await;
+        begins.push(written_last(&app).await);
+        let id = app.register().await;
+        app.reaches(id, "ACKNOWLEDGED").await;
+    }
+    app.nothing_is_left().await;
+    // Notes what is to be noted.
+    app.component("relay").stop().await.unwrap();
+    begins.push(written_last(&app).await);
+    let mut costs = Vec::new();
+    for between in begins.windows(2) {
+        costs.push(written(&app, between[0], between[1]).await);
+    }
+    costs.sort_unstable();
+    eprintln!("(commits, documents) of each: {costs:?}");
+    assert_eq!(costs[2], (5, 7), "half of them: {costs:?}");
+    app.component("relay").start().await.unwrap();
+    app.finish().await;
+}
+
+/// When MongoDB has last written something.
+async fn written_last(app: &App) -> Timestamp {
+    let last = oplog(app).await.find_one(doc! {}).sort(doc! { "$natural": -1 }).await;
+    last.unwrap().unwrap().get_timestamp("ts").unwrap()
+}
+
+/// How many commits there were between, and how many documents of services they wrote.
+async fn written(app: &App, begin: Timestamp, end: Timestamp) -> (usize, usize) {
+    let between = doc! { "ts": { "$gt": begin, "$lte": end } };
+    let entries: Vec<Document> =
+        oplog(app).await.find(between).await.unwrap().try_collect().await.unwrap();
+    let own = |entry: &Document| {
+        let of = entry.get_str("ns").unwrap_or_default();
+        of.contains(&format!("-{}.", app.names)) && !of.ends_with(".relays")
+    };
+    let documents =
+        |entry: &Document| match entry.get_document("o").map(|o| o.get_array("applyOps")) {
+            Ok(Ok(all)) => {
+                all.iter().filter_map(|one| one.as_document()).filter(|one| own(one)).count()
+            }
+            _ => usize::from(own(entry)),
+        };
+    let commits: Vec<usize> = entries.iter().map(documents).filter(|of| *of > 0).collect();
+    (commits.len(), commits.iter().sum())
+}
+
+async fn oplog(app: &App) -> Collection<Document> {
+    app.auth_database().await.client().database("local").collection("oplog.rs")
 }
 
 /// The broker is away: the try inside gives up at once, and a pending activity

@@ -2,6 +2,7 @@
 
 mod hand_over;
 mod lead;
+mod share;
 mod unanswered;
 
 use mongodb::bson::{DateTime, doc};

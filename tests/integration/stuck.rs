@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mongodb::bson::{DateTime, doc};
-use onboard_outbox::{REFUSALS_MAX, Written};
+use onboard_outbox::REFUSALS_MAX;
 use onboard_runtime::clock;
 
 use crate::harness::{App, Options, eventually};
@@ -99,7 +99,7 @@ async fn a_row_that_is_refused_while_others_pass_is_quarantined_and_holds_up_nob
         make_due().await;
         let due = outbox.due(10).await.unwrap().rows;
         let row = due.iter().find(|row| row.event_id == poison).unwrap();
-        let claim = async || outbox.claim(&[row], Duration::from_secs(15), Written::Primary).await;
+        let claim = async || outbox.claim(&[row], Duration::from_secs(15)).await;
         assert_eq!(claim().await.unwrap(), [poison]);
         assert_eq!(claim().await.unwrap(), [], "claimed once");
         outbox.refuse(row, alone, "Temporal refused: too large").await.unwrap().quarantined

@@ -10,7 +10,7 @@ use mongodb::bson::doc;
 use onboard_chaos::Live;
 use onboard_contract::EventId;
 use onboard_ops::{Databases, DatabasesArgs};
-use onboard_outbox::{Due, Written};
+use onboard_outbox::Due;
 use onboard_runtime::Problems;
 
 use self::rows::{insert_finished, insert_pending, remove_pending};
@@ -108,7 +108,7 @@ async fn round(mongo: &Databases, times: &mut Times) -> anyhow::Result<()> {
     let begun = Instant::now();
     let due = outbox.due(BATCH).await?.rows;
     let rows: Vec<&Due> = due.iter().collect();
-    let claimed = outbox.claim(&rows, LEASE, Written::Majority).await?;
+    let claimed = outbox.claim(&rows, LEASE).await?;
     let events: Vec<EventId> = due.iter().map(|row| row.event_id).collect();
     ensure!(claimed == events, "rows that nobody else has are not claimed");
     outbox.mark_started(&events, RECHECK).await?;

@@ -1,4 +1,4 @@
-//! The relay's claim of rows that are due, before it starts their workflows.
+//! The relay's claim of rows that a look has found due, before it starts their workflows.
 //!
 //! A claim moves `nextAttemptAt` ahead by compare-and-set, many rows at once, so of
 //! several relays one works on a row; one that dies lets the row become due
@@ -27,28 +27,10 @@ pub const LEASE_JITTER: Duration = Duration::from_secs(1);
 /// A count of tries above this is no count: it begins anew.
 const ATTEMPTS_MAX: i32 = 1_000_000_000;
 
-/// When a claim counts as written. Losing one is harmless: another relay
-/// starts the workflow again, and finds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
-    /// When the primary has it: quick.
-    Primary,
-    /// When the majority has it: then the next look no longer finds the rows.
-    Majority,
-}
-
-impl Written {
-    fn concern(self) -> WriteConcern {
-        match self {
-            Self::Primary => WriteConcern::nodes(1),
-            Self::Majority => WriteConcern::majority(),
-        }
-    }
-}
-
 impl Outbox {
     /// Claims rows until `lease` from now, with one update. A row that another
-    /// relay has claimed since it was seen, or that is SENT by now, is left out.
+    /// relay has claimed since it was seen, or that is SENT by now, is left out. The majority
+    /// has the claim when this returns, so the next look does not find the rows any more.
     ///
     /// The time until which a row is claimed tells whose it is: it has
     /// jitter ([`LEASE_JITTER`]), and two relays that draw the same one both start the
@@ -60,13 +42,8 @@ impl Outbox {
     /// # Errors
     /// The store failed, or refused every row; some or all may be claimed, and become
     /// due again.
-    pub async fn claim(
-        &self,
-        rows: &[&Due],
-        lease: Duration,
-        written: Written,
-    ) -> Result<Vec<EventId>, StoreError> {
-        let claim = |rows| self.claim_together(rows, lease, written);
+    pub async fn claim(&self, rows: &[&Due], lease: Duration) -> Result<Vec<EventId>, StoreError> {
+        let claim = |rows| self.claim_together(rows, lease);
         let (mut ours, mut failed) = (Vec::with_capacity(rows.len()), None);
         let mut refused = Vec::new();
         let claims = together_else_alone(rows.to_vec(), claim).await;
@@ -93,7 +70,6 @@ impl Outbox {
         &self,
         rows: Vec<&Due>,
         lease: Duration,
-        written: Written,
     ) -> Result<Vec<EventId>, StoreError> {
         if rows.is_empty() {
             return Ok(Vec::new());
@@ -106,7 +82,7 @@ impl Outbox {
         let update = outbox
             .update_many(claim_filter(ids.clone(), seen), claimed(until))
             .hint(Hint::Keys(by_id()))
-            .write_concern(written.concern());
+            .write_concern(WriteConcern::majority());
         let claim = step(Step::RelayClaim, async { update.await });
         let done = bounded("claim the rows", claim).await?;
         match usize::try_from(done.modified_count) {
@@ -118,8 +94,7 @@ impl Outbox {
         }
     }
 
-    /// Which of these rows this very claim has moved. It asks the primary for
-    /// what it has, since a claim does not wait for the others.
+    /// Which of these rows this very claim has moved, as the primary has them.
     async fn claimed_until(
         &self,
         ids: Vec<Bson>,

@@ -116,6 +116,12 @@ impl Due {
             seen: date(row.next_attempt_at()?),
         })
     }
+
+    /// How long it has been due at a time of the server, in ms.
+    #[must_use]
+    pub fn waited_ms(&self, now_ms: i64) -> i64 {
+        now_ms.saturating_sub(self.seen.timestamp_millis())
+    }
 }
 
 impl Outbox {

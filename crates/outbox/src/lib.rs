@@ -41,7 +41,6 @@ use onboard_mongo::bson_time::date;
 use onboard_mongo::{Mongo, StoreError};
 use onboard_runtime::clock::millis;
 
-pub use claim::Written;
 pub use collections::collections;
 pub use config::{OutboxArgs, OutboxConfig, outbox_retention};
 pub use consumers::{AwaitedBy, Awaiting, ChangedRow, NotExpecting, Reach};

@@ -96,24 +96,25 @@ impl Outbox {
         bounded("note the starts on the rows", noted).await.map(drop)
     }
 
-    /// Gives a claimed row back, since a server did not answer.
+    /// Gives a row back, since a server did not answer.
     ///
     /// # Errors
     /// The store failed.
     pub async fn release(
         &self,
-        event: EventId,
+        due: &Due,
         retry_in: Duration,
         reason: &str,
     ) -> Result<(), StoreError> {
         let update = vec![doc! { "$set": {
             "nextAttemptAt": after_now(retry_in),
+            "attempts": tried(due),
             "lastError": literal(reason),
         } }];
-        self.update(Step::RelayRelease, "give the row back", event, update).await
+        self.update(Step::RelayRelease, "give the row back", due.event_id, update).await
     }
 
-    /// Gives a claimed row back, since it was refused. `alone` says that other
+    /// Gives a row back, since it was refused. `alone` says that other
     /// rows pass meanwhile: then it is this row, and after [`REFUSALS_MAX`] of
     /// these it is quarantined.
     ///
@@ -134,6 +135,7 @@ impl Outbox {
         };
         let mut refused = doc! {
             "nextAttemptAt": after_now(retry_in),
+            "attempts": tried(due),
             "refusals": refusals,
             "lastError": literal(reason),
         };
@@ -162,6 +164,11 @@ impl Outbox {
 #[must_use]
 pub fn note_filter(ids: Vec<Bson>) -> Document {
     doc! { "_id": { "$in": ids }, "status": PENDING }
+}
+
+/// The tries with this one: the same number whether a claim has counted it or not.
+fn tried(due: &Due) -> i32 {
+    i32::try_from(due.attempts.saturating_add(1)).unwrap_or(1)
 }
 
 /// The reason as a value, whatever characters it begins with.

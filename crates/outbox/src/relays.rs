@@ -6,12 +6,15 @@
 //! leader that dies loses the lead when its lease runs out. Two relays may both believe
 //! that they lead for a moment, when the lead changes hands while a call is on its way:
 //! what a leader does may be done twice.
+//!
+//! The relays that are there share the new rows by their ids ([`RelayId::weight`]).
 
 use std::time::Duration;
 
 use mongodb::Collection;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::ReturnDocument;
+use onboard_contract::EventId;
 use onboard_fault::{Step, step};
 use onboard_mongo::{StoreError, bounded, field, is_duplicate_key};
 use onboard_runtime::clock;
@@ -25,21 +28,49 @@ pub const LEAD: Duration = Duration::from_secs(6);
 /// How often a relay renews its place.
 pub const RENEWED_EVERY: Duration = Duration::from_secs(2);
 
+/// Which relay: one process, from its start to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RelayId(Uuid);
+
+impl RelayId {
+    /// A new relay.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(clock::random_id())
+    }
+
+    /// How much the relay has to do with an event: of several relays, the row is that of
+    /// the one with the greatest weight (rendezvous hashing). Every process and every
+    /// build computes the same.
+    #[must_use]
+    pub fn weight(self, event: EventId) -> u128 {
+        Uuid::new_v5(&self.0, event.uuid().as_bytes()).as_u128()
+    }
+}
+
+impl std::fmt::Display for RelayId {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
 /// A relay among those of its outbox.
 #[derive(Debug, Clone)]
 pub struct Relays {
     outbox: Outbox,
     /// This relay.
-    id: Uuid,
+    id: RelayId,
 }
 
 /// What a relay has found when it renewed its place.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Place {
     /// Until when this relay leads; `None` when another one does.
     pub leads_until: Option<Instant>,
     /// How many relays are there, this one among them.
     pub relays: u64,
+    /// When each relay was last there, in ms of the server's clock.
+    pub seen: Vec<(RelayId, i64)>,
 }
 
 /// How many workflows are started and not SENT, as the leader has counted them.
@@ -55,7 +86,13 @@ impl Relays {
     /// A new relay of the outbox.
     #[must_use]
     pub fn join(outbox: &Outbox) -> Self {
-        Self { outbox: outbox.clone(), id: clock::random_id() }
+        Self { outbox: outbox.clone(), id: RelayId::random() }
+    }
+
+    /// This relay.
+    #[must_use]
+    pub const fn id(&self) -> RelayId {
+        self.id
     }
 
     /// Renews the place of this relay, and takes the lead when nobody has it.
@@ -82,11 +119,13 @@ impl Relays {
         };
         let found = bounded("renew the place of the relay", renew).await?.unwrap_or_default();
         let leads = field::text(&found, "leader").known() == Some(self.id.to_string().as_str());
-        let there = field::document(&found, "seen").known().map_or(1, Document::len);
+        let there = field::document(&found, "seen").known();
+        let relays = there.map_or(1, Document::len);
         Ok(Place {
             // Counted from before the question: the server's lease ends no earlier.
             leads_until: leads.then(|| asked + LEAD),
-            relays: u64::try_from(there).unwrap_or(1).max(1),
+            relays: u64::try_from(relays).unwrap_or(1).max(1),
+            seen: there.map(seen).unwrap_or_default(),
         })
     }
 
@@ -177,4 +216,14 @@ impl Relays {
             doc! { "$unset": "another" },
         ]
     }
+}
+
+/// The relays of the document. A name that is no relay's takes no share.
+fn seen(there: &Document) -> Vec<(RelayId, i64)> {
+    let known = |(name, at): (&String, &Bson)| {
+        let id = Uuid::try_parse(name).ok()?;
+        let at_ms = at.as_datetime()?.timestamp_millis();
+        Some((RelayId(id), at_ms))
+    };
+    there.iter().filter_map(known).collect()
 }

@@ -1,11 +1,10 @@
-//! The claim, for both ways in: rows that the change stream handed over, and rows
-//! that the sweep found. A crash behind it lets the rows become due again.
+//! The claim of rows that the sweep found. A crash behind it lets the rows become due again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use onboard_mongo::StoreError;
-use onboard_outbox::{Due, Outbox, Written};
+use onboard_outbox::{Due, Outbox};
 
 use crate::held::Row;
 use crate::servers::Servers;
@@ -33,16 +32,12 @@ impl Claims {
     /// Claims the rows; those that another relay has are left out. On a
     /// failure some may be claimed; they become due again. A refusal is about these
     /// rows, and others may pass.
-    pub(crate) async fn claim(
-        &self,
-        rows: Vec<Row>,
-        written: Written,
-    ) -> Result<Vec<Row>, StoreError> {
+    pub(crate) async fn claim(&self, rows: Vec<Row>) -> Result<Vec<Row>, StoreError> {
         if rows.is_empty() {
             return Ok(rows);
         }
         let due: Vec<&Due> = rows.iter().map(|row| &row.due).collect();
-        let claimed = self.outbox.claim(&due, self.lease, written).await;
+        let claimed = self.outbox.claim(&due, self.lease).await;
         let claimed = claimed.inspect_err(|error| {
             if error.is_retryable() {
                 self.servers.does_not_write(error);

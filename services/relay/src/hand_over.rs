@@ -1,29 +1,34 @@
 //! Rows as the change stream tells of them: the quick way.
 //!
-//! They wait in a channel, are claimed together, as many as have gathered
-//! during the claim before, and go on to be started. When the channel is full
-//! the row is let go and the sweep is told to look. A crash loses nothing: a
-//! row not claimed is due, a claimed one becomes due again.
+//! Those of this relay's share wait in a channel and go on to be started, without a write:
+//! nobody else starts them, and a second start would be harmless. When the channel is full
+//! the row is let go and the sweep is told to look. A crash loses nothing: the rows are due.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use onboard_outbox::{Inserted, Written};
+use onboard_outbox::Inserted;
 use onboard_runtime::Shutdown;
 use onboard_temporal::Temporal;
 use tokio::sync::mpsc::{Receiver, Sender};
 
-use crate::claim::Claims;
 use crate::held::{Held, Row};
 use crate::room::Room;
 use crate::servers::Servers;
+use crate::share::Share;
 
-/// Rows that wait to be claimed.
+/// Rows that wait to be started.
 pub(crate) const WAITING_MAX: usize = 256;
+
+/// After this the majority has what was inserted: a look before that may miss it, and the
+/// stream that was opened since does not tell of it.
+const COMMITTED: Duration = Duration::from_secs(1);
 
 /// Takes what the change stream says.
 #[derive(Debug)]
 pub(crate) struct Accept {
     pub(crate) held: Held,
+    pub(crate) share: Share,
     pub(crate) room: Arc<Room>,
     pub(crate) servers: Arc<Servers>,
     /// To [`run`].
@@ -34,11 +39,16 @@ impl Accept {
     pub(crate) fn accept(&self, inserted: Inserted) {
         let wake = &self.servers.wake;
         match inserted {
-            Inserted::Something => wake.now(),
+            Inserted::Something => {
+                wake.now();
+                wake.after(COMMITTED);
+            }
             Inserted::Lost { history } => {
                 let cause = if history { "history" } else { "other" };
                 metrics::counter!("relay_change_stream_lost_total", "cause" => cause).increment(1);
             }
+            // Another relay is told the same.
+            Inserted::Row(due) if !self.share.has(due.event_id) => (),
             // It waits with the others until there is room.
             Inserted::Row(_) if self.room.is_full() => wake.now(),
             Inserted::Row(due) => {
@@ -53,36 +63,29 @@ impl Accept {
     }
 }
 
-/// Claims what was handed over, until the shutdown.
+/// Passes on what was handed over, until the shutdown.
 pub(crate) async fn run(
-    (temporal, claims): (Temporal, Claims),
+    temporal: Temporal,
     mut handed: Receiver<Row>,
-    claimed: Sender<Row>,
+    ready: Sender<Row>,
     shutdown: Shutdown,
 ) {
-    let mut rows = Vec::new();
-    let pause = &claims.servers.pause;
-    // Nothing is claimed while Temporal has never been reached.
+    // Nothing is taken while Temporal has never been reached.
     if temporal.connected(&shutdown).await.is_none() {
         return;
     }
-    while pause.over(&shutdown).await {
-        let most = claims.most();
-        match shutdown.or(handed.recv_many(&mut rows, most)).await {
-            None | Some(0) => return,
-            // A pause may have begun meanwhile.
-            Some(_) if !pause.over(&shutdown).await => return,
-            Some(_) => (),
+    while let Some(Some(row)) = shutdown.or(handed.recv()).await {
+        metrics::counter!("relay_rows_claimed_total", "found" => "handed_over").increment(1);
+        if ready.send(row).await.is_err() {
+            return;
         }
-        // The primary's word will do: it is quick, and a lost claim is harmless.
-        let taken = std::mem::take(&mut rows);
-        let Ok(ours) = claims.claim(taken, Written::Primary).await else { continue };
-        metrics::counter!("relay_rows_claimed_total", "found" => "handed_over")
-            .increment(ours.len() as u64);
-        for row in ours {
-            if claimed.send(row).await.is_err() {
-                return;
-            }
-        }
+    }
+}
+
+/// Looks at the outbox when the relays have changed, until the shutdown: rows that a relay
+/// has left may be this one's.
+pub(crate) async fn look_at_changes(mut share: Share, servers: Arc<Servers>, shutdown: Shutdown) {
+    while shutdown.or(share.changed()).await == Some(true) {
+        servers.wake.now();
     }
 }

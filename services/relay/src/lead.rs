@@ -13,6 +13,8 @@ use onboard_runtime::{Availability, Rounds, Shutdown};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use crate::share::Census;
+
 /// What this relay knows of the lead.
 #[derive(Debug, Clone)]
 pub(crate) struct Lead {
@@ -27,14 +29,15 @@ pub(crate) struct Renewal {
     relays: Relays,
     until: watch::Sender<Option<Instant>>,
     count: Arc<AtomicU64>,
+    census: Census,
 }
 
 /// A relay that does not lead yet, and what makes it lead.
-pub(crate) fn lead(relays: &Relays) -> (Lead, Renewal) {
+pub(crate) fn lead(relays: &Relays, census: Census) -> (Lead, Renewal) {
     let (sender, until) = watch::channel(None);
     let count = Arc::new(AtomicU64::new(0));
     let lead = Lead { until, relays: Arc::clone(&count) };
-    (lead, Renewal { relays: relays.clone(), until: sender, count })
+    (lead, Renewal { relays: relays.clone(), until: sender, count, census })
 }
 
 impl Lead {
@@ -89,7 +92,7 @@ impl Lead {
 }
 
 /// Renews until the shutdown, and then leaves the lead to another relay.
-pub(crate) async fn run(renewal: Renewal, shutdown: Shutdown) {
+pub(crate) async fn run(mut renewal: Renewal, shutdown: Shutdown) {
     let mongo = Availability::new("mongo (lead)");
     let mut leads = false;
     let mut rounds = Rounds::new(RENEWED_EVERY, shutdown);
@@ -100,6 +103,7 @@ pub(crate) async fn run(renewal: Renewal, shutdown: Shutdown) {
             continue;
         };
         renewal.count.store(place.relays, Ordering::Relaxed);
+        renewal.census.count(&place);
         renewal.until.send_replace(place.leads_until);
         let held = place.leads_until.is_some();
         if std::mem::replace(&mut leads, held) != held {

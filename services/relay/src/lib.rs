@@ -1,8 +1,8 @@
 //! The relay: finds outbox rows that are due and starts one workflow for each.
 //!
-//! A change stream wakes it; a sweep makes it complete. It may die anywhere: a
-//! row it had claimed becomes due again, and a workflow it had started already
-//! is "already started", which is success. Several relays may run.
+//! A change stream hands over new rows; a sweep makes it complete. It may die anywhere: a
+//! row that it had in hand is due, or becomes due again, and a workflow that it had started
+//! already is "already started", which is success. Several relays may run, and share the rows.
 
 mod census;
 mod claim;
@@ -21,6 +21,7 @@ mod relay;
 mod retention;
 mod room;
 mod servers;
+mod share;
 mod stages;
 mod start;
 mod strangers;
@@ -87,7 +88,8 @@ async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
         .await
         .map_err(RunError::Http)?;
     let relays = Relays::join(&outbox);
-    let (lead, renewal) = lead::lead(&relays);
+    let (share, census) = share::share(relays.id());
+    let (lead, renewal) = lead::lead(&relays, census);
     tasks.spawn("lead", lead::run(renewal, shutdown.clone()));
     let (settings, stop) = (config.settings, shutdown.clone());
     let stages = stages::run(outbox.clone(), settings.overdue, lead.clone(), stop.clone());
@@ -98,7 +100,8 @@ async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
     tasks.spawn("clocks", clocks);
     tasks.spawn("census", census::run(temporal.clone(), outbox.clone(), shutdown.clone()));
     tasks.spawn("retention", retention::run(outbox.clone(), config.retention, lead.clone(), stop));
-    relay::spawn((&outbox, &temporal), settings, &lead, relays, (&tasks, &shutdown));
+    let place = (&lead, share, relays);
+    relay::spawn((&outbox, &temporal), settings, place, (&tasks, &shutdown));
     let serve = async {
         let served = http.serve(shutdown.clone()).await;
         shutdown.begin();

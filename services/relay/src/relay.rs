@@ -1,13 +1,13 @@
 //! The relay's four stops and the channels between them.
 //!
-//! `hand_over` and `sweep` claim rows (`claim`), `start` starts their workflows, `note`
-//! writes that down. They run side by side, with bounded channels between them:
-//! when one is slow, those before it wait, and the change stream lets rows go
-//! to the sweep. When the shutdown begins nothing more is claimed; what was
-//! claimed is started and noted. A crash anywhere lets rows become due again.
+//! `hand_over` takes new rows and `sweep` claims late ones (`claim`), `start` starts their
+//! workflows, `note` writes that down. They run side by side, with bounded channels between
+//! them: when one is slow, those before it wait, and the change stream lets rows go
+//! to the sweep. When the shutdown begins nothing more is taken; what was
+//! taken is started and noted. A crash anywhere leaves rows due, or lets them become due again.
 //! Beside them `room` holds back, `rebuild` looks for lost workflows and `mend` for rows
-//! that no other look finds, the latter two in the relay that leads (`lead`). Each stop
-//! takes what it needs, and no stop knows another.
+//! that no other look finds, the latter two in the relay that leads (`lead`). `share` says
+//! which rows are this relay's. Each stop takes what it needs, and no stop knows another.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -28,13 +28,14 @@ use crate::lead::Lead;
 use crate::rebuild::{self, Rebuild};
 use crate::room::{self, Count, Room};
 use crate::servers::Servers;
+use crate::share::Share;
 use crate::start::{self, Starts};
 use crate::sweep::{self, Sweep};
 use crate::{mend, note};
 
 /// How long rows in work may take once the process is asked to stop.
 pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
-/// Claimed rows that wait to be started, beside the page they come from:
+/// Rows that wait to be started, beside the page they come from:
 /// enough to bridge the claim of the next page.
 const AHEAD: usize = 16;
 
@@ -42,8 +43,7 @@ const AHEAD: usize = 16;
 pub(crate) fn spawn(
     (outbox, temporal): (&Outbox, &Temporal),
     settings: Settings,
-    lead: &Lead,
-    relays: Relays,
+    (lead, share, relays): (&Lead, Share, Relays),
     (tasks, shutdown): (&Tasks, &Shutdown),
 ) {
     let (held, room) = (Held::default(), Arc::new(Room::default()));
@@ -56,12 +56,13 @@ pub(crate) fn spawn(
         lease: settings.claim_lease,
         concurrency,
     };
-    let (handed, to_claim) = mpsc::channel(hand_over::WAITING_MAX);
-    let (claimed, to_start) = mpsc::channel(AHEAD);
+    let (handed, taken) = mpsc::channel(hand_over::WAITING_MAX);
+    let (ready, to_start) = mpsc::channel(AHEAD);
     let (started, to_note) = mpsc::channel(note::WAITING_MAX);
 
     let watching = Accept {
         held: held.clone(),
+        share: share.clone(),
         room: Arc::clone(&room),
         servers: Arc::clone(&servers),
         handed,
@@ -70,17 +71,19 @@ pub(crate) fn spawn(
     tasks.spawn("watch the outbox", async move {
         watch_outbox(watched, |inserted| watching.accept(inserted), stop).await;
     });
-    let taking = (temporal.clone(), claims.clone());
-    let quick = hand_over::run(taking, to_claim, claimed.clone(), shutdown.clone());
+    let quick = hand_over::run(temporal.clone(), taken, ready.clone(), shutdown.clone());
     tasks.spawn("hand over", quick);
+    let (changes, of_sharing) = (share.clone(), Arc::clone(&servers));
+    tasks.spawn("share", hand_over::look_at_changes(changes, of_sharing, shutdown.clone()));
     let complete = Sweep {
         temporal: temporal.clone(),
         claims,
         held,
+        share,
         room: Arc::clone(&room),
         interval: settings.sweep_interval,
     };
-    tasks.spawn("sweep", sweep::run(complete, claimed, shutdown.clone()));
+    tasks.spawn("sweep", sweep::run(complete, ready, shutdown.clone()));
     let starts = Starts {
         outbox: outbox.clone(),
         temporal: temporal.clone(),
@@ -111,5 +114,5 @@ pub(crate) fn spawn(
         most: u64::from(settings.unsent_max),
     };
     tasks.spawn("room", room::run(room, count, shutdown.clone()));
-    tasks.spawn("note", note::run(outbox.clone(), servers, to_note));
+    tasks.spawn("note", note::run(outbox.clone(), servers, to_note, shutdown.clone()));
 }

@@ -9,8 +9,9 @@
 //! longer counts: a workflow that stands still for a reason of its own holds up nobody.
 //!
 //! The leader among the relays counts in the outbox and notes the count for the others.
-//! Each relay may begin its share of what is left, less what it has begun since the
-//! count. Nothing survives the process: a new one begins when it has looked.
+//! Each relay may begin its share of what is left, less what it has begun and not noted
+//! on the row (`note`), and what it has noted since the count. Nothing survives the
+//! process: a new one begins when it has looked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -36,10 +37,24 @@ const COUNT_AGE_MAX: Duration = Duration::from_secs(2);
 pub(crate) struct Room {
     /// Starts that may be begun until the next look; none before the first one.
     free: AtomicI64,
-    /// Starts since the last look, and between the last two: a count may lack them.
-    begun: [AtomicI64; 2],
+    /// Starts that are not noted on their rows yet.
+    unnoted: AtomicI64,
+    /// Notes since the last look, and between the last two: a count may lack them.
+    noted: [AtomicI64; 2],
     used: AtomicBool,
     freed: Notify,
+}
+
+/// The place of a start in the room, until its note is written or it has failed.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<Room>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // In this order: a look in between counts it twice, and never not at all.
+        self.0.noted[0].fetch_add(1, Ordering::SeqCst);
+        self.0.unnoted.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Room {
@@ -47,18 +62,18 @@ impl Room {
         self.free.load(Ordering::Relaxed) <= 0
     }
 
-    /// Waits until a workflow may be begun, and takes its place; false when the shutdown
+    /// Waits until a workflow may be begun, and takes its place; `None` when the shutdown
     /// came first.
-    pub(crate) async fn admits(&self, shutdown: &Shutdown) -> bool {
+    pub(crate) async fn admits(self: &Arc<Self>, shutdown: &Shutdown) -> Option<Place> {
         while self.freed(shutdown).await {
             let one_less = |free: i64| (free > 0).then(|| free - 1);
             if self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
-                self.begun[0].fetch_add(1, Ordering::Relaxed);
+                self.unnoted.fetch_add(1, Ordering::Relaxed);
                 self.used.store(true, Ordering::Relaxed);
-                return true;
+                return Some(Place(Arc::clone(self)));
             }
         }
-        false
+        None
     }
 
     /// Waits until there is room; false when the shutdown came first.
@@ -73,9 +88,10 @@ impl Room {
 
     /// Takes in a count of what is under way, for all of so many relays.
     fn set(&self, unsent: u64, most: u64, relays: u64) {
-        let [last, before] = &self.begun;
-        let begun = last.swap(0, Ordering::Relaxed);
-        let uncounted = begun + before.swap(begun, Ordering::Relaxed);
+        let [last, before] = &self.noted;
+        let unnoted = self.unnoted.load(Ordering::SeqCst);
+        let noted = last.swap(0, Ordering::SeqCst);
+        let uncounted = unnoted + noted + before.swap(noted, Ordering::Relaxed);
         // Rounded up: a relay among very many may begin one workflow all the same.
         let share = most.saturating_sub(unsent).div_ceil(relays.max(1));
         let free = i64::try_from(share).unwrap_or(i64::MAX).saturating_sub(uncounted);
@@ -138,31 +154,39 @@ async fn unsent(count: &Count, leads_others: bool) -> Result<u64, StoreError> {
 mod tests {
     use super::*;
 
-    async fn admitted(room: &Room) -> bool {
+    async fn admitted(room: &Arc<Room>) -> Option<Place> {
         let shutdown = Shutdown::new();
-        tokio::time::timeout(EVERY * 4, room.admits(&shutdown)).await.is_ok()
+        tokio::time::timeout(EVERY * 4, room.admits(&shutdown)).await.ok().flatten()
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_for_room_is_let_on_or_sent_home() {
-        let (room, shutdown) = (Room::default(), Shutdown::new());
-        assert!(!admitted(&room).await, "nobody has looked yet");
+        let (room, shutdown) = (Arc::new(Room::default()), Shutdown::new());
+        assert!(admitted(&room).await.is_none(), "nobody has looked yet");
         room.set(8, 10, 1);
-        assert!(admitted(&room).await && admitted(&room).await);
-        assert!(!admitted(&room).await, "it is full");
+        let places = [admitted(&room).await, admitted(&room).await];
+        assert!(places.iter().all(Option::is_some));
+        assert!(admitted(&room).await.is_none(), "it is full");
         let (let_on, ()) = tokio::join!(room.admits(&shutdown), async { room.set(0, 10, 1) });
-        assert!(let_on);
+        assert!(let_on.is_some());
         room.set(10, 10, 1);
         let (let_on, ()) = tokio::join!(room.admits(&shutdown), async { shutdown.begin() });
-        assert!(!let_on);
+        assert!(let_on.is_none());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn relays_share_what_is_left_and_what_was_begun_counts_before_it_is_counted() {
-        let room = Room::default();
+    async fn relays_share_what_is_left_and_a_start_counts_until_a_count_has_its_note() {
+        let room = Arc::new(Room::default());
         room.set(4, 10, 3);
-        assert!(admitted(&room).await && admitted(&room).await && !admitted(&room).await);
-        // Neither look has counted the two.
+        let places = [admitted(&room).await, admitted(&room).await];
+        assert!(places.iter().all(Option::is_some) && admitted(&room).await.is_none());
+        // However long the notes take.
+        for _ in 0..8 {
+            room.set(4, 10, 3);
+            assert!(room.is_full());
+        }
+        drop(places);
+        // Neither count has seen the two notes.
         for _ in 0..2 {
             room.set(4, 10, 3);
             assert!(room.is_full());

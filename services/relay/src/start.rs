@@ -1,8 +1,7 @@
-//! The start of claimed rows' workflows, several at the same time.
+//! The start of workflows, several at the same time.
 //!
-//! A crash between start and note lets the row become due again; the second
-//! start finds the workflow there. The send to Temporal stands between two
-//! database writes and in no transaction.
+//! A crash between start and note leaves the row due, or lets it become due again; the
+//! second start finds the workflow there. The send to Temporal stands in no transaction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,6 +19,7 @@ use tracing::{Instrument, Span};
 
 use crate::held::Row;
 use crate::input::Input;
+use crate::note::Begun;
 use crate::room::Room;
 use crate::servers::Servers;
 
@@ -60,22 +60,22 @@ impl Starts {
     }
 }
 
-/// Starts what is claimed, until nothing is claimed any more. Rows that wait out a pause,
-/// or for room, when the shutdown begins are left: their claim runs out.
+/// Starts what is ready, until nothing comes any more. Rows that wait out a pause,
+/// or for room, when the shutdown begins are left: they are due, or their claim runs out.
 pub(crate) async fn run(
     starts: Starts,
-    mut claimed: Receiver<Row>,
-    started: Sender<Row>,
+    mut ready: Receiver<Row>,
+    started: Sender<Begun>,
     shutdown: Shutdown,
 ) {
-    futures::stream::poll_fn(|context| claimed.poll_recv(context))
+    futures::stream::poll_fn(|context| ready.poll_recv(context))
         .for_each_concurrent(starts.concurrency, async |row| {
             if starts.servers.pause.over(&shutdown).await
-                && starts.room.admits(&shutdown).await
+                && let Some(place) = starts.room.admits(&shutdown).await
                 && start(&starts, &row.due).await
             {
                 // Ends only after everything that starts.
-                started.send(row).await.ok();
+                started.send(Begun::now(row, place)).await.ok();
             }
         })
         .await;
@@ -148,7 +148,7 @@ async fn give_back(starts: &Starts, due: &Due, error: &TemporalError) {
     };
     match given {
         Ok(()) => (),
-        // The row alone: its claim runs out.
+        // The row alone: it is due, or its claim runs out.
         Err(error) if !error.is_retryable() => {
             tracing::error!(error = chain(&error), "the row cannot be given back");
         }
@@ -162,7 +162,7 @@ async fn unanswered(starts: &Starts, due: &Due, error: &TemporalError) -> Result
     starts.servers.does_not_answer(due.event_id);
     let cap = if starts.others_pass() { UNANSWERED_ALONE_CAP } else { UNANSWERED_CAP };
     let wait = Backoff::after(UNANSWERED_FIRST, cap, due.attempts);
-    starts.outbox.release(due.event_id, wait, &chain(error)).await?;
+    starts.outbox.release(due, wait, &chain(error)).await?;
     starts.servers.wake.after(wait);
     Ok(())
 }

@@ -5,20 +5,24 @@
 //! started. The next page is claimed while the last rows of this one are being
 //! started; what is claimed ahead is bounded by the page and the channel, so
 //! relays share a backlog and a crash leaves few rows to wait for their lease.
+//! Of a page it claims the rows of its own share; when there are none, it claims those of
+//! other relays that are late.
 //! A page of rows that nobody can move holds up no other: the next look goes past it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use onboard_mongo::StoreError;
-use onboard_outbox::{DuePage, Written};
-use onboard_runtime::{Availability, Backoff, Shutdown, clock};
+use onboard_outbox::{Due, DuePage};
+use onboard_runtime::clock::{self, millis};
+use onboard_runtime::{Availability, Backoff, Shutdown};
 use onboard_temporal::Temporal;
 use tokio::sync::mpsc::Sender;
 
 use crate::claim::Claims;
 use crate::held::{Held, Row};
 use crate::room::Room;
+use crate::share::{LATE, Share};
 
 /// The longest wait before another look, when all of the page is in other
 /// hands, or in ours already: about as long as a page takes to be started.
@@ -77,6 +81,7 @@ pub(crate) struct Sweep {
     pub(crate) temporal: Temporal,
     pub(crate) claims: Claims,
     pub(crate) held: Held,
+    pub(crate) share: Share,
     pub(crate) room: Arc<Room>,
     pub(crate) interval: Duration,
 }
@@ -131,10 +136,8 @@ async fn look(
     let page = mongo.report(sweep.claims.outbox.due_after(skip, most).await)?;
     let DuePage { rows, set_apart, immovable, full } = page;
     let seen = (rows.len() + immovable) as u64;
-    let held = rows.into_iter().filter_map(|due| sweep.held.take(due)).collect();
-    // The majority's word: the next look must not find these rows again, and
-    // nobody waits for this one.
-    let ours = match sweep.claims.claim(held, Written::Majority).await {
+    let Divided { rows, left } = divided(sweep, rows).await?;
+    let ours = match sweep.claims.claim(rows).await {
         Err(error) if !error.is_retryable() && full => return Ok(Look::Refused(seen)),
         Err(error) if !error.is_retryable() => return Ok(Look::Drained),
         claimed => claimed?,
@@ -147,10 +150,43 @@ async fn look(
         }
     }
     Ok(match (full, found + set_apart as u64) {
+        // The next look finds the late rows alone.
+        (false, 1..) if left => Look::More,
         (false, _) => Look::Drained,
         (true, 0) => Look::Stuck(seen),
         (true, _) => Look::More,
     })
+}
+
+/// The rows of a page that this relay takes in hand.
+struct Divided {
+    rows: Vec<Row>,
+    /// Whether it has left late rows of other relays.
+    left: bool,
+}
+
+/// Takes the rows of this relay's share in hand, or else those of others that are late.
+/// Rows of others that are not late are being started.
+async fn divided(sweep: &Sweep, rows: Vec<Due>) -> Result<Divided, StoreError> {
+    let (own, others): (Vec<Due>, Vec<Due>) =
+        rows.into_iter().partition(|due| sweep.share.has(due.event_id));
+    let take = |rows: Vec<Due>| -> Vec<Row> {
+        rows.into_iter().filter_map(|due| sweep.held.take(due)).collect()
+    };
+    let own = take(own);
+    if others.is_empty() {
+        return Ok(Divided { rows: own, left: false });
+    }
+    let now_ms = sweep.claims.outbox.server_ms().await?;
+    let (late, young): (Vec<Due>, Vec<Due>) =
+        others.into_iter().partition(|due| due.waited_ms(now_ms) > millis(LATE));
+    if !young.is_empty() && sweep.interval > LATE {
+        sweep.claims.servers.wake.after(LATE);
+    }
+    if own.is_empty() {
+        return Ok(Divided { rows: take(late), left: false });
+    }
+    Ok(Divided { rows: own, left: !late.is_empty() })
 }
 
 #[cfg(test)]

@@ -29,7 +29,24 @@ async fn all_used(tokens: &Tokens) {
     .await;
 }
 
-/// Temporal stops after the relay has met it: rows are claimed and given back.
+/// Rows that were inserted while no relay ran: no change stream tells of them.
+#[tokio::test]
+async fn the_relay_claims_late_rows() {
+    join_all(ACTS.map(async |act| {
+        let (tokens, mut options) = armed("relay", Step::RelayClaim, act);
+        options.services = vec!["auth", "worker", "todo"];
+        let app = App::start_with(options).await;
+        app.register_many(4).await;
+        app.component("relay").request_start().await.unwrap();
+        all_used(&tokens).await;
+        app.nothing_is_left().await;
+        app.every_registration_has_one_workflow().await;
+        app.finish().await;
+    }))
+    .await;
+}
+
+/// Temporal stops after the relay has met it: rows are given back.
 #[tokio::test]
 async fn the_relay_gives_a_row_back() {
     let own = own_servers(&[Server::Temporal]).await;

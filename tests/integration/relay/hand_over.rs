@@ -1,12 +1,11 @@
-//! Rows are handed over without a look, claimed many at once, shared between
-//! relays, and lost to no crash and no full channel.
+//! Rows are handed over without a look and a claim, late ones are claimed many at once,
+//! and rows are lost to no crash and no full channel.
 
 use std::time::{Duration, Instant};
 
 use mongodb::bson::{DateTime, Document, doc};
 use onboard_contract::{EventId, UserId};
 use onboard_fault::{Side, Step};
-use onboard_outbox::Written;
 use onboard_runtime::clock;
 
 use crate::harness::{App, Options, binary, dwindles, eventually, whole_machine};
@@ -72,6 +71,7 @@ async fn a_row_is_handed_over_and_nobody_looks_for_it() {
         app.reaches(id, "ACKNOWLEDGED").await;
     }
     assert!(found(&app, "relay", "handed_over").await >= before + 5);
+    assert_eq!(rows_with(&app, doc! { "attempts": { "$ne": 0 } }).await, 0, "none was claimed");
     point.off().await;
     app.component("relay").kill().await.unwrap();
     app.ready("relay").await;
@@ -96,9 +96,9 @@ async fn when_the_channel_is_full_the_sweep_takes_over() {
     dwindles("all are started", async || rows_with(&app, doc! { "startedAt": null }).await).await;
     assert!(app.counter("relay", "relay_hand_over_full_total", "").await > 0, "it was full");
     assert!(found(&app, "relay", "handed_over").await > 1, "what had room was handed over");
-    let again = rows_with(&app, doc! { "attempts": { "$ne": 1 } }).await;
+    let again = rows_with(&app, doc! { "attempts": { "$gt": 1 } }).await;
     let unanswered = unanswered(&app).await;
-    assert!(again <= unanswered, "claimed once each: {again}, {unanswered} unanswered");
+    assert!(again <= unanswered, "claimed once at most: {again}, {unanswered} unanswered");
     // Found by a look at the very moment when they were done.
     let in_vain = app.counter("relay", "relay_claims_lost_total", "").await;
     assert!(in_vain < 45, "what was handed over is not swept as well: {in_vain}");
@@ -117,7 +117,7 @@ async fn no_more_is_started_than_gets_on_and_what_stands_still_holds_up_nobody()
         _ => Ok(()),
     })
     .await;
-    let waiting = rows_with(&app, doc! { "attempts": 0 }).await;
+    let waiting = rows_with(&app, doc! { "startedAt": null }).await;
     assert!(waiting > 200, "only {waiting} of 600 wait, without anybody to get on with them");
     // A minute later those that were started no longer count.
     let minute_ago = DateTime::from_millis(clock::now_ms() - 61_000);
@@ -163,12 +163,12 @@ async fn of_many_rows_a_claim_gets_those_that_nobody_has_claimed_since() {
     let seen = outbox.due(3).await.unwrap();
     assert!(seen.full, "there are more");
     let all: Vec<_> = seen.rows.iter().collect();
-    let second = outbox.claim(&all[1..2], lease, Written::Primary).await.unwrap();
+    let second = outbox.claim(&all[1..2], lease).await.unwrap();
     assert_eq!(second, [all[1].event_id]);
-    let claimed = outbox.claim(&all, lease, Written::Majority).await.unwrap();
+    let claimed = outbox.claim(&all, lease).await.unwrap();
     let has = [0, 1, 2].map(|at| claimed.contains(&all[at].event_id));
     assert_eq!(has, [true, false, true], "{claimed:?}");
-    let again = outbox.claim(&all, lease, Written::Majority).await.unwrap();
+    let again = outbox.claim(&all, lease).await.unwrap();
     assert_eq!(again, []);
     let left = outbox.due(256).await.unwrap();
     assert_eq!((left.rows.len(), left.full), (2, false), "the others are due");
