@@ -69,7 +69,8 @@ impl Census {
             .chain([self.own])
             .collect();
         members.sort_unstable();
-        metrics::gauge!("relay_members").set(crate::stages::precise(members.len() as u64));
+        let shown = u32::try_from(members.len()).unwrap_or(u32::MAX);
+        metrics::gauge!("relay_members").set(shown);
         self.members.send_if_modified(|known| {
             let changed = *known != members;
             *known = members;
