@@ -96,7 +96,8 @@ async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
     tasks.spawn("lag", lag);
     let clocks = retention::compare_clocks(outbox.clone(), shutdown.clone());
     tasks.spawn("clocks", clocks);
-    tasks.spawn("census", census::run(temporal.clone(), outbox.clone(), shutdown.clone()));
+    let census = census::run(temporal.clone(), outbox.clone(), lead.clone(), stop.clone());
+    tasks.spawn("census", census);
     tasks.spawn("retention", retention::run(outbox.clone(), config.retention, lead.clone(), stop));
     relay::spawn((&outbox, &temporal), settings, &lead, relays, (&tasks, &shutdown));
     let serve = async {
