@@ -63,7 +63,9 @@ async fn a_sound_environment_passes_and_what_cannot_be_asked_is_said() {
     eventually("Temporal knows the worker", async || {
         let (_, findings) = examine(&app, &[]).await;
         let workers = finding(&findings, "temporal", "workers").clone();
-        if workers["verdict"] == "ok" { Ok(()) } else { Err(workers) }
+        let questions = finding(&findings, "temporal", "questions").clone();
+        let both = [workers, questions];
+        if both.iter().all(|one| one["verdict"] == "ok") { Ok(()) } else { Err(both) }
     })
     .await;
     let (code, findings) = examine(&app, &[]).await;
@@ -168,6 +170,11 @@ async fn a_namespace_that_is_missing_is_found() {
     let workers = finding(&workers, "temporal", "workers");
     assert_eq!(workers["verdict"], "warn", "{workers}");
     assert!(workers["advice"].as_str().unwrap().contains("start a worker"));
+    let questions = examine(&app, &[]).await.1;
+    let questions = finding(&questions, "temporal", "questions");
+    assert_eq!(questions["verdict"], "warn", "{questions}");
+    assert!(questions["found"].as_str().unwrap().contains(&format!("{}-todo", app.id)));
+    assert!(questions["advice"].as_str().unwrap().contains("start the consumer todo"));
     app.remove().await;
 }
 

@@ -56,6 +56,12 @@ async fn an_outage_costs_a_message_and_a_question_per_registration_however_long_
     assert_eq!(costs(&app, &ids).await, before, "ten overdue periods cost nothing");
     let details = app.current_details(ids[0]).await;
     assert!(details.starts_with("STALLED") && details.contains("Asked whether"), "{details}");
+    let record = app.tool(&["show", &ids[0].to_string()]).await.no()["missing"].to_string();
+    let nobody = format!("(nobody polls its task queue {}-todo)", app.id);
+    assert!(
+        record.contains("asking the todo service since 2") && record.contains(&nobody),
+        "{record}"
+    );
     let stalled = app.workflows_where("RegistrationStage = 'STALLED'").await;
     assert_eq!(stalled, 20);
 

@@ -18,6 +18,7 @@
 mod abandoned;
 mod abuse;
 mod accounts;
+mod acknowledging;
 mod addresses;
 mod api;
 mod audit;

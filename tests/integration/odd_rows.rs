@@ -1,6 +1,8 @@
 //! Outbox rows that nobody here wrote: each is set apart by itself, named by its own
 //! id, and holds up no other.
 
+use std::time::{Duration, Instant};
+
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::RawArrayBuf;
 use mongodb::bson::spec::BinarySubtype;
@@ -201,6 +203,7 @@ async fn rows_that_no_other_look_finds_are_found() {
     let mut odd = Vec::new();
     for change in [
         doc! { "$set": { "status": "pending" } },
+        doc! { "$set": { "status": "pending", "acknowledgedAt": "then" } },
         doc! { "$set": { "status": 7 } },
         doc! { "$unset": { "status": "" } },
         doc! { "$set": { "aggregateId": "me" } },
@@ -221,7 +224,10 @@ async fn rows_that_no_other_look_finds_are_found() {
     // A row that the worker sent, as it seems, and that does not say when.
     let sent = app.register().await;
     app.reaches(sent, "ACKNOWLEDGED").await;
+    let ended = app.register().await;
+    app.reaches(ended, "ACKNOWLEDGED").await;
     app.component("relay").stop().await.unwrap();
+    app.spoil_row(ended, doc! { "$set": { "acknowledgedAt": "then" } }).await;
     let unsaid = doc! { "$set": { "acknowledgedAt": null }, "$unset": {
         "sentAt": "", "startedAt": "", "acknowledgements": "",
     } };
@@ -235,7 +241,7 @@ async fn rows_that_no_other_look_finds_are_found() {
         app.spoil_row(*id, doc! { "$set": repair }).await;
     }
     app.component("relay").start().await.unwrap();
-    for id in odd.iter().chain([&sent]) {
+    for id in odd.iter().chain([&sent, &ended]) {
         app.is_acknowledged(*id).await;
     }
     app.quarantines(0).await;
@@ -246,7 +252,8 @@ async fn rows_that_no_other_look_finds_are_found() {
 /// quotes a text that is no UTF-8.
 #[tokio::test]
 async fn rows_that_cannot_be_changed_hold_up_nobody() {
-    let app = App::start_with(Options::only(&["auth", "worker", "todo"])).await;
+    let options = Options::only(&["auth", "worker", "todo"]).with("RELAY_SWEEP_INTERVAL", "100ms");
+    let app = App::start_with(options).await;
     let mut spoilt: Vec<RawDocumentBuf> = (0..ROWS)
         .map(|_| {
             let mut row = row(binary(Uuid::now_v7()));
@@ -262,12 +269,26 @@ async fn rows_that_cannot_be_changed_hold_up_nobody() {
     app.refuses_damaged_rows(true).await;
     // Registered before the relay runs: no change stream tells of it.
     let first = app.register().await;
+    let database = app.auth_database().await;
+    let kept = doc! { "create": "system.profile", "capped": true, "size": 64 * 1024 * 1024 };
+    database.run_command(kept).await.unwrap();
+    database.run_command(doc! { "profile": 2 }).await.unwrap();
     app.component("relay").start().await.unwrap();
     app.reaches(first, "ACKNOWLEDGED").await;
-    for _ in 0..3 {
+    // The relay looks some fifty times.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(5) {
         let id = app.register().await;
         app.reaches(id, "ACKNOWLEDGED").await;
     }
+    database.run_command(doc! { "profile": 0 }).await.unwrap();
+    let profile = database.collection::<Document>("system.profile");
+    let refused = doc! { "op": "update", "errCode": { "$exists": true } };
+    let refused = profile.count_documents(refused).await.unwrap();
+    eprintln!("{refused} refused changes of {all} rows in {:?}", begun.elapsed());
+    // Each is tried, and not again at each look.
+    assert!((all..10 * all).contains(&refused), "{refused}");
+    profile.drop().await.unwrap();
     let untouched = doc! { "attempts": 0, "status": "PENDING" };
     assert_eq!(app.outbox().await.count_documents(untouched).await.unwrap(), all);
     app.refuses_damaged_rows(false).await;

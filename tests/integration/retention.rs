@@ -14,7 +14,7 @@ use crate::kill_points::tokens::Tokens;
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// An event that was born some days ago (UUIDv7).
-fn event_of(days: i64) -> EventId {
+pub(crate) fn event_of(days: i64) -> EventId {
     let ms = u128::try_from(clock::now_ms() - days * DAY_MS).unwrap();
     let random = clock::random_id().as_u128() & ((1 << 80) - 1);
     Uuid::from_u128((ms << 80) | random).into()
@@ -24,7 +24,12 @@ fn ago(days: i64) -> DateTime {
     DateTime::from_millis(clock::now_ms() - days * DAY_MS)
 }
 
-fn row(event: EventId, user: UserId, created: i64, acknowledged: Option<i64>) -> Document {
+pub(crate) fn row(
+    event: EventId,
+    user: UserId,
+    created: i64,
+    acknowledged: Option<i64>,
+) -> Document {
     doc! {
         "_id": binary(event.uuid()), "aggregateType": "User", "aggregateId": binary(user.uuid()),
         "eventType": "USER_REGISTERED", "schemaVersion": 1,
@@ -34,7 +39,7 @@ fn row(event: EventId, user: UserId, created: i64, acknowledged: Option<i64>) ->
     }
 }
 
-fn record(event: EventId, user: UserId, processed: i64, noted: Option<i64>) -> Document {
+pub(crate) fn record(event: EventId, user: UserId, processed: i64, noted: Option<i64>) -> Document {
     let seconds = u32::try_from(ago(processed).timestamp_millis() / 1_000).unwrap();
     let random = clock::random_id().into_bytes();
     let id = ObjectId::from_parts(
@@ -49,7 +54,7 @@ fn record(event: EventId, user: UserId, processed: i64, noted: Option<i64>) -> D
     }
 }
 
-fn user() -> UserId {
+pub(crate) fn user() -> UserId {
     clock::random_id().into()
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use onboard_contract::ExtraConsumers;
 use onboard_runtime::availability::chain;
 use onboard_temporal::inspect::{Facts, Namespace, inspect};
-use onboard_temporal::{DeliveryPlan, Pollers, RateLimit, Temporal, TemporalError, command};
+use onboard_temporal::{
+    Answering, DeliveryPlan, Pollers, RateLimit, Temporal, TemporalError, command,
+};
 
 use crate::finding::REACHABLE;
 use crate::{Area, Finding, Patient, judge_version};
@@ -53,10 +55,11 @@ fn judge(facts: &Facts, oldest: Option<Duration>) -> Vec<Finding> {
     let mut findings = vec![judge_version(AREA, &facts.version, LEAST, CURRENT)];
     match &facts.namespace {
         None => findings.push(Finding::fail(AREA, "namespace", "it is missing", SETUP)),
-        Some(Namespace { retention, has_attributes, pollers, limit }) => {
+        Some(Namespace { retention, has_attributes, pollers, answering, limit }) => {
             findings.push(self::retention(*retention, oldest));
             findings.push(attributes(*has_attributes));
             findings.push(self::pollers(pollers));
+            findings.extend(answering.iter().map(answers));
             findings.push(self::limit(limit.as_ref()));
         }
     }
@@ -97,6 +100,20 @@ fn pollers(Pollers { workflow, activity, .. }: &Pollers) -> Finding {
     } else {
         Finding::warn(AREA, CHECK, found, "start a worker, with this namespace and task queue")
     }
+}
+
+/// Whether the questions of workflows to a consumer are taken.
+fn answers(Answering { consumer, task_queue, pollers }: &Answering) -> Finding {
+    const CHECK: &str = "questions";
+    let found = format!("{pollers} poll {task_queue} for questions to {consumer}");
+    if *pollers > 0 {
+        return Finding::ok(AREA, CHECK, found);
+    }
+    let advice = format!(
+        "start the consumer {consumer}, with this namespace and CONSUMER_TASK_QUEUE_PREFIX; \
+         until then a workflow that asks it waits"
+    );
+    Finding::warn(AREA, CHECK, found, advice)
 }
 
 fn limit(limit: Option<&RateLimit>) -> Finding {
@@ -143,7 +160,14 @@ mod tests {
 
     fn good() -> Namespace {
         let pollers = Pollers { workflow: 1, activity: 1, older: Vec::new() };
-        Namespace { retention: RETENTION_MIN, has_attributes: true, pollers, limit: None }
+        let answering = Vec::new();
+        Namespace {
+            retention: RETENTION_MIN,
+            has_attributes: true,
+            pollers,
+            answering,
+            limit: None,
+        }
     }
 
     fn said(namespace: Option<Namespace>, oldest_h: u64) -> Vec<(&'static str, Verdict)> {
@@ -170,6 +194,17 @@ mod tests {
         let limited = Namespace { limit: Some(limit), ..good() };
         assert_eq!(said(Some(limited), 1), [("task queue", Verdict::Warn)]);
     }
+
+    #[test]
+    fn a_consumer_that_takes_no_questions_is_named() {
+        let of = |pollers| {
+            let consumer = onboard_contract::ConsumerName::TODO;
+            answers(&Answering { consumer, task_queue: "x-todo".into(), pollers })
+        };
+        assert_eq!((of(0).verdict, of(1).verdict), (Verdict::Warn, Verdict::Ok));
+        assert!(of(0).found.contains("x-todo"), "{:?}", of(0));
+    }
+
     #[test]
     fn a_worker_that_does_not_know_the_plan_is_named_where_the_plan_is_used() {
         let none = ExtraConsumers::default();

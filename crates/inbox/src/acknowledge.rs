@@ -15,6 +15,12 @@ pub trait Acknowledge: Clone + Send + Sync + 'static {
     /// Acknowledges once.
     fn acknowledge(&self, done: &Done) -> impl Future<Output = Heard> + Send;
 
+    /// Whether the server answers at all. It is asked when several acknowledgements were
+    /// not answered one after the other. Without an answer of its own, that says enough.
+    fn answers(&self) -> impl Future<Output = bool> + Send {
+        std::future::ready(false)
+    }
+
     /// The span of [`Acknowledge::acknowledge`]; it is put into the trace of the
     /// message.
     fn span(&self, done: &Done) -> Span;
@@ -38,7 +44,7 @@ pub enum Heard {
     Yes,
     /// This workflow hears nothing now; the sweep tells it later.
     Busy,
-    /// The server is unavailable; other acknowledgements would fare the same.
+    /// The server did not answer this one; others may be answered.
     Unavailable,
     /// This one is refused, and why.
     Refused(String),

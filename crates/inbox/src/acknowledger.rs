@@ -45,8 +45,10 @@ pub(crate) struct Left;
 pub(crate) enum Outcome {
     /// It was heard, or there is nobody to hear it; that is noted.
     Noted,
-    /// A server is away; others would fare the same.
+    /// MongoDB is away; others would fare the same.
     Away,
+    /// The server did not answer this one.
+    Unanswered,
     /// This workflow hears nothing now; the sweep tells it later.
     Busy,
     /// A server refuses this one.
@@ -149,7 +151,7 @@ pub(crate) async fn acknowledge<F: Effect, A: Acknowledge>(
         }
         Heard::Unavailable => {
             trace::failed(&span, "unavailable");
-            Outcome::Away
+            Outcome::Unanswered
         }
         Heard::Refused(why) => {
             trace::failed(&span, "refused");
@@ -180,7 +182,7 @@ impl Outcome {
     const fn word(self) -> &'static str {
         match self {
             Self::Noted => "noted",
-            Self::Away => "away",
+            Self::Away | Self::Unanswered => "away",
             Self::Busy => "busy",
             Self::Refused => "refused",
         }

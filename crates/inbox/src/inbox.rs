@@ -21,8 +21,8 @@ use onboard_contract::EventId;
 use onboard_fault::{self as fault, Step, step};
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::{
-    Malformed, OPERATION_DEADLINE, StoreError, bounded, earlier, is_duplicate_key, raw_document,
-    transact,
+    Malformed, OPERATION_DEADLINE, StoreError, ask, bounded, earlier, is_duplicate_key,
+    raw_document, transact, walk,
 };
 use onboard_runtime::clock;
 
@@ -51,7 +51,7 @@ impl Inbox {
     pub async fn find(&self, event: EventId) -> Result<Option<InboxRecord>, StoreError> {
         let inbox = self.raw_records();
         let find = inbox.find_one(doc! { "eventId": id(event.uuid()) });
-        let found = bounded(LOOK, async { find.await }).await?;
+        let found = ask(LOOK, find).await?;
         Ok(found.map(|record| self.names.read(&raw_document::readable(&record))))
     }
 
@@ -134,7 +134,7 @@ impl Inbox {
             doc! { "acknowledgedAt": null, "processedAt": { "$lte": earlier(older_than) } };
         // In the order of the index over records that are not noted.
         let find = inbox.find(unnoted).sort(doc! { "processedAt": 1 }).batch_size(PAGE);
-        let cursor = bounded(LIST, async { find.await }).await?;
+        let cursor = walk(LIST, find).await?;
         Ok(Unacknowledged { cursor, names: self.names })
     }
 

@@ -5,17 +5,22 @@
 //! channel, and a process that died between commit and note. It reads the
 //! inbox, so it misses nothing; the acknowledger is only the faster way. It
 //! looks now and then at what is old, and at once and at everything when the
-//! acknowledger has fallen behind.
+//! acknowledger has fallen behind. An acknowledgement that the server does not answer
+//! waits by itself (`unanswered`); the look ends when the server answers nothing.
+
+mod unanswered;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
+use onboard_contract::EventId;
 use onboard_mongo::StoreError;
 use onboard_runtime::{Availability, Rounds, Shutdown};
 
+use self::unanswered::Unanswered;
 use crate::acknowledger::{Outcome, acknowledge};
 use crate::backlog::Backlog;
 use crate::groups::GroupedInbox;
@@ -52,11 +57,11 @@ pub(crate) async fn run<F: Effect, A: Acknowledge>(
     shutdown: Shutdown,
 ) {
     let mongo = Availability::new("mongo (sweep)");
-    let mut named = Named::default();
+    let mut known = Known::default();
     let mut rounds = Rounds::new(settings.interval, shutdown).after_a_wait();
     loop {
         // Cut off anywhere it is merely unfinished: the next sweep goes on.
-        let sweep = sweep(&to, &inbox, &backlog, settings, &mut named);
+        let sweep = sweep(&to, &inbox, &backlog, settings, &mut known);
         let Some(swept) = rounds.next_woken(backlog.fell(), sweep).await else { return };
         mongo.report(swept).ok();
     }
@@ -69,17 +74,30 @@ async fn sweep<F: Effect, A: Acknowledge>(
     inbox: &GroupedInbox<F>,
     backlog: &Backlog,
     settings: SweepSettings,
-    named: &mut Named,
+    known: &mut Known,
 ) -> Result<(), StoreError> {
     if !backlog.is_behind() {
-        return send_all(to, inbox, settings.age, named).await.map(drop);
+        return send_all(to, inbox, settings.age, known).await.map(drop);
     }
-    if send_all(to, inbox, Duration::ZERO, named).await? == Ended::Away {
+    if send_all(to, inbox, Duration::ZERO, known).await? == Ended::Away {
         // Still behind: what comes is left to the next sweep.
         return Ok(());
     }
     backlog.caught_up();
-    send_all(to, inbox, Duration::ZERO, named).await.map(drop)
+    send_all(to, inbox, Duration::ZERO, known).await.map(drop)
+}
+
+/// What is kept from one sweep to the next.
+#[derive(Default)]
+struct Known {
+    named: Named,
+    unanswered: Mutex<Unanswered>,
+}
+
+impl Known {
+    fn unanswered<T>(&self, look: impl FnOnce(&mut Unanswered) -> T) -> T {
+        look(&mut self.unanswered.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Records that cannot be read, each named in the log once.
@@ -104,13 +122,15 @@ enum Ended {
 }
 
 /// Sends everything of that age that is left, page by page, until a server is
-/// away. What is refused, busy, or cannot be read, holds up nobody behind it.
+/// away. What is refused, busy, not answered, or cannot be read, holds up nobody behind
+/// it.
 async fn send_all<F: Effect, A: Acknowledge>(
     to: &A,
     inbox: &GroupedInbox<F>,
     age: Duration,
-    named: &mut Named,
+    known: &mut Known,
 ) -> Result<Ended, StoreError> {
+    known.unanswered(Unanswered::begin);
     let (mut records, mut noted) = (inbox.inbox().unacknowledged(age).await?, 0);
     let ended = loop {
         let page = records.next().await?;
@@ -120,11 +140,12 @@ async fn send_all<F: Effect, A: Acknowledge>(
         let mut found = Vec::with_capacity(page.len());
         for record in page {
             match record {
+                Ok(done) if known.unanswered(|one| one.waits(done.event_id)) => (),
                 Ok(done) => found.push(done),
-                Err(unreadable) => named.name(unreadable),
+                Err(unreadable) => known.named.name(unreadable),
             }
         }
-        let sent = send(to, inbox, found).await;
+        let sent = send(to, inbox, known, found).await;
         noted += sent.noted;
         if sent.away {
             break Ended::Away;
@@ -142,19 +163,49 @@ struct Sent {
 }
 
 /// Sends one page, stopping when a server is away.
-async fn send<F: Effect, A: Acknowledge>(to: &A, inbox: &GroupedInbox<F>, page: Vec<Done>) -> Sent {
+async fn send<F: Effect, A: Acknowledge>(
+    to: &A,
+    inbox: &GroupedInbox<F>,
+    known: &Known,
+    page: Vec<Done>,
+) -> Sent {
     let (away, noted) = (AtomicBool::new(false), AtomicUsize::new(0));
     futures::stream::iter(page)
         .for_each_concurrent(CONCURRENCY, async |done| {
             if away.load(Ordering::Relaxed) {
                 return;
             }
-            match acknowledge(to, inbox, &done).await {
-                Outcome::Noted => drop(noted.fetch_add(1, Ordering::Relaxed)),
-                Outcome::Busy | Outcome::Refused => (),
-                Outcome::Away => away.store(true, Ordering::Relaxed),
+            let outcome = acknowledge(to, inbox, &done).await;
+            if outcome == Outcome::Noted {
+                noted.fetch_add(1, Ordering::Relaxed);
+            }
+            if is_away(to, known, done.event_id, outcome).await {
+                away.store(true, Ordering::Relaxed);
             }
         })
         .await;
     Sent { noted: noted.into_inner(), away: away.into_inner() }
+}
+
+/// Whether a server is away, after this outcome. One record says nothing about Temporal
+/// or the broker: several in a row that are not answered do, when nothing else is
+/// answered either.
+async fn is_away<A: Acknowledge>(to: &A, known: &Known, event: EventId, outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Away => true,
+        Outcome::Noted | Outcome::Busy | Outcome::Refused => {
+            known.unanswered(|waiting| waiting.answered(event));
+            false
+        }
+        Outcome::Unanswered => {
+            let Some(row) = known.unanswered(|waiting| waiting.not_answered(event)) else {
+                return false;
+            };
+            let away = !to.answers().await;
+            if away {
+                known.unanswered(|waiting| waiting.forget(&row));
+            }
+            away
+        }
+    }
 }

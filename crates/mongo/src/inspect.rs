@@ -6,7 +6,7 @@ use std::time::Duration;
 use mongodb::bson::{Bson, Document, Timestamp, doc};
 use onboard_runtime::clock;
 
-use crate::mongo::bounded;
+use crate::mongo::{OPERATION_DEADLINE, Read, bounded};
 use crate::{Mongo, StoreError};
 
 /// What was found.
@@ -72,6 +72,6 @@ async fn end(mongo: &Mongo, order: i32) -> Option<Timestamp> {
     let oplog = mongo.client().database("local").collection::<Document>("oplog.rs");
     let find =
         oplog.find_one(doc! {}).sort(doc! { "$natural": order }).projection(doc! { "ts": 1 });
-    let entry = bounded("read its oplog", async { find.await }).await.ok()??;
+    let entry = bounded("read its oplog", find.read(OPERATION_DEADLINE)).await.ok()??;
     entry.get_timestamp("ts").ok()
 }

@@ -24,6 +24,8 @@ pub use bson_time::earlier;
 pub use config::{DatabaseSettings, MongoArgs, MongoConfig, refuse_in_production};
 pub use error::{StoreError, code, is_duplicate_key, is_write_conflict, refusal};
 pub use field::{Field, Malformed};
-pub use mongo::{Mongo, OPERATION_DEADLINE, bounded, client, transact, transaction};
+pub use mongo::{
+    Abandoned, Mongo, OPERATION_DEADLINE, Read, ask, bounded, client, transact, transaction, walk,
+};
 pub use raw::{Noted, Raw, Unreadable, name};
 pub use server_clock::{CLOCKS_DIFFER_MAX, ServerClock};

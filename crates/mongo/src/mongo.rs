@@ -1,9 +1,12 @@
 //! The client: write concern majority, and no call without a deadline.
 //!
-//! A read carries its deadline to the server (`maxTimeMS`), and so does a commit. A
+//! A read carries its deadline to the server (`maxTimeMS`, `read`), and so does a commit.
+//! A write of single documents carries none, since the driver has no option for it: it
+//! waits for no more than the transaction of another, and may be repeated. A
 //! transaction that nobody waits for any more is ended on the server (`abandoned`).
 
 mod abandoned;
+mod read;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +18,8 @@ use mongodb::{Client, ClientSession, Collection, Database};
 use onboard_runtime::Check;
 use secrecy::ExposeSecret;
 
-use self::abandoned::Abandoned;
+pub use self::abandoned::Abandoned;
+pub use self::read::{Read, ask, walk};
 use crate::raw::Noted;
 use crate::{MongoConfig, ServerClock, StoreError};
 
@@ -161,7 +165,7 @@ pub async fn transact<R, F>(client: &Client, body: F) -> mongodb::error::Result<
 where
     F: for<'a> AsyncFnMut(&'a mut ClientSession) -> mongodb::error::Result<R>,
 {
-    let mut abandoned = Abandoned::new();
+    let mut abandoned = Abandoned::default();
     let session = abandoned.hold(client.start_session().await?);
     let done = transaction(session).and_run2(body).await;
     abandoned.settle();

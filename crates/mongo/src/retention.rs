@@ -7,7 +7,7 @@ use mongodb::bson::{DateTime, Document, doc};
 use onboard_fault::{Step, step};
 
 use crate::StoreError;
-use crate::mongo::bounded;
+use crate::mongo::{OPERATION_DEADLINE, Read, bounded};
 
 /// The collection of the horizons, one document for each kind of what is removed.
 pub const HORIZONS: &str = "retention";
@@ -26,7 +26,8 @@ pub fn page_full(found: usize) -> bool {
 /// The read failed.
 pub async fn removed_before(database: &Database, of: &str) -> mongodb::error::Result<Option<i64>> {
     let horizons = database.collection::<Document>(HORIZONS);
-    let note = horizons.find_one(doc! { "_id": of }).await?;
+    let find = horizons.find_one(doc! { "_id": of });
+    let note = find.read(OPERATION_DEADLINE).await?;
     let before = note.and_then(|note| note.get_datetime("removedBefore").copied().ok());
     Ok(before.map(DateTime::timestamp_millis))
 }

@@ -3,12 +3,11 @@
 //! Collections are read in pages in the order of their ids; nothing is held open
 //! in between, and nothing is written. Whoever dies in the middle begins again.
 
-use futures::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::Hint;
 
-use crate::mongo::{Mongo, OPERATION_DEADLINE, bounded};
+use crate::mongo::{Mongo, ask};
 use crate::raw::{Raw, Unreadable};
 use crate::{Malformed, StoreError};
 
@@ -71,12 +70,11 @@ pub async fn scan(mongo: &Mongo, kind: Kind, most: usize) -> Result<Scanned, Sto
 async fn page(documents: &Collection<Raw>, after: Option<&Bson>) -> Result<Vec<Raw>, StoreError> {
     let by_id = doc! { "_id": 1 };
     let find = documents.find(doc! {}).sort(by_id.clone()).hint(Hint::Keys(by_id));
-    let find = find.max_time(OPERATION_DEADLINE);
     // The bound is inclusive.
     let (find, skip) = match after {
         None => (find, 0),
         Some(after) => (find.min(doc! { "_id": after.clone() }), 1),
     };
     let find = find.skip(skip).limit(i64::try_from(PAGE).unwrap_or(i64::MAX));
-    bounded("look at the documents", async { find.await?.try_collect().await }).await
+    ask("look at the documents", find).await
 }

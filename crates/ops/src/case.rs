@@ -7,7 +7,7 @@
 use mongodb::bson::Document;
 use onboard_contract::{ConsumerName, EventType};
 use onboard_inbox::InboxRecord;
-use onboard_temporal::{Execution, ExecutionStatus};
+use onboard_temporal::{Answering, Execution, ExecutionStatus};
 
 use crate::show::Letter;
 use crate::{Row, sound};
@@ -76,6 +76,8 @@ pub(crate) struct WorkflowRun {
     pub(crate) failure: Option<(String, String)>,
     /// Why its workflow task has failed last.
     pub(crate) task_failure: Option<String>,
+    /// Who is there to answer it, while it asks a consumer; only where that was asked.
+    pub(crate) answering: Vec<Answering>,
 }
 
 /// Until when the traces of what has come to its end may be gone.
@@ -136,7 +138,7 @@ impl From<Execution> for WorkflowRun {
 
 impl From<ExecutionStatus> for WorkflowRun {
     fn from(status: ExecutionStatus) -> Self {
-        Self { status, described: None, failure: None, task_failure: None }
+        Self { status, described: None, failure: None, task_failure: None, answering: Vec::new() }
     }
 }
 

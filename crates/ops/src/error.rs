@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use onboard_broker::DeadLettersError;
-use onboard_mongo::StoreError;
+use onboard_mongo::{Read, StoreError};
 use onboard_temporal::TemporalError;
 
 /// How long one operation on MongoDB may take.
@@ -40,6 +40,11 @@ pub enum OperatorError {
     /// Temporal could not be reached at all.
     #[error("Temporal cannot be reached ({0})")]
     NoTemporal(String),
+}
+
+/// Asks under a deadline, at the server, too.
+pub(crate) async fn ask<R: Read>(what: &'static str, read: R) -> Result<R::Found, OperatorError> {
+    bounded(what, async { read.read(DEADLINE).await }).await
 }
 
 /// Runs a driver call under a deadline.

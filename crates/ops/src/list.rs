@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use futures::future::join_all;
 use mongodb::Collection;
 use mongodb::bson::{DateTime, Document, RawDocumentBuf, doc};
@@ -21,7 +20,7 @@ use onboard_temporal::ExecutionStatus;
 use serde::Serialize;
 
 use crate::case::{Case, Looked, WorkflowRun};
-use crate::error::bounded;
+use crate::error::ask;
 use crate::row::without_payload;
 use crate::slice::Slice;
 use crate::{LetterSummary, OddRow, Operator, OperatorError, Row, Stranger, letters, limit, rules};
@@ -177,8 +176,7 @@ impl Operator {
             .sort(slice.order)
             .limit(i64::from(limit) + 1)
             .projection(without_payload());
-        let documents: Vec<RawDocumentBuf> =
-            bounded("list the registrations", async { find.await?.try_collect().await }).await?;
+        let documents: Vec<RawDocumentBuf> = ask("list the registrations", find).await?;
         let (mut rows, mut odd) = (Vec::with_capacity(documents.len()), Vec::new());
         for document in documents {
             let row = onboard_outbox::Row::read(&readable(&document));

@@ -4,13 +4,12 @@
 //! They are read as raw documents and named by their `_id` as it is, whatever its
 //! type. Looking changes nothing.
 
-use futures::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{RawDocumentBuf, doc};
 use onboard_mongo::raw_document::{readable, shown_id};
 use serde::Serialize;
 
-use crate::error::bounded;
+use crate::error::ask;
 use crate::row::without_payload;
 use crate::slice::Slice;
 use crate::{Operator, OperatorError, times};
@@ -56,15 +55,14 @@ impl Operator {
         const WHAT: &str = "look for an odd outbox row";
         let outbox: Collection<RawDocumentBuf> = self.mongo.outbox().clone_with_type();
         let named = outbox.find_one(doc! { "_id": id }).projection(without_payload());
-        let named = bounded(WHAT, named).await?;
+        let named = ask(WHAT, named).await?;
         if let Some(found) = named.and_then(|raw| odd(&raw)) {
             return Ok(Some(found));
         }
         let Slice { filter, order } = Slice::quarantined();
         let quarantined =
             outbox.find(filter).sort(order).limit(SEARCHED_MAX).projection(without_payload());
-        let rows: Vec<RawDocumentBuf> =
-            bounded(WHAT, async { quarantined.await?.try_collect().await }).await?;
+        let rows: Vec<RawDocumentBuf> = ask(WHAT, quarantined).await?;
         Ok(rows.iter().filter_map(odd).find(|found| found.id == id))
     }
 }

@@ -17,7 +17,7 @@ use onboard_todo::INBOX_NAMES;
 use uuid::Uuid;
 
 use crate::case::Removed;
-use crate::error::bounded;
+use crate::error::{ask, bounded};
 use crate::{Databases, DatabasesConfig, OperatorError};
 
 /// Reads and acts with the rights of the settings it was given.
@@ -74,7 +74,7 @@ impl Operator {
     ) -> Result<Option<Document>, OperatorError> {
         let outbox: Collection<RawDocumentBuf> = self.mongo.outbox().clone_with_type();
         let find = outbox.find_one(doc! { "_id": id(event.uuid()) });
-        let found = bounded("look up the outbox row", find).await?;
+        let found = ask("look up the outbox row", find).await?;
         Ok(found.map(|row| raw_document::readable(&row)))
     }
 
@@ -96,7 +96,7 @@ impl Operator {
     /// The todo of this id, whosever it is.
     pub(crate) async fn find_todo(&self, todo: TodoId) -> Result<Option<Document>, OperatorError> {
         let todos = self.mongo.todos();
-        bounded("load the welcome todo", todos.find_one(doc! { "_id": id(todo.uuid()) })).await
+        ask("load the welcome todo", todos.find_one(doc! { "_id": id(todo.uuid()) })).await
     }
 
     /// The inbox record of an event.
@@ -106,7 +106,7 @@ impl Operator {
     ) -> Result<Option<InboxRecord>, OperatorError> {
         let inbox: Collection<RawDocumentBuf> = self.mongo.processed_events().clone_with_type();
         let find = inbox.find_one(doc! { "eventId": id(event.uuid()) });
-        let found = bounded("look into the inbox", find).await?;
+        let found = ask("look into the inbox", find).await?;
         Ok(found.map(|record| INBOX_NAMES.read(&raw_document::readable(&record))))
     }
 }

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use mongodb::bson::raw::RawArrayBuf;
 use mongodb::bson::{
-    Document, RawDocument, RawDocumentBuf, cstr, doc, serialize_to_raw_document_buf,
+    Bson, Document, RawDocument, RawDocumentBuf, cstr, doc, serialize_to_raw_document_buf,
 };
 use onboard_contract::EventId;
 use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::id;
-use onboard_mongo::{StoreError, bounded, raw_document as raw};
+use onboard_mongo::{OPERATION_DEADLINE, StoreError, bounded, raw_document as raw};
+use onboard_runtime::clock::millis;
 
 use super::{Outbox, Row, SENT, after_now, date_or};
 
@@ -83,12 +84,15 @@ impl Odd {
 }
 
 impl Outbox {
-    /// Sets rows apart, or mends them, in groups; how many were changed.
+    /// Sets rows apart, or mends them, in groups; how many were changed. Rows that MongoDB
+    /// has refused to change are left alone for a while.
     ///
     /// # Errors
     /// The store failed; some of the rows may be changed.
     pub(super) async fn set_apart(&self, rows: Vec<Odd>) -> Result<usize, StoreError> {
         let mut changed = 0;
+        let rows: Vec<Odd> =
+            rows.into_iter().filter(|row| !self.immovable.waits(&row.shown)).collect();
         for group in rows.chunks(AT_ONCE) {
             let refused = match self.change(group).await {
                 // An answer that quotes a text which is no UTF-8 cannot be read, either.
@@ -96,6 +100,9 @@ impl Outbox {
                 refused => refused?,
             };
             changed += group.len() - refused.len();
+            for at in &refused {
+                group.get(*at).into_iter().for_each(|row| self.immovable.refused(&row.shown));
+            }
             for (at, row) in group.iter().enumerate() {
                 self.tell(row, refused.contains(&at));
             }
@@ -150,6 +157,7 @@ fn set_apart(reason: &str) -> Document {
             "$cond": [{ "$eq": ["$status", SENT] }, "$nextAttemptAt", after_now(LOOK_AGAIN)],
         },
         "quarantinedAt": date_or("quarantinedAt", "$$NOW"),
+        "acknowledgedAt": date_or("acknowledgedAt", Bson::Null),
         "lastError": { "$literal": reason },
     }
 }
@@ -162,7 +170,9 @@ fn command(collection: &str, rows: &[Odd]) -> Result<RawDocumentBuf, StoreError>
         update.append(cstr!("q"), not_done(&row.address)?);
         updates.push(update);
     }
-    let mut command = raw_of(&doc! { "update": collection, "ordered": false })?;
+    let limit_ms = millis(OPERATION_DEADLINE);
+    let mut command =
+        raw_of(&doc! { "update": collection, "ordered": false, "maxTimeMS": limit_ms })?;
     command.append(cstr!("updates"), updates);
     command.append(cstr!("writeConcern"), raw_of(&doc! { "w": "majority" })?);
     Ok(command)

@@ -6,14 +6,13 @@
 
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use mongodb::options::{Hint, ReadConcern, WriteConcern};
 use onboard_contract::EventId;
 use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::{date, id};
-use onboard_mongo::{StoreError, bounded, raw_document as raw};
+use onboard_mongo::{StoreError, ask, bounded, raw_document as raw};
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock::{self, millis};
 
@@ -36,7 +35,8 @@ impl Outbox {
     /// jitter ([`LEASE_JITTER`]), and two relays that draw the same one both start the
     /// workflow, of which there is one all the same.
     ///
-    /// Returns the events of the rows that it got. A row that cannot be claimed spoils
+    /// Returns the events of the rows that it got. A row that MongoDB has refused to change
+    /// lately is not tried. A row that cannot be claimed spoils
     /// the update for all of them: then each is claimed alone, and the row is set apart.
     ///
     /// # Errors
@@ -44,11 +44,16 @@ impl Outbox {
     /// due again.
     pub async fn claim(&self, rows: &[&Due], lease: Duration) -> Result<Vec<EventId>, StoreError> {
         let claim = |rows| self.claim_together(rows, lease);
+        let rows: Vec<&Due> = rows
+            .iter()
+            .copied()
+            .filter(|row| !self.immovable.waits(&row.event_id.to_string()))
+            .collect();
         let (mut ours, mut failed) = (Vec::with_capacity(rows.len()), None);
         let mut refused = Vec::new();
-        let claims = together_else_alone(rows.to_vec(), claim).await;
+        let claims = together_else_alone(rows.clone(), claim).await;
         let alone = claims.len() == rows.len();
-        for (claimed, row) in claims.into_iter().zip(rows) {
+        for (claimed, row) in claims.into_iter().zip(&rows) {
             match claimed {
                 Ok(events) => ours.extend(events),
                 Err(error) if alone && !error.is_retryable() => {
@@ -106,8 +111,7 @@ impl Outbox {
             .hint(Hint::Keys(by_id()))
             .projection(by_id())
             .read_concern(ReadConcern::local());
-        let rows: Vec<RawDocumentBuf> =
-            bounded("list the claimed rows", async { find.await?.try_collect().await }).await?;
+        let rows: Vec<RawDocumentBuf> = ask("list the claimed rows", find).await?;
         Ok(rows.iter().filter_map(|row| Row::read(&raw::readable(row)).id.known()).collect())
     }
 }

@@ -11,6 +11,7 @@ use onboard_mongo::setup::{Definition, Index, uuid};
 use crate::due::due_order;
 use crate::known::CONSUMERS;
 use crate::stages::order;
+use crate::unfinished::odd_end;
 
 /// The name of a consumer (`ConsumerName` in the contract).
 const CONSUMER: &str = "^[a-z][a-z0-9_]{0,31}$";
@@ -32,6 +33,7 @@ pub fn collections(outbox: &str, events: &[(&str, Document)]) -> [Definition; 2]
                 Index::partial(order(), unacknowledged),
                 Index::partial(doc! { "quarantinedAt": 1 }, quarantined),
                 Index::partial(doc! { "aheadSeenAt": 1 }, ahead),
+                Index::partial(doc! { "acknowledgedAt": 1 }, odd_end()),
                 Index::plain(doc! { "aggregateId": 1 }),
             ],
         },

@@ -9,7 +9,6 @@
 mod change;
 mod lag;
 
-use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::Hint;
 use mongodb::{Collection, Cursor};
@@ -17,7 +16,7 @@ use onboard_contract::{ConsumerName, Delivery, EventId, EventType, OutboxStatus,
 use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::retention::removed_before;
-use onboard_mongo::{StoreError, bounded};
+use onboard_mongo::{StoreError, ask, bounded, walk};
 use uuid::Uuid;
 
 use self::change::{awaiting, expected_too, not_expecting, waived};
@@ -94,7 +93,7 @@ impl Outbox {
         let outbox = self.rows();
         let count =
             outbox.count_documents(awaiting(consumer)).limit(COUNT_MAX).hint(Hint::Keys(order()));
-        let rows = bounded("count the rows that await a consumer", async { count.await });
+        let rows = ask("count the rows that await a consumer", count);
         let (rows, pending, sent) = tokio::try_join!(
             rows,
             self.oldest_of(consumer, PENDING),
@@ -117,7 +116,7 @@ impl Outbox {
             .hint(Hint::Keys(order()))
             .sort(order())
             .projection(doc! { "createdAt": 1 });
-        let row = bounded("find the oldest row that awaits a consumer", async { find.await });
+        let row = ask("find the oldest row that awaits a consumer", find);
         Ok(row.await?.and_then(|row| Row::read(&row).created_at.known()))
     }
 
@@ -135,8 +134,7 @@ impl Outbox {
                 doc! { "$group": { "_id": "$expects" } },
             ])
             .hint(Hint::Keys(order()));
-        let look = async { look.await?.try_collect::<Vec<Document>>().await };
-        let names = bounded("list the consumers that rows expect", look).await?;
+        let names = ask("list the consumers that rows expect", look).await?;
         Ok(names.iter().filter_map(|name| name.get_str("_id").ok()?.parse().ok()).collect())
     }
 
@@ -150,7 +148,7 @@ impl Outbox {
             outbox.find_one(doc! {}).sort(doc! { "_id": 1 }).projection(doc! { "createdAt": 1 });
         let horizon = removed_before(self.mongo.database(), OUTBOX);
         let (oldest, removed_before_ms) = tokio::try_join!(
-            bounded("find the oldest row", async { find.await }),
+            ask("find the oldest row", find),
             bounded("look how far rows are removed", horizon),
         )?;
         let oldest_ms = oldest.and_then(|row| Row::read(&row).created_at.known());
@@ -195,7 +193,7 @@ impl Outbox {
             .find(awaiting(consumer))
             .hint(Hint::Keys(order()))
             .projection(doc! { "_id": 1, "aggregateId": 1 });
-        let rows = bounded("list the rows that await a consumer", async { find.await }).await?;
+        let rows = walk("list the rows that await a consumer", find).await?;
         Ok(Awaiting(rows))
     }
 
@@ -227,8 +225,7 @@ impl Outbox {
     pub async fn changed(&self, events: &[EventId]) -> Result<Vec<ChangedRow>, StoreError> {
         let outbox = self.rows();
         let find = outbox.find(doc! { "_id": { "$in": ids(events) } }).projection(needed());
-        let rows: Vec<Document> =
-            bounded("load the changed rows", async { find.await?.try_collect().await }).await?;
+        let rows: Vec<Document> = ask("load the changed rows", find).await?;
         Ok(rows.iter().filter_map(|row| ChangedRow::of(&Row::read(row)).ok()).collect())
     }
 }
@@ -248,8 +245,7 @@ impl NotExpecting {
             .sort(doc! { "_id": 1 })
             .limit(i64::try_from(CHANGED_AT_ONCE).unwrap_or(i64::MAX))
             .projection(needed());
-        let rows: Vec<Document> =
-            bounded("list rows to be changed", async { find.await?.try_collect().await }).await?;
+        let rows: Vec<Document> = ask("list rows to be changed", find).await?;
         let Some(last) = rows.last().and_then(|row| row.get("_id").cloned()) else {
             return Ok(None);
         };

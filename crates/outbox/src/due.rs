@@ -6,12 +6,11 @@
 //! A process that dies here has set some of them apart, and the next look finds the
 //! others.
 
-use futures::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{DateTime, Document, RawDocumentBuf, doc};
 use onboard_contract::{Delivery, EventId, EventType, TraceParent};
 use onboard_mongo::bson_time::date;
-use onboard_mongo::{Malformed, StoreError, bounded, raw_document as raw};
+use onboard_mongo::{Malformed, StoreError, ask, raw_document as raw};
 use uuid::Uuid;
 
 use super::apart::Odd;
@@ -150,8 +149,7 @@ impl Outbox {
             .skip(skip)
             .limit(i64::from(limit))
             .projection(needed());
-        let rows: Vec<RawDocumentBuf> =
-            bounded("list the due rows", async { find.await?.try_collect().await }).await?;
+        let rows: Vec<RawDocumentBuf> = ask("list the due rows", find).await?;
         let full = u32::try_from(rows.len()).is_ok_and(|rows| rows >= limit);
         let (mut due, mut odd) = (Vec::with_capacity(rows.len()), Vec::new());
         for raw in rows {

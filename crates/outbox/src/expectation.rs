@@ -7,7 +7,7 @@ use mongodb::error::Error;
 use onboard_contract::{ConsumerName, EventId, EventType};
 use onboard_mongo::bson_time::{self, id};
 use onboard_mongo::retention::removed_before;
-use onboard_mongo::{StoreError, bounded};
+use onboard_mongo::{StoreError, ask, bounded};
 
 use super::{Outbox, Row};
 use crate::{Consumers, OUTBOX};
@@ -41,7 +41,7 @@ impl Outbox {
         let find = outbox.find_one(doc! { "_id": id(event.uuid()) }).projection(doc! {
             "eventType": 1, "expects": 1, "acknowledgements": 1, "acknowledgedAt": 1, "waived": 1,
         });
-        let Some(row) = bounded(WHAT, async { find.await }).await? else {
+        let Some(row) = ask(WHAT, find).await? else {
             if self.is_there(event).await? {
                 let source = Error::custom("the row was found by the primary alone".to_owned());
                 return Err(StoreError::Unavailable { what: WHAT, source });

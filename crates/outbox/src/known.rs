@@ -4,13 +4,12 @@
 //! Each note is one update that may be repeated: a process that dies here has
 //! noted some of the consumers.
 
-use futures::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{Document, doc};
 use onboard_contract::{ConsumerName, ExtraConsumers};
 use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::date;
-use onboard_mongo::{Mongo, StoreError, bounded, field};
+use onboard_mongo::{Mongo, StoreError, ask, bounded, field};
 use onboard_runtime::{Problems, clock};
 
 /// The collection of the notes.
@@ -96,7 +95,7 @@ impl Consumers {
     pub async fn is_known(&self, name: &ConsumerName) -> Result<bool, StoreError> {
         let consumers = self.collection();
         let find = consumers.find_one(doc! { "_id": name.as_str() });
-        let found = bounded("look for the consumer", async { find.await }).await?;
+        let found = ask("look for the consumer", find).await?;
         Ok(found.is_some())
     }
 
@@ -107,8 +106,7 @@ impl Consumers {
     pub async fn known(&self) -> Result<Vec<KnownConsumer>, StoreError> {
         let consumers = self.collection();
         let find = consumers.find(doc! {}).sort(doc! { "_id": 1 });
-        let notes: Vec<Document> =
-            bounded("list the consumers", async { find.await?.try_collect().await }).await?;
+        let notes: Vec<Document> = ask("list the consumers", find).await?;
         Ok(notes.iter().filter_map(KnownConsumer::read).collect())
     }
 

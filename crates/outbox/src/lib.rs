@@ -17,6 +17,7 @@ mod confirm;
 pub mod consumers;
 pub mod due;
 mod expectation;
+mod immovable;
 mod json;
 mod known;
 mod namespace;
@@ -57,6 +58,7 @@ pub use stages::{InStage, Stages};
 pub use unfinished::{AHEAD_MS, Mended, Unfinished};
 pub use watch::{Inserted, watch_outbox};
 
+use self::immovable::Immovable;
 use self::sent::Together;
 
 /// The note of the rows that are gone, among the horizons of the outbox's database.
@@ -70,6 +72,7 @@ pub struct Outbox {
     mongo: Mongo,
     collection: Arc<str>,
     together: Arc<Together>,
+    immovable: Immovable,
 }
 
 impl Outbox {
@@ -84,7 +87,12 @@ impl Outbox {
     /// This collection of a database. Clones of one outbox share their round trips.
     #[must_use]
     pub fn new(mongo: &Mongo, collection: &str) -> Self {
-        Self { mongo: mongo.clone(), collection: collection.into(), together: Arc::default() }
+        Self {
+            mongo: mongo.clone(),
+            collection: collection.into(),
+            together: Arc::default(),
+            immovable: Immovable::default(),
+        }
     }
 
     /// The database it lies in.

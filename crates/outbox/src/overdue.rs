@@ -10,7 +10,7 @@ use mongodb::options::Hint;
 use mongodb::{Collection, Cursor};
 use onboard_contract::{Delivery, EventId, EventType, OutboxStatus, TraceParent};
 use onboard_mongo::bson_time::id;
-use onboard_mongo::{StoreError, bounded, raw_document as raw};
+use onboard_mongo::{StoreError, ask, bounded, raw_document as raw, walk};
 use uuid::Uuid;
 
 use super::due::NotStartable;
@@ -63,7 +63,7 @@ impl Outbox {
                 "aggregateId": 1, "eventType": 1, "schemaVersion": 1, "traceparent": 1, "status": 1,
                 "expects": 1, "acknowledgements": 1, "waived": 1,
             });
-        let rows = bounded("list the overdue rows", async { find.await }).await?;
+        let rows = walk("list the overdue rows", find).await?;
         Ok(OverdueRows(rows))
     }
 
@@ -76,7 +76,7 @@ impl Outbox {
         let find = outbox
             .find_one(doc! { "_id": id(event.uuid()), "acknowledgedAt": null })
             .projection(doc! { "_id": 1 });
-        let found = bounded("look for the row", async { find.await }).await?;
+        let found = ask("look for the row", find).await?;
         Ok(found.is_some())
     }
 }

@@ -16,7 +16,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::ReturnDocument;
 use onboard_contract::EventId;
 use onboard_fault::{Step, step};
-use onboard_mongo::{StoreError, bounded, field, is_duplicate_key};
+use onboard_mongo::{OPERATION_DEADLINE, StoreError, ask, bounded, field, is_duplicate_key};
 use onboard_runtime::clock;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -108,6 +108,7 @@ impl Relays {
                     .find_one_and_update(self.filter(), self.renewed())
                     .upsert(true)
                     .return_document(ReturnDocument::After)
+                    .max_time(OPERATION_DEADLINE)
             };
             match step(Step::RelayLead, async { update().await }).await {
                 // Another relay has made the document in the same moment.
@@ -165,7 +166,7 @@ impl Relays {
     pub async fn counted(&self) -> Result<Option<Counted>, StoreError> {
         let relays = self.collection();
         let find = relays.find_one(self.filter());
-        let found = bounded("read how many workflows are under way", async { find.await }).await?;
+        let found = ask("read how many workflows are under way", find).await?;
         let now_ms = self.outbox.server_ms().await?;
         let Some(found) = found else { return Ok(None) };
         let unsent = field::number(&found, "unsent").known().and_then(|of| u64::try_from(of).ok());

@@ -10,14 +10,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use onboard_contract::EventId;
 use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::retention::{PAGE, note_horizon, page_full};
-use onboard_mongo::{StoreError, bounded, raw_document as raw};
+use onboard_mongo::{StoreError, ask, bounded, raw_document as raw};
 use onboard_runtime::clock::millis;
 use uuid::Uuid;
 
@@ -55,8 +54,7 @@ impl Outbox {
             .sort(doc! { "_id": 1 })
             .limit(PAGE)
             .projection(doc! { "_id": 1 });
-        let rows: Vec<RawDocumentBuf> =
-            bounded("list old rows", async { find.await?.try_collect().await }).await?;
+        let rows: Vec<RawDocumentBuf> = ask("list old rows", find).await?;
         Ok(rows.iter().filter_map(|row| raw::readable(row).get("_id").cloned()).collect())
     }
 
@@ -71,8 +69,7 @@ impl Outbox {
         let outbox = self.rows();
         let events: Vec<Bson> = events.iter().map(|event| id(event.uuid())).collect();
         let find = outbox.find(doc! { "_id": { "$in": events } }).projection(doc! { "_id": 1 });
-        let rows: Vec<Document> =
-            bounded("look for rows", async { find.await?.try_collect().await }).await?;
+        let rows: Vec<Document> = ask("look for rows", find).await?;
         Ok(rows.iter().filter_map(|row| Row::read(row).id.known()).collect())
     }
 }

@@ -16,7 +16,7 @@ use onboard_contract::{ConsumerName, Event, EventId, EventType, OutboxStatus, Us
 use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::field::{self, DOCUMENT};
-use onboard_mongo::{Malformed, StoreError, bounded, raw_document as raw};
+use onboard_mongo::{Malformed, StoreError, ask, bounded, raw_document as raw};
 use onboard_runtime::Group;
 
 use super::json::json;
@@ -78,7 +78,7 @@ impl Outbox {
     pub async fn find(&self, event: EventId) -> Result<Option<OutboxRow>, StoreError> {
         let outbox: Collection<RawDocumentBuf> = self.rows().clone_with_type();
         let find = outbox.find_one(doc! { "_id": id(event.uuid()) });
-        let Some(row) = bounded(LOAD, async { find.await }).await? else { return Ok(None) };
+        let Some(row) = ask(LOAD, find).await? else { return Ok(None) };
         OutboxRow::read(&raw::readable(&row)).map(Some)
     }
 
@@ -91,7 +91,7 @@ impl Outbox {
         let outbox = self.rows();
         let find = outbox.find_one(doc! { "_id": id(event.uuid()) });
         let find = find.projection(doc! { "aggregateId": 1 });
-        let row = bounded("look for the event's user", async { find.await }).await?;
+        let row = ask("look for the event's user", find).await?;
         Ok(row.and_then(|row| Row::read(&row).aggregate_id.known()))
     }
 
@@ -174,7 +174,7 @@ impl Outbox {
     async fn exists(&self, event: EventId) -> Result<bool, StoreError> {
         let outbox = self.rows();
         let find = outbox.find_one(doc! { "_id": id(event.uuid()) }).projection(doc! { "_id": 1 });
-        let found = bounded("look for the row", async { find.await }).await?;
+        let found = ask("look for the row", find).await?;
         Ok(found.is_some())
     }
 }

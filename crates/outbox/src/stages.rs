@@ -10,7 +10,7 @@ use mongodb::Collection;
 use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use onboard_contract::{OutboxStatus, Stage};
 use onboard_mongo::bson_time::date;
-use onboard_mongo::{StoreError, bounded, field, raw_document as raw};
+use onboard_mongo::{StoreError, ask, field, raw_document as raw};
 use onboard_runtime::clock::millis;
 
 use super::{Outbox, PENDING, Row, SENT};
@@ -70,7 +70,7 @@ impl Outbox {
         let filter = started_after(self.before_now(lately).await?);
         let outbox = self.rows();
         let count = outbox.count_documents(filter).limit(most);
-        bounded("count the workflows under way", async { count.await }).await
+        ask("count the workflows under way", count).await
     }
 
     async fn in_stage(
@@ -90,7 +90,7 @@ impl Outbox {
     async fn count(&self, filter: Document) -> Result<u64, StoreError> {
         let outbox = self.rows();
         let count = outbox.count_documents(filter).limit(COUNT_MAX);
-        bounded("count the rows of a stage", async { count.await }).await
+        ask("count the rows of a stage", count).await
     }
 
     async fn oldest(
@@ -102,7 +102,7 @@ impl Outbox {
     ) -> Result<Option<Duration>, StoreError> {
         let outbox: Collection<RawDocumentBuf> = self.rows().clone_with_type();
         let find = outbox.find_one(filter).sort(order).projection(doc! { entered: 1 });
-        let row = bounded("find the oldest row of a stage", async { find.await }).await?;
+        let row = ask("find the oldest row of a stage", find).await?;
         let Some(row) = row.map(|row| raw::readable(&row)) else { return Ok(None) };
         // A row that says no time is as old as its id.
         let since_ms = field::time(&row, entered).known().or_else(|| Row::read(&row).occurred_at());

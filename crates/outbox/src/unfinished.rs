@@ -2,7 +2,8 @@
 //!
 //! A row with an odd `status`, without a time when it is due, or with a time that
 //! never comes is in no slice that the relay asks for. This look walks the index over
-//! unfinished rows, a page at a time, and decodes each row alone. A row whose fields
+//! unfinished rows, and the one over rows whose end is no time, a page at a time, and
+//! decodes each row alone. A row whose fields
 //! of bookkeeping are odd is mended: it is due at once. A row that cannot be started
 //! is set apart. A process that dies here has changed some rows; a new one begins at
 //! the first row.
@@ -14,7 +15,7 @@ use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::options::Hint;
 use mongodb::{Collection, Cursor};
 use onboard_contract::OutboxStatus;
-use onboard_mongo::{Field, StoreError, bounded, raw_document as raw};
+use onboard_mongo::{Field, StoreError, bounded, raw_document as raw, walk};
 use onboard_runtime::clock::millis;
 
 use super::apart::Odd;
@@ -35,7 +36,8 @@ pub const AHEAD_MS: i64 = 60_000;
 #[derive(Debug)]
 pub struct Unfinished {
     outbox: Outbox,
-    rows: Cursor<RawDocumentBuf>,
+    /// What is left to be read.
+    left: Vec<Cursor<RawDocumentBuf>>,
 }
 
 /// What a page of unfinished rows came to.
@@ -58,21 +60,26 @@ enum Verdict {
 }
 
 impl Outbox {
-    /// All rows that are not acknowledged.
+    /// All rows that are not acknowledged, and those whose `acknowledgedAt` is no time.
     ///
     /// # Errors
     /// The store failed.
     pub async fn unfinished(&self) -> Result<Unfinished, StoreError> {
         let outbox: Collection<RawDocumentBuf> = self.rows().clone_with_type();
         let mut fields = needed();
-        fields.extend(doc! { "startedAt": 1, "sentAt": 1, "aheadSeenAt": 1 });
-        let find = outbox
-            .find(unfinished_filter())
-            .hint(Hint::Keys(order()))
-            .batch_size(BATCH)
-            .projection(fields);
-        let rows = bounded("list the unfinished rows", async { find.await }).await?;
-        Ok(Unfinished { outbox: self.clone(), rows })
+        fields.extend(doc! { "startedAt": 1, "sentAt": 1, "aheadSeenAt": 1, "acknowledgedAt": 1 });
+        let look = async |filter, index| {
+            let find = outbox.find(filter).hint(Hint::Keys(index)).batch_size(BATCH);
+            walk("list the unfinished rows", find.projection(fields.clone())).await
+        };
+        let mut left = vec![look(unfinished_filter(), order()).await?];
+        match look(odd_end(), doc! { "acknowledgedAt": 1 }).await {
+            Ok(rows) => left.push(rows),
+            Err(error) if error.is_retryable() => return Err(error),
+            // The setup of this build has not made the index, as `onboard doctor` says.
+            Err(_) => (),
+        }
+        Ok(Unfinished { outbox: self.clone(), left })
     }
 }
 
@@ -86,8 +93,12 @@ impl Unfinished {
         let now_ms = self.outbox.mongo.server_ms().await?;
         let (mut read, mut odd) = (0, Vec::new());
         while read < most {
-            let next = bounded("read an unfinished row", async { self.rows.try_next().await });
-            let Some(row) = next.await? else { break };
+            let Some(rows) = self.left.last_mut() else { break };
+            let next = bounded("read an unfinished row", async { rows.try_next().await });
+            let Some(row) = next.await? else {
+                self.left.pop();
+                continue;
+            };
             read += 1;
             odd.extend(judged(&row, now_ms));
         }
@@ -111,6 +122,7 @@ fn judged(raw: &RawDocumentBuf, now_ms: i64) -> Option<Odd> {
 fn judge(row: &Row, now_ms: i64) -> Verdict {
     match status_of(row) {
         Err(why) => return Verdict::SetApart(why),
+        Ok(_) if row.acknowledged_at.is_other() => return Verdict::Mend,
         Ok(OutboxStatus::Sent) if row.sent_at.known().is_none() => return Verdict::Mend,
         // The quarantine was for a field that is repaired since.
         Ok(OutboxStatus::Sent) if row.quarantined_at != Field::Unset => return Verdict::Mend,
@@ -148,6 +160,16 @@ fn unfinished_filter() -> Document {
     doc! { "acknowledgedAt": null }
 }
 
+/// The rows whose `acknowledgedAt` is neither a time nor unset, in terms of the index
+/// over them.
+pub(crate) fn odd_end() -> Document {
+    doc! { "acknowledgedAt": { "$type": [
+        "double", "string", "object", "array", "binData", "undefined", "objectId", "bool",
+        "regex", "dbPointer", "javascript", "symbol", "javascriptWithScope", "int", "timestamp",
+        "long", "decimal", "minKey", "maxKey",
+    ] } }
+}
+
 /// What a row becomes that is mended: due when it is PENDING, with a time when it is
 /// SENT, and without times that are none.
 pub(super) fn mended() -> Document {
@@ -160,6 +182,7 @@ pub(super) fn mended() -> Document {
     doc! {
         "nextAttemptAt": of_status(PENDING, "$$NOW".into(), "$nextAttemptAt".into()),
         "startedAt": date_or("startedAt", Bson::Null),
+        "acknowledgedAt": date_or("acknowledgedAt", Bson::Null),
         "sentAt": of_status(SENT, date_or("sentAt", "$$NOW").into(), Bson::Null),
         "aheadSeenAt": { "$cond": [{ "$and": [created, ahead] }, seen, "$$REMOVE"] },
         "quarantinedAt": of_status(SENT, "$$REMOVE".into(), "$quarantinedAt".into()),
@@ -225,6 +248,8 @@ mod tests {
             doc! { "createdAt": at(2 * HOUR_MS) },
             doc! { "attempts": 1, "quarantinedAt": at(-5), "nextAttemptAt": at(HOUR_MS / 6),
             "lastError": "the relay cannot read this row, repair it by hand: it was odd" },
+            doc! { "acknowledgedAt": "then" },
+            doc! { "status": "SENT", "sentAt": at(-5), "acknowledgedAt": 7 },
             doc! { "status": "SENT", "sentAt": null },
             doc! { "status": "SENT", "sentAt": 7 },
             doc! { "status": "SENT", "sentAt": at(-5), "quarantinedAt": at(-5) },
@@ -238,6 +263,7 @@ mod tests {
         for odd in [
             doc! { "_id": "text" },
             doc! { "status": "pending" },
+            doc! { "status": "pending", "acknowledgedAt": "then" },
             doc! { "status": null },
             doc! { "status": "SENT", "sentAt": at(-5), "aggregateId": 7 },
             doc! { "eventType": "LAMP_LIT" },

@@ -18,6 +18,7 @@ pub mod secret;
 pub mod service;
 pub mod telemetry;
 pub mod trace;
+mod waits;
 
 pub use availability::Availability;
 pub use backoff::Backoff;
@@ -30,3 +31,4 @@ pub use metric::Metric;
 pub use rounds::Rounds;
 pub use secret::{Secret, SecretArgs};
 pub use service::Service;
+pub use waits::Waits;

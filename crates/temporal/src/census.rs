@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use onboard_contract::ConsumerName;
 use onboard_runtime::clock;
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::{IntoRequest, Response, Status};
@@ -33,6 +34,17 @@ pub struct Pollers {
     pub older: Vec<String>,
 }
 
+/// A consumer that workflows can ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answering {
+    /// Its name.
+    pub consumer: ConsumerName,
+    /// The task queue of the questions to it.
+    pub task_queue: String,
+    /// How many processes ask for them.
+    pub pollers: u32,
+}
+
 impl Temporal {
     /// Who has asked the task queue for work within [`POLLER_GONE_AFTER`].
     ///
@@ -48,10 +60,36 @@ impl Temporal {
         Ok(Pollers { workflow: count(&workflow), activity: count(&activity), older })
     }
 
+    /// Who answers the questions of workflows: each consumer that can be asked, with the
+    /// processes that have asked its task queue for work within [`POLLER_GONE_AFTER`].
+    ///
+    /// # Errors
+    /// See [`TemporalError`].
+    pub async fn answering(&self) -> Result<Vec<Answering>, TemporalError> {
+        let consumers = onboard_events::known().flat_map(|known| known.consumers);
+        let names: BTreeSet<_> =
+            consumers.filter(|one| one.answers).map(|one| one.name.clone()).collect();
+        let mut all = Vec::with_capacity(names.len());
+        for consumer in names {
+            let task_queue = self.task_queue_of(&consumer);
+            let pollers = self.pollers_at(&task_queue, TaskQueueType::Activity).await?;
+            all.push(Answering { consumer, task_queue, pollers: count(&pollers) });
+        }
+        Ok(all)
+    }
+
     /// The identities of those that poll for one kind of task.
     async fn pollers_of(&self, kind: TaskQueueType) -> Result<BTreeSet<String>, TemporalError> {
+        self.pollers_at(&self.task_queue, kind).await
+    }
+
+    async fn pollers_at(
+        &self,
+        task_queue: &str,
+        kind: TaskQueueType,
+    ) -> Result<BTreeSet<String>, TemporalError> {
         let mut client = self.client()?;
-        let queue = TaskQueue { name: self.task_queue.to_string(), ..Default::default() };
+        let queue = TaskQueue { name: task_queue.to_owned(), ..Default::default() };
         let request = DescribeTaskQueueRequest {
             namespace: client.options().namespace.clone(),
             task_queue: Some(queue),

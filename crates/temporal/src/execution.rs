@@ -70,6 +70,8 @@ pub struct PendingActivity {
     pub attempt: u32,
     /// Type and message of the last failure.
     pub last_failure: Option<(String, String)>,
+    /// Since when it waits or is worked on, in Unix ms.
+    pub since_ms: Option<i64>,
     /// When the next try is due, in Unix ms; absent while one is under way.
     pub next_try_ms: Option<i64>,
     /// Who has paused it.
@@ -188,6 +190,7 @@ fn pending(activity: &PendingActivityInfo) -> PendingActivity {
         activity: activity.activity_type.as_ref().map_or_else(String::new, |t| t.name.clone()),
         attempt: u32::try_from(activity.attempt).unwrap_or_default(),
         last_failure: activity.last_failure.as_ref().map(failure),
+        since_ms: activity.scheduled_time.as_ref().map(|at| ms(at.seconds, at.nanos)),
         next_try_ms: activity
             .next_attempt_schedule_time
             .as_ref()

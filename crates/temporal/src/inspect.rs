@@ -9,7 +9,7 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::GetSystemInfo
 
 use crate::connection::CALL_DEADLINE;
 use crate::setup::{kept, listed};
-use crate::{Pollers, RateLimit, Temporal, TemporalError};
+use crate::{Answering, Pollers, RateLimit, Temporal, TemporalError};
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +29,8 @@ pub struct Namespace {
     pub has_attributes: bool,
     /// Who asks the task queue for work.
     pub pollers: Pollers,
+    /// Who answers the questions of workflows.
+    pub answering: Vec<Answering>,
     /// The limit that somebody has set for the activities of the task queue.
     pub limit: Option<RateLimit>,
 }
@@ -57,6 +59,7 @@ async fn ask(temporal: &Temporal) -> Result<Facts, TemporalError> {
             retention,
             has_attributes: listed(&mut client, &name).await?,
             pollers: temporal.pollers().await?,
+            answering: temporal.answering().await?,
             limit: temporal.rate_limit().await?,
         }),
         Err(status) if status.code() == Code::NotFound => None,

@@ -21,7 +21,7 @@ mod registration;
 mod rows;
 pub mod setup;
 
-pub use census::{POLLER_GONE_AFTER, Pollers};
+pub use census::{Answering, POLLER_GONE_AFTER, Pollers};
 pub use config::{TemporalArgs, TemporalConfig};
 pub use connection::Temporal;
 pub use error::TemporalError;

@@ -1,7 +1,8 @@
 //! Says as metrics what only Temporal knows: whether anybody works on the task queue,
 //! how many workflows failed, and how many stand there that nobody owns or that no
 //! worker can go on with. While Temporal does not answer, nothing is claimed: the
-//! metrics are NaN.
+//! metrics are NaN. The leader among the relays asks for all of them; the metrics of one
+//! that leads no more are NaN, too.
 
 use std::time::Duration;
 
@@ -9,25 +10,43 @@ use onboard_outbox::Outbox;
 use onboard_runtime::{Rounds, Shutdown};
 use onboard_temporal::{Open, Pollers, Temporal};
 
+use crate::lead::Lead;
 use crate::stages::precise;
 use crate::strangers::Strangers;
 
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Asks until the shutdown.
-pub(crate) async fn run(temporal: Temporal, outbox: Outbox, shutdown: Shutdown) {
+/// Asks while this relay leads, until the shutdown.
+pub(crate) async fn run(temporal: Temporal, outbox: Outbox, lead: Lead, shutdown: Shutdown) {
+    let stop = shutdown.clone();
+    let work = || asking(temporal.clone(), outbox.clone(), stop.clone());
+    lead.while_held(shutdown, work).await;
+}
+
+async fn asking(temporal: Temporal, outbox: Outbox, shutdown: Shutdown) {
     // Nothing is known before the first connection.
     if temporal.connected(&shutdown).await.is_none() {
         return;
     }
     let mut strangers = Strangers::new(outbox);
     let mut rounds = Rounds::new(EVERY, shutdown);
+    let _figures = Figures;
     while let Some(census) = rounds.next(ask(&temporal, &mut strangers)).await {
         publish(&census);
     }
 }
 
+/// The figures of the leader: they become unknown when it leads no more.
+struct Figures;
+
+impl Drop for Figures {
+    fn drop(&mut self) {
+        publish(&Census::default());
+    }
+}
+
 /// What Temporal says; `None` where it does not answer.
+#[derive(Default)]
 struct Census {
     pollers: Option<Pollers>,
     failed: Option<u64>,

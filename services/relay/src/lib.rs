@@ -98,7 +98,8 @@ async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
     tasks.spawn("lag", lag);
     let clocks = retention::compare_clocks(outbox.clone(), shutdown.clone());
     tasks.spawn("clocks", clocks);
-    tasks.spawn("census", census::run(temporal.clone(), outbox.clone(), shutdown.clone()));
+    let census = census::run(temporal.clone(), outbox.clone(), lead.clone(), stop.clone());
+    tasks.spawn("census", census);
     tasks.spawn("retention", retention::run(outbox.clone(), config.retention, lead.clone(), stop));
     let place = (&lead, share, relays);
     relay::spawn((&outbox, &temporal), settings, place, (&tasks, &shutdown));

@@ -26,6 +26,10 @@ impl Acknowledge for Signal {
         }
     }
 
+    async fn answers(&self) -> bool {
+        self.0.ping().await.is_ok()
+    }
+
     fn span(&self, done: &Done) -> Span {
         let event = done.event_id;
         tracing::info_span!(

@@ -17,7 +17,7 @@ use onboard_contract::{TodoId, UserId};
 use onboard_mongo::bson_time::id;
 use onboard_mongo::field::{self, DATE, FLAG, TEXT, UUID};
 use onboard_mongo::scan::Kind;
-use onboard_mongo::{Malformed, Mongo, OPERATION_DEADLINE, Raw, StoreError, bounded};
+use onboard_mongo::{Malformed, Mongo, Raw, StoreError, ask};
 
 pub use change::{Change, Changed};
 pub use create::Created;
@@ -80,8 +80,8 @@ impl Todos {
     /// The store failed.
     pub async fn find(&self, user: UserId, todo: TodoId) -> Result<Option<Todo>, StoreError> {
         let todos = self.mongo.documents(TODOS).clone_with_type::<Raw>();
-        let find = todos.find_one(owned(user, todo)).max_time(OPERATION_DEADLINE);
-        let found = bounded("look up the todo", async { find.await }).await?;
+        let find = todos.find_one(owned(user, todo));
+        let found = ask("look up the todo", find).await?;
         Ok(found.and_then(|found| self.read(&found)))
     }
 

@@ -181,6 +181,19 @@ impl App {
         self.count(&format!("AND {condition}")).await
     }
 
+    /// Waits until the list of workflows shows the registration's in this stage.
+    pub(crate) async fn is_shown_in(&self, event: EventId, stage: &str) {
+        let shown =
+            format!("WorkflowId = 'registration-{event}' AND RegistrationStage = '{stage}'");
+        eventually(&format!("{event} is shown in {stage}"), async || {
+            match self.workflows_where(&shown).await {
+                1 => Ok(()),
+                shown => Err(shown),
+            }
+        })
+        .await;
+    }
+
     async fn count(&self, filter: &str) -> usize {
         let query = format!("TaskQueue = 'registration-{}' {filter}", self.id);
         let client = self.temporal().await;

@@ -108,6 +108,15 @@ async fn a_record_that_cannot_be_read_refuses_its_own_event_alone() {
     }
     let looked = app.tool(&["redrive", "--dead-letters", "--dry-run"]).await;
     assert!(matches!(looked.code, Some(0 | 1)), "each letter is judged: {}", looked.text);
+    // None of them is taken for a leftover.
+    let redriven = app.tool(&["redrive", "--dead-letters", "--reason", "to see"]).await.no();
+    let left = redriven["left"].as_array().unwrap();
+    assert_eq!(left.len(), refused.len(), "{redriven}");
+    for one in left {
+        let why = one["why"].as_str().unwrap();
+        assert!(why.contains("its inbox record must be mended first"), "{one}");
+    }
+    app.dead_letters_are(u32::try_from(refused.len()).unwrap()).await;
     app.purge_dead_letters().await;
     app.remove().await;
 }

@@ -10,19 +10,25 @@ use crate::harness::{App, Options, binary, eventually};
 const RELAYS: [&str; 2] = ["relay", "relay-2"];
 const UNSENT_MAX: usize = 20;
 
+/// What the leader asks MongoDB, and what it asks Temporal.
+const FIGURES: [&str; 2] =
+    ["registrations_in_stage{stage=\"PENDING\"} ", "workflows_unknown{why=\"no_row\"} "];
+
 impl App {
-    /// How many registrations are PENDING, as a relay says; `None` when it does not.
-    async fn pending_by(&self, relay: &str) -> Option<u64> {
+    /// How many registrations are PENDING and how many workflows nobody owns, as a relay
+    /// says; a figure that it does not know is absent.
+    async fn figures_by(&self, relay: &str) -> Option<[Option<u64>; 2]> {
         let url = format!("{}/metrics", self.url(relay));
         let text = self.http.get(url).send().await.ok()?.text().await.ok()?;
-        let pending = "registrations_in_stage{stage=\"PENDING\"} ";
-        text.lines().find_map(|line| line.strip_prefix(pending)?.parse().ok())
+        let figure =
+            |name| text.lines().find_map(|line: &str| line.strip_prefix(name)?.parse().ok());
+        Some(FIGURES.map(figure))
     }
 
-    async fn says(&self, relay: &str, pending: Option<u64>) {
-        eventually(&format!("{relay} says {pending:?}"), async || {
-            match self.pending_by(relay).await {
-                seen if seen == pending => Ok(()),
+    async fn says(&self, relay: &str, figure: Option<u64>) {
+        eventually(&format!("{relay} says {figure:?}"), async || {
+            match self.figures_by(relay).await {
+                seen if seen == Some([figure; 2]) => Ok(()),
                 seen => Err(seen),
             }
         })
@@ -56,7 +62,7 @@ async fn one_relay_looks_for_all_and_another_takes_over() {
         }
     })
     .await;
-    assert_eq!(app.pending_by("relay-2").await, None, "it does not lead");
+    assert_eq!(app.figures_by("relay-2").await, Some([None; 2]), "it does not lead");
     // A relay that has died does not say so.
     app.component("relay").freeze().await.unwrap();
     app.says("relay-2", Some(0)).await;

@@ -10,14 +10,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_contract::EventId;
 use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::retention::{PAGE, note_horizon, page_full};
-use onboard_mongo::{ServerClock, StoreError, bounded};
+use onboard_mongo::{ServerClock, StoreError, ask, bounded};
 use onboard_runtime::clock::millis;
 
 use crate::INBOX;
@@ -71,7 +70,7 @@ impl Inbox {
             .sort(doc! { "_id": 1 })
             .limit(PAGE)
             .projection(doc! { "eventId": 1 });
-        bounded("list old inbox records", async { find.await?.try_collect().await }).await
+        ask("list old inbox records", find).await
     }
 
     async fn remove(&self, events: Vec<Bson>, horizon: DateTime) -> Result<(), StoreError> {

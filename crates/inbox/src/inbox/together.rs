@@ -16,15 +16,14 @@ use std::collections::HashSet;
 use std::collections::hash_map::{Entry, HashMap};
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, RawDocumentBuf, doc};
 use onboard_contract::EventId;
 use onboard_fault::{self as fault, Step};
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::{
-    OPERATION_DEADLINE, StoreError, bounded, is_duplicate_key, is_write_conflict, raw_document,
-    transaction,
+    Abandoned, OPERATION_DEADLINE, StoreError, ask, is_duplicate_key, is_write_conflict,
+    raw_document, transaction,
 };
 use onboard_runtime::{Backoff, clock};
 use uuid::Uuid;
@@ -88,9 +87,23 @@ impl Inbox {
         fresh: &[&Arrived<F::Event>],
         turn: Turn,
     ) -> mongodb::error::Result<()> {
-        let mut session = self.database.client().start_session().await?;
-        transaction(&mut session).await?;
-        if let Err(error) = self.write_together(&mut session, effect, fresh, turn).await {
+        // The server gives up, at once, what nobody waits for any more.
+        let mut abandoned = Abandoned::default();
+        let session = abandoned.hold(self.database.client().start_session().await?);
+        let committed = self.commit_in(session, effect, fresh, turn).await;
+        abandoned.settle();
+        committed
+    }
+
+    async fn commit_in<F: Effect>(
+        &self,
+        session: &mut ClientSession,
+        effect: &F,
+        fresh: &[&Arrived<F::Event>],
+        turn: Turn,
+    ) -> mongodb::error::Result<()> {
+        transaction(session).await?;
+        if let Err(error) = self.write_together(session, effect, fresh, turn).await {
             // The server gives it up by itself, should it not hear this.
             session.abort_transaction().await.ok();
             return Err(error);
@@ -122,8 +135,7 @@ impl Inbox {
         let ids: Vec<Bson> = events.iter().map(|event| id(event.event_id.uuid())).collect();
         let inbox = self.raw_records();
         let find = inbox.find(doc! { "eventId": { "$in": ids } });
-        let look = async { find.await?.try_collect().await };
-        let records: Vec<RawDocumentBuf> = bounded("look for what was applied", look).await?;
+        let records: Vec<RawDocumentBuf> = ask("look for what was applied", find).await?;
         let records = records.iter().map(|record| self.names.read(&raw_document::readable(record)));
         let records = records.filter_map(|one| Some((one.event_id.known()?, one)));
         Ok(Present(records.collect()))

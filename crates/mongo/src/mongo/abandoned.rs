@@ -26,21 +26,17 @@ const GIVE_UP: Duration = Duration::from_mins(1);
 
 /// A session that is ended on the server when it is dropped before it was
 /// [settled](Self::settle).
-pub(super) struct Abandoned(Option<ClientSession>);
+#[derive(Debug, Default)]
+pub struct Abandoned(Option<ClientSession>);
 
 impl Abandoned {
-    /// Nothing is held yet.
-    pub(super) const fn new() -> Self {
-        Self(None)
-    }
-
     /// Takes the session; lends it.
-    pub(super) fn hold(&mut self, session: ClientSession) -> &mut ClientSession {
+    pub fn hold(&mut self, session: ClientSession) -> &mut ClientSession {
         self.0.insert(session)
     }
 
     /// The transaction has been committed, or has ended without.
-    pub(super) fn settle(mut self) {
+    pub fn settle(mut self) {
         self.0 = None;
     }
 }

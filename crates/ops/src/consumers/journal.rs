@@ -7,7 +7,6 @@
 
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_contract::EventId;
@@ -17,7 +16,7 @@ use onboard_runtime::clock::{self, millis};
 use uuid::Uuid;
 
 use super::Change;
-use crate::error::bounded;
+use crate::error::{ask, bounded};
 use crate::operator::id;
 use crate::redrive::REDRIVES;
 use crate::{Operator, OperatorError};
@@ -92,7 +91,7 @@ impl<'a> Journal<'a> {
                 "$or": [{ "doneAt": null }, { "at": { "$gte": lately } }],
             })
             .sort(doc! { "_id": 1 });
-        let found: Vec<Document> = bounded(WHAT, bounded(WHAT, find).await?.try_collect()).await?;
+        let found: Vec<Document> = ask(WHAT, find).await?;
         Ok(found.iter().filter_map(Entry::read).collect())
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct Facts {
     pub(crate) applied: bool,
     /// Whether the inbox has it for other users alone.
     pub(crate) of_another: bool,
+    /// Why the inbox record does not say whether it is that of the letter's user.
+    pub(crate) unreadable: Option<String>,
 }
 
 /// A decision.
@@ -58,14 +60,15 @@ impl Run<'_> {
         case.workflow = Looked::of(execution?.map(WorkflowRun::from));
         if !case.is_registration() {
             let applied = case.acknowledged_at().is_some();
-            return Ok(Facts { case, damage, applied, of_another: false });
+            return Ok(Facts { case, damage, applied, ..Facts::default() });
         }
         let inbox = inbox?;
         self.look_at_the_effect(&mut case, inbox.as_ref()).await?;
         let user = letter.and_then(user_of).or_else(|| case.row.as_ref()?.user_id);
         let applied = inbox.as_ref().is_some_and(|record| is_applied(record, user));
         let of_another = inbox.is_some() && !applied;
-        Ok(Facts { case, damage, applied, of_another })
+        let unreadable = inbox.as_ref().and_then(|record| unreadable(record, user?));
+        Ok(Facts { case, damage, applied, of_another, unreadable })
     }
 
     /// Looks at what the todo service has made for the row's user.
@@ -99,6 +102,9 @@ pub(crate) fn plan(facts: &Facts, letter: Option<&DeadLetter>, discard: bool) ->
     let is_event = letter.map(|letter| letter.is_event);
     let row = facts.case.row.as_ref();
     let is_conflict = |user| facts.of_another || is_anothers(row, user);
+    if let (Some(why), Some(_)) = (&facts.unreadable, letter) {
+        return Plan::Leave(format!("its inbox record must be mended first: {why}"));
+    }
     if letter.and_then(user_of).is_some_and(is_conflict) {
         // The workflow may have ended with the effect of another user.
         return Plan::Do(if facts.applied { Act::RemoveLeftover } else { Act::PutBack });
@@ -132,6 +138,13 @@ fn is_applied(record: &InboxRecord, user: Option<UserId>) -> bool {
         let makes = TodoId::welcome(user).uuid();
         record.reference_for(user.uuid(), makes).map_or(true, |known| known.is_some())
     })
+}
+
+/// What is wrong with a record that does not say whether the event was applied for this
+/// user.
+fn unreadable(record: &InboxRecord, user: UserId) -> Option<String> {
+    let known = record.reference_for(user.uuid(), TodoId::welcome(user).uuid());
+    known.err().map(|malformed| malformed.to_string())
 }
 
 /// Whether the record notes that this user has deleted the welcome todo.
@@ -300,6 +313,8 @@ mod tests {
         assert!(!is_applied(&read, Some(user(5))));
         record.remove("userId");
         assert!(is_applied(&INBOX_NAMES.read(&record), Some(user(5))));
+        let why = unreadable(&INBOX_NAMES.read(&record), user(5));
+        assert!(why.is_some_and(|why| why.contains("userId")));
     }
 
     #[test]

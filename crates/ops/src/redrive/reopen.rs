@@ -22,7 +22,7 @@ use super::act::Performed;
 use super::plan::Facts;
 use crate::OperatorError;
 use crate::case::TodoOwner;
-use crate::error::bounded;
+use crate::error::{ask, bounded};
 use crate::operator::id;
 use crate::rules::inbox::is_undone;
 
@@ -70,7 +70,7 @@ impl Run<'_> {
     async fn to_forget(&self, event: EventId, user: UserId) -> Result<Forgotten, OperatorError> {
         let inbox = self.operator.mongo.processed_events();
         let found = inbox.find_one(doc! { "eventId": id(event.uuid()) });
-        let found = bounded("look into the inbox", found).await?;
+        let found = ask("look into the inbox", found).await?;
         let todo = self.operator.find_todo(TodoId::welcome(user)).await?;
         let read = found.as_ref().map(|found| INBOX_NAMES.read(found));
         let is_own =

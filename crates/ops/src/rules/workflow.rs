@@ -1,12 +1,14 @@
 //! What must hold of the workflow, given what the row says.
 
 use onboard_contract::Stage;
-use onboard_temporal::ExecutionStatus;
+use onboard_contract::names::ACTIVITY_FIND_ACKNOWLEDGEMENT;
+use onboard_temporal::{Answering, ExecutionStatus, PendingActivity};
 
 use super::{Finding, held, inbox};
 use crate::audit::Kind;
 use crate::case::{Case, Looked, WorkflowRun};
 use crate::redrive::Act;
+use crate::times;
 
 pub(super) fn stands_as_the_row_says(case: &Case, found: &mut Vec<Finding>) {
     match &case.workflow {
@@ -79,6 +81,9 @@ fn waits(case: &Case, run: &WorkflowRun) -> Finding {
         (Some(activity), Some(failure)) => {
             format!("at try {} of {} ({failure})", activity.attempt, activity.activity)
         }
+        (Some(activity), None) if activity.activity == ACTIVITY_FIND_ACKNOWLEDGEMENT => {
+            asking(case, run, activity)
+        }
         (Some(activity), None) => format!("in {}", activity.activity),
         (None, _) if no_worker => "waiting for a worker".to_owned(),
         (None, _) => format!("waiting for {}", case.awaited()),
@@ -86,6 +91,18 @@ fn waits(case: &Case, run: &WorkflowRun) -> Finding {
     let reason = failure.or_else(|| no_worker.then(|| "waits for a worker".to_owned()));
     let finding = Finding::missing(format!("no end of the workflow: it is {at}"));
     Finding { reason, ..finding.healed_by(Act::Republish) }
+}
+
+/// It asks a consumer, which answers on a task queue of its own.
+fn asking(case: &Case, run: &WorkflowRun, question: &PendingActivity) -> String {
+    let since = question.since_ms.map(|ms| format!(" since {}", times::rfc3339(ms)));
+    let asked = format!("asking {}{}", case.awaited(), since.unwrap_or_default());
+    let queue = |one: &Answering| match one.pollers {
+        0 => format!("nobody polls its task queue {}", one.task_queue),
+        pollers => format!("{pollers} poll its task queue {}", one.task_queue),
+    };
+    let queues: Vec<String> = run.answering.iter().map(queue).collect();
+    if queues.is_empty() { asked } else { format!("{asked} ({})", queues.join(", ")) }
 }
 
 /// It has completed, and the row does not say so.

@@ -1,19 +1,19 @@
 //! Reads every store for one event.
 
-use futures::TryStreamExt;
 use mongodb::bson::{Document, doc};
+use onboard_contract::names::ACTIVITY_FIND_ACKNOWLEDGEMENT;
 use onboard_contract::{ConsumerName, EventId, Queue, TodoId, UserId};
 use onboard_events::UserRegistered;
 use onboard_inbox::InboxRecord;
 use onboard_mongo::{Field, field};
 use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
-use onboard_temporal::{Account, Execution, Temporal, TemporalError};
+use onboard_temporal::{Account, Answering, Execution, PendingActivity, Temporal, TemporalError};
 use onboard_todo::INBOX_NAMES;
 
 use super::{Confirm, Letter, Record, Redriven, Subject, Todo, User, Workflow};
 use crate::case::{Case, Looked, TodoOwner, WorkflowRun};
-use crate::error::bounded;
+use crate::error::ask;
 use crate::operator::id;
 use crate::redrive::REDRIVES;
 use crate::{Operator, OperatorError, letters, limit};
@@ -67,7 +67,7 @@ impl Operator {
         for form in forms {
             if found.is_none() {
                 let find = users.find_one(doc! { "emailCanonical": form });
-                found = bounded("look up the user", find).await?;
+                found = ask("look up the user", find).await?;
             }
         }
         let Some(found) = found else { return Ok((None, None)) };
@@ -79,7 +79,7 @@ impl Operator {
         let of_user = doc! { "aggregateId": id(user), "eventType": { "$nin": others } };
         let outbox = self.mongo.outbox();
         let find = outbox.find_one(of_user).projection(doc! { "_id": 1 });
-        let row = bounded("look up the user's outbox row", find).await?;
+        let row = ask("look up the user's outbox row", find).await?;
         let event = match row.and_then(|row| onboard_outbox::Row::read(&row).id.known()) {
             Some(event) => Some(event),
             None => self.handled(user.into()).await?,
@@ -91,7 +91,7 @@ impl Operator {
     async fn handled(&self, user: UserId) -> Result<Option<EventId>, OperatorError> {
         let inbox = self.mongo.processed_events();
         let find = inbox.find_one(doc! { "todoId": id(TodoId::welcome(user).uuid()) });
-        let record = bounded("look up the user's inbox record", find).await?;
+        let record = ask("look up the user's inbox record", find).await?;
         Ok(record.and_then(|record| INBOX_NAMES.read(&record).event_id.known()))
     }
 
@@ -117,7 +117,9 @@ impl Operator {
         if let Looked::Found(_) = found {
             case.confirmed = Looked::of(record.confirm.as_ref().map(|confirm| confirm.publishes));
         }
+        let answering = self.answering(found.found(), case).await;
         case.workflow = found.clone().map(|execution| WorkflowRun {
+            answering: answering.clone(),
             failure: account.as_ref().and_then(|account| account.failure.clone()),
             task_failure: account.as_ref().and_then(|account| account.task_failure.clone()),
             ..WorkflowRun::from(execution)
@@ -183,7 +185,7 @@ impl Operator {
         let Some(user) = user else { return Ok(()) };
         if record.user.is_none() {
             let users = self.mongo.users();
-            let found = bounded("load the user", users.find_one(doc! { "_id": id(user.uuid()) }));
+            let found = ask("load the user", users.find_one(doc! { "_id": id(user.uuid()) }));
             record.user = found.await?.as_ref().map(|found| read_user(user, found));
         }
         case.user = Looked::of(record.user.as_ref().map(|_| ()));
@@ -227,6 +229,22 @@ impl Operator {
         ask(temporal, case).await.map_err(|error| chain(&error))
     }
 
+    /// Who is there to answer a workflow that asks a consumer.
+    async fn answering(&self, run: Option<&Execution>, case: &Case) -> Vec<Answering> {
+        let asks = |one: &PendingActivity| one.activity == ACTIVITY_FIND_ACKNOWLEDGEMENT;
+        let asks = run.and_then(|run| run.pending.as_ref()).is_some_and(asks);
+        let Ok(temporal) = self.temporal() else { return Vec::new() };
+        if !asks {
+            return Vec::new();
+        }
+        let answering = temporal.answering().await.unwrap_or_default();
+        let is_awaited = |one: &Answering| match &case.row {
+            Some(row) => row.awaited.is_empty() || row.awaited.contains(&one.consumer),
+            None => true,
+        };
+        answering.into_iter().filter(is_awaited).collect()
+    }
+
     async fn redrives(&self, event: EventId) -> Result<Vec<Redriven>, OperatorError> {
         const WHAT: &str = "read the redrives";
         let redrives = self.mongo.auth().collection::<Document>(REDRIVES);
@@ -234,7 +252,7 @@ impl Operator {
             .find(doc! { "eventId": id(event.uuid()) })
             .sort(doc! { "_id": -1 })
             .limit(REDRIVES_MAX);
-        let found: Vec<Document> = bounded(WHAT, bounded(WHAT, find).await?.try_collect()).await?;
+        let found: Vec<Document> = ask(WHAT, find).await?;
         Ok(found.iter().rev().map(redriven).collect())
     }
 }

@@ -8,12 +8,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::Hint;
 use onboard_contract::ConsumerName;
-use onboard_mongo::{StoreError, bounded, field};
+use onboard_mongo::{StoreError, ask, field};
 
 use super::AwaitedBy;
 use super::change::awaiting;
@@ -48,9 +47,8 @@ impl Outbox {
     ) -> Result<Document, StoreError> {
         let outbox: Collection<Document> = self.rows();
         let look = outbox.aggregate(pipeline(consumers, status)).hint(Hint::Keys(order()));
-        let look = async { look.await?.try_next().await };
-        let found = bounded("look who waits for each consumer", look).await?;
-        Ok(found.unwrap_or_default())
+        let found = ask("look who waits for each consumer", look).await?;
+        Ok(found.into_iter().next().unwrap_or_default())
     }
 }
 

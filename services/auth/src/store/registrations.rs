@@ -15,7 +15,7 @@ use onboard_events::UserRegistered;
 use onboard_events::user_registered::AGGREGATE_USER;
 use onboard_fault::{self as fault, Step};
 use onboard_mongo::bson_time::{date, id};
-use onboard_mongo::{Mongo, OPERATION_DEADLINE, Raw, StoreError, is_duplicate_key, transact};
+use onboard_mongo::{Mongo, OPERATION_DEADLINE, Raw, Read, StoreError, is_duplicate_key, transact};
 use onboard_outbox::{NewRow, Outbox};
 use onboard_runtime::{clock, trace};
 use tokio::time::error::Elapsed;
@@ -218,7 +218,7 @@ impl Registrations {
     /// Whether a duplicate key is this registration's own.
     async fn is_there(&self, registered: Registered) -> mongodb::error::Result<bool> {
         let own = doc! { "_id": id(registered.event_id.uuid()) };
-        self.outbox.rows().find_one(own).await.map(|row| row.is_some())
+        self.outbox.rows().find_one(own).read(OPERATION_DEADLINE).await.map(|row| row.is_some())
     }
 }
 

@@ -19,9 +19,7 @@ use onboard_contract::{SessionId, UserId};
 use onboard_fault::{self as fault, Step, step};
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::field::{self, BYTES, DATE, UUID};
-use onboard_mongo::{
-    Malformed, Mongo, OPERATION_DEADLINE, Raw, StoreError, bounded, is_duplicate_key, transact,
-};
+use onboard_mongo::{Malformed, Mongo, Raw, StoreError, ask, bounded, is_duplicate_key, transact};
 use onboard_runtime::clock;
 
 pub(crate) const SESSIONS: &str = "sessions";
@@ -176,8 +174,8 @@ impl Sessions {
     /// The store failed.
     pub async fn find(&self, token: TokenHash) -> Result<Option<SessionId>, StoreError> {
         let tokens = self.mongo.documents(REFRESH_TOKENS).clone_with_type::<Raw>();
-        let find = tokens.find_one(doc! { "_id": token.binary() }).max_time(OPERATION_DEADLINE);
-        let found = bounded("look up the refresh token", async { find.await }).await?;
+        let find = tokens.find_one(doc! { "_id": token.binary() });
+        let found = ask("look up the refresh token", find).await?;
         let read = |found| self.mongo.noted().read(REFRESH_TOKENS, &found, Token::read);
         Ok(found.and_then(read).map(|token| token.session_id))
     }

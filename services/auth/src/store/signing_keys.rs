@@ -13,8 +13,7 @@ use onboard_fault::{self as fault, Step, step};
 use onboard_mongo::bson_time::date;
 use onboard_mongo::field::{self, BYTES, DATE, TEXT};
 use onboard_mongo::{
-    Malformed, Mongo, OPERATION_DEADLINE, Raw, StoreError, Unreadable, bounded, is_duplicate_key,
-    transact,
+    Malformed, Mongo, Raw, StoreError, Unreadable, ask, bounded, is_duplicate_key, transact,
 };
 
 pub(crate) const SIGNING_KEYS: &str = "signing_keys";
@@ -79,9 +78,8 @@ impl SigningKeys {
     /// The store failed.
     pub async fn list(&self, now_ms: i64) -> Result<KeyList, StoreError> {
         let keys = self.documents();
-        let find = keys.find(doc! {}).sort(doc! { "_id": 1 }).max_time(OPERATION_DEADLINE);
-        let found: Vec<Raw> =
-            bounded("load the signing keys", async { find.await?.try_collect().await }).await?;
+        let find = keys.find(doc! {}).sort(doc! { "_id": 1 });
+        let found: Vec<Raw> = ask("load the signing keys", find).await?;
         let mut list = KeyList { rows: Vec::new(), unreadable: Vec::new() };
         for Raw(document) in &found {
             match KeyRow::read(document) {

@@ -5,14 +5,13 @@
 
 mod forms;
 
-use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::{ClientSession, Collection};
 use onboard_contract::UserId;
 use onboard_fault::{self as fault, Step, step};
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::field::{self, DATE, TEXT, UUID};
-use onboard_mongo::{Malformed, Mongo, OPERATION_DEADLINE, Raw, StoreError, bounded, transact};
+use onboard_mongo::{Malformed, Mongo, Raw, StoreError, ask, bounded, transact};
 use onboard_runtime::clock;
 
 pub use forms::displaced;
@@ -97,8 +96,8 @@ impl Users {
     /// One that cannot be read counts as absent.
     async fn find_one(&self, filter: Document) -> Result<Option<User>, StoreError> {
         let users = self.documents();
-        let find = users.find_one(filter).max_time(OPERATION_DEADLINE);
-        let found = bounded("look up the user", async { find.await }).await?;
+        let find = users.find_one(filter);
+        let found = ask("look up the user", find).await?;
         Ok(found.and_then(|found| self.mongo.noted().read(USERS, &found, User::read)))
     }
 
@@ -130,8 +129,7 @@ impl Users {
     async fn youngest(&self, filter: Document, limit: i64) -> Result<Vec<Raw>, StoreError> {
         let users = self.documents();
         let find = users.find(filter).sort(doc! { "createdAt": -1 }).limit(limit);
-        let find = find.max_time(OPERATION_DEADLINE);
-        bounded("list the users", async { find.await?.try_collect().await }).await
+        ask("list the users", find).await
     }
 
     /// Replaces a password's hash, unless it has changed meanwhile. Returns

@@ -107,7 +107,8 @@ pub(crate) fn run(args: RedriveArgs) -> anyhow::Result<ExitCode> {
             Told::Item(item) if !json => bar.suspend(|| say(item)),
             Told::Item(_) => (),
         };
-        let report = operator.redrive(&order, &mut told).await;
+        // Boxed, or the future of the command would be large.
+        let report = Box::pin(operator.redrive(&order, &mut told)).await;
         bar.finish_and_clear();
         let report = report?;
         print(&if json { document(&report, items) } else { summary(&report) });

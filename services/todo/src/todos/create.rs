@@ -4,7 +4,7 @@ use mongodb::bson::doc;
 use onboard_contract::UserId;
 use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::{date, id};
-use onboard_mongo::{OPERATION_DEADLINE, StoreError, bounded};
+use onboard_mongo::{StoreError, ask, bounded};
 use onboard_runtime::clock;
 
 use super::{CREATED_BY_USER, FIRST, TODOS, Todo, Todos};
@@ -51,8 +51,7 @@ impl Todos {
     async fn count(&self, user: UserId, most: u32) -> Result<u64, StoreError> {
         let todos = self.mongo.documents(TODOS);
         let count = todos.count_documents(doc! { "userId": id(user.uuid()) }).limit(most.into());
-        let count = count.max_time(OPERATION_DEADLINE);
-        bounded("count the todos", async { count.await }).await
+        ask("count the todos", count).await
     }
 
     async fn insert(&self, user: UserId, todo: &Todo) -> Result<(), StoreError> {

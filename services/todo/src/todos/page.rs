@@ -4,11 +4,10 @@
 //! or removed meanwhile neither shifts a todo onto the next page nor off it. A todo
 //! that cannot be read is left out, and those behind it take its place.
 
-use futures::TryStreamExt;
 use mongodb::bson::{DateTime, Document, doc};
 use onboard_contract::{TodoId, UserId};
 use onboard_mongo::bson_time::{date, id};
-use onboard_mongo::{OPERATION_DEADLINE, Raw, StoreError, bounded};
+use onboard_mongo::{Raw, StoreError, ask};
 
 use super::{TODOS, Todo, Todos};
 
@@ -69,9 +68,8 @@ impl Todos {
         let find = todos
             .find(behind(user, after))
             .sort(order())
-            .limit(i64::try_from(limit).unwrap_or(i64::MAX))
-            .max_time(OPERATION_DEADLINE);
-        bounded("list the todos", async { find.await?.try_collect().await }).await
+            .limit(i64::try_from(limit).unwrap_or(i64::MAX));
+        ask("list the todos", find).await
     }
 }
 

@@ -12,7 +12,7 @@ use onboard_contract::names::WELCOME_TITLE;
 use onboard_contract::{TodoId, UserId};
 use onboard_inbox::InboxRecord;
 use onboard_mongo::bson_time::{date, id};
-use onboard_mongo::{StoreError, bounded, field, raw_document, refusal};
+use onboard_mongo::{OPERATION_DEADLINE, Read, StoreError, bounded, field, raw_document, refusal};
 use onboard_runtime::clock;
 
 use super::{TODOS, Todos, owned};
@@ -66,8 +66,9 @@ impl Todos {
         let deletion = inbox.find_one(deletions_of(&[id(todo.uuid())]));
         let deletion = deletion.projection(doc! { "_id": 1 });
         let look = async {
-            Ok(of_user.await?.is_some()
-                || (todo == TodoId::welcome(user) && deletion.await?.is_some()))
+            Ok(of_user.read(OPERATION_DEADLINE).await?.is_some()
+                || (todo == TodoId::welcome(user)
+                    && deletion.read(OPERATION_DEADLINE).await?.is_some()))
         };
         bounded("look for the welcome todo", look).await
     }

@@ -16,7 +16,7 @@ use mongodb::bson::{Binary, Document, doc};
 use onboard_fault::{self as fault, Step};
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::field::{self, BYTES, DATE, UUID};
-use onboard_mongo::{Malformed, OPERATION_DEADLINE, Raw, StoreError, bounded, is_duplicate_key};
+use onboard_mongo::{Malformed, Raw, StoreError, ask, bounded, is_duplicate_key};
 use onboard_runtime::clock;
 
 use super::{Registered, Registrations};
@@ -65,8 +65,8 @@ impl Registrations {
     /// The store failed.
     pub async fn find_key(&self, key: &NewKey) -> Result<Option<KeyRecord>, StoreError> {
         let keys = self.mongo.documents(IDEMPOTENCY_KEYS).clone_with_type::<Raw>();
-        let find = keys.find_one(this(key)).max_time(OPERATION_DEADLINE);
-        let found = bounded("look up the idempotency key", async { find.await }).await?;
+        let find = keys.find_one(this(key));
+        let found = ask("look up the idempotency key", find).await?;
         Ok(found.and_then(|raw| self.valid(&raw)))
     }
 

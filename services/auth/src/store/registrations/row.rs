@@ -7,7 +7,7 @@ use mongodb::bson::doc;
 use onboard_contract::{EventId, OutboxStatus, Stage, StageFacts};
 use onboard_mongo::bson_time::{born_ms, id};
 use onboard_mongo::field::Malformed;
-use onboard_mongo::{OPERATION_DEADLINE, Raw, StoreError, bounded};
+use onboard_mongo::{Raw, StoreError, ask};
 use onboard_outbox::Row;
 
 use super::Registrations;
@@ -74,9 +74,8 @@ impl Registrations {
         let outbox = self.outbox.rows().clone_with_type::<Raw>();
         let find = outbox
             .find_one(doc! { "_id": id(event.uuid()) })
-            .projection(doc! { "payload": 0, "lastError": 0 })
-            .max_time(OPERATION_DEADLINE);
-        let found = bounded("look up the registration", async { find.await }).await?;
+            .projection(doc! { "payload": 0, "lastError": 0 });
+        let found = ask("look up the registration", find).await?;
         Ok(found.map(|Raw(row)| RegistrationRow::of(event, &Row::read(&row))))
     }
 }

@@ -5,11 +5,8 @@
 //! canonical form an older account has, has a form of its own for good
 //! (docs/adr/0047). Each change is one update or one transaction.
 
-use futures::TryStreamExt;
 use mongodb::bson::{Document, doc};
-use onboard_mongo::{
-    OPERATION_DEADLINE, Raw, StoreError, bounded, field, is_duplicate_key, transact,
-};
+use onboard_mongo::{Raw, StoreError, ask, bounded, field, is_duplicate_key, transact};
 
 use super::{USERS, User, Users};
 
@@ -32,9 +29,7 @@ impl Users {
     pub async fn find_by_forms(&self, forms: &[String]) -> Result<Option<User>, StoreError> {
         let users = self.documents();
         let find = users.find(doc! { "emailCanonical": { "$in": forms } });
-        let find = find.max_time(OPERATION_DEADLINE);
-        let found: Vec<Raw> =
-            bounded("look up the user", async { find.await?.try_collect().await }).await?;
+        let found: Vec<Raw> = ask("look up the user", find).await?;
         let of = |form: &String| found.iter().find(|Raw(user)| form_of(user) == Some(form));
         let nearest = forms.iter().find_map(of);
         Ok(nearest.and_then(|raw| self.mongo.noted().read(USERS, raw, User::read)))
@@ -51,10 +46,8 @@ impl Users {
             .find(behind)
             .projection(doc! { "_id": 0, "emailCanonical": 1 })
             .sort(doc! { "emailCanonical": 1 })
-            .limit(PAGE)
-            .max_time(OPERATION_DEADLINE);
-        let found: Vec<Raw> =
-            bounded("list the addresses", async { find.await?.try_collect().await }).await?;
+            .limit(PAGE);
+        let found: Vec<Raw> = ask("list the addresses", find).await?;
         Ok(found.iter().filter_map(|Raw(user)| form_of(user).map(str::to_owned)).collect())
     }
 
