@@ -6,6 +6,7 @@ mod share;
 mod unanswered;
 
 use mongodb::bson::{DateTime, doc};
+use onboard_fault::{Side, Step};
 use temporalio_client::WorkflowExecutionStatus;
 
 use crate::harness::{App, Options, binary, eventually};
@@ -134,6 +135,31 @@ async fn a_row_of_an_unknown_event_type_or_version_is_quarantined_by_its_name() 
         app.spoil_row(strange, doc! { "$set": mended }).await;
         app.reaches(strange, "ACKNOWLEDGED").await;
     }
+    app.finish().await;
+}
+
+/// The relay has read the row, and stalls before it sets the row apart.
+#[tokio::test]
+async fn a_row_that_is_repaired_while_it_is_set_apart_is_not_quarantined() {
+    let dir = tempfile::tempdir().unwrap();
+    let token = dir.path().join("token");
+    std::fs::write(&token, "").unwrap();
+    let point = Step::RelayPutOff.point(Side::Before);
+    let armed = format!("{point}=return(slow:3000@{})", token.display());
+    let options =
+        Options::only(&["auth", "worker", "todo"]).with_for("relay", "FAILPOINTS", &armed);
+    let app = App::start_with(options).await;
+    let id = app.register().await;
+    app.spoil_row(id, doc! { "$set": { "eventType": "LAMP_LIT" } }).await;
+    app.component("relay").request_start().await.unwrap();
+    let reached = async || if token.exists() { Err("not yet") } else { Ok(()) };
+    eventually("the point is reached", reached).await;
+    let now = DateTime::now();
+    let repaired = doc! { "eventType": "USER_REGISTERED", "nextAttemptAt": now };
+    app.spoil_row(id, doc! { "$set": repaired }).await;
+    app.reaches(id, "ACKNOWLEDGED").await;
+    let row = app.row(id).await;
+    assert!(row.get_datetime("quarantinedAt").is_err(), "{row}");
     app.finish().await;
 }
 

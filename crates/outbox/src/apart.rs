@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use mongodb::bson::raw::RawArrayBuf;
 use mongodb::bson::{
-    Bson, Document, RawDocument, RawDocumentBuf, cstr, doc, serialize_to_raw_document_buf,
+    Bson, DateTime, Document, RawDocument, RawDocumentBuf, cstr, doc, serialize_to_raw_document_buf,
 };
 use onboard_contract::EventId;
 use onboard_fault::{Step, step};
-use onboard_mongo::bson_time::id;
+use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::{OPERATION_DEADLINE, StoreError, bounded, raw_document as raw};
 use onboard_runtime::clock::millis;
 
@@ -35,6 +35,9 @@ const WHAT: &str = "set rows apart";
 pub(super) struct Odd {
     /// Its `_id` as a filter.
     address: RawDocumentBuf,
+    /// Its `nextAttemptAt` when it was read: another one is there since it was repaired,
+    /// or set apart by another look.
+    seen: Option<DateTime>,
     /// Its `_id` in words.
     shown: String,
     /// Why it is set apart; `None` of a row that is mended.
@@ -49,8 +52,9 @@ impl Odd {
         let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
         let said = row.last_error.as_ref().known().is_some_and(|said| *said == reason);
         let known = said && row.quarantined_at.known().is_some();
+        let seen = row.next_attempt_at.known().map(date);
         let (address, shown) = (raw::address(raw)?, raw::shown_id(raw));
-        Some(Self { address, shown, reason: Some(reason), known })
+        Some(Self { address, seen, shown, reason: Some(reason), known })
     }
 
     /// A row that can be read and cannot be changed as it should be.
@@ -60,13 +64,13 @@ impl Odd {
     pub(super) fn of(event: EventId, reason: &str) -> Result<Self, StoreError> {
         let address = raw_of(&doc! { "_id": id(event.uuid()) })?;
         let reason = Some(reason.chars().take(REASON_CHARS_MAX).collect());
-        Ok(Self { address, shown: event.to_string(), reason, known: false })
+        Ok(Self { address, seen: None, shown: event.to_string(), reason, known: false })
     }
 
     /// A row that is to be mended.
     pub(super) fn to_mend(raw: &RawDocument) -> Option<Self> {
         let (address, shown) = (raw::address(raw)?, raw::shown_id(raw));
-        Some(Self { address, shown, reason: None, known: false })
+        Some(Self { address, seen: None, shown, reason: None, known: false })
     }
 
     /// Whether nothing is left to be done.
@@ -167,7 +171,7 @@ fn command(collection: &str, rows: &[Odd]) -> Result<RawDocumentBuf, StoreError>
     let mut updates = RawArrayBuf::new();
     for row in rows {
         let mut update = raw_of(&row.update())?;
-        update.append(cstr!("q"), not_done(&row.address)?);
+        update.append(cstr!("q"), as_read(row)?);
         updates.push(update);
     }
     let limit_ms = millis(OPERATION_DEADLINE);
@@ -178,10 +182,13 @@ fn command(collection: &str, rows: &[Odd]) -> Result<RawDocumentBuf, StoreError>
     Ok(command)
 }
 
-/// The row, unless it is done.
-fn not_done(address: &RawDocumentBuf) -> Result<RawDocumentBuf, StoreError> {
-    let mut filter = address.clone();
+/// The row, unless it is done or another than when it was read.
+fn as_read(row: &Odd) -> Result<RawDocumentBuf, StoreError> {
+    let mut filter = row.address.clone();
     filter.append(cstr!("acknowledgedAt"), raw_of(&doc! { "$not": { "$type": "date" } })?);
+    if let Some(seen) = row.seen {
+        filter.append(cstr!("nextAttemptAt"), seen);
+    }
     Ok(filter)
 }
 
