@@ -5,6 +5,8 @@ mod lead;
 mod share;
 mod unanswered;
 
+use std::path::Path;
+
 use mongodb::bson::{DateTime, doc};
 use onboard_fault::{Side, Step};
 use temporalio_client::WorkflowExecutionStatus;
@@ -142,24 +144,36 @@ async fn a_row_of_an_unknown_event_type_or_version_is_quarantined_by_its_name() 
 #[tokio::test]
 async fn a_row_that_is_repaired_while_it_is_set_apart_is_not_quarantined() {
     let dir = tempfile::tempdir().unwrap();
-    let token = dir.path().join("token");
-    std::fs::write(&token, "").unwrap();
-    let point = Step::RelayPutOff.point(Side::Before);
-    let armed = format!("{point}=return(slow:3000@{})", token.display());
-    let options =
-        Options::only(&["auth", "worker", "todo"]).with_for("relay", "FAILPOINTS", &armed);
+    let token = |name: &str| {
+        let token = dir.path().join(name);
+        std::fs::write(&token, "").unwrap();
+        token
+    };
+    let (before, after) = (token("before"), token("after"));
+    let point = |side| Step::RelayPutOff.point(side);
+    let armed = format!(
+        "{}=return(slow:3000@{});{}=return(slow:1@{})",
+        point(Side::Before),
+        before.display(),
+        point(Side::After),
+        after.display()
+    );
+    // Without a worker it does not end before it is set apart.
+    let options = Options::only(&["auth", "todo"]).with_for("relay", "FAILPOINTS", &armed);
     let app = App::start_with(options).await;
     let id = app.register().await;
     app.spoil_row(id, doc! { "$set": { "eventType": "LAMP_LIT" } }).await;
     app.component("relay").request_start().await.unwrap();
-    let reached = async || if token.exists() { Err("not yet") } else { Ok(()) };
-    eventually("the point is reached", reached).await;
+    let reached = async |token: &Path| if token.exists() { Err("not yet") } else { Ok(()) };
+    eventually("the row is read", async || reached(&before).await).await;
     let now = DateTime::now();
     let repaired = doc! { "eventType": "USER_REGISTERED", "nextAttemptAt": now };
     app.spoil_row(id, doc! { "$set": repaired }).await;
-    app.reaches(id, "ACKNOWLEDGED").await;
+    eventually("the relay has tried", async || reached(&after).await).await;
     let row = app.row(id).await;
     assert!(row.get_datetime("quarantinedAt").is_err(), "{row}");
+    app.component("worker").start().await.unwrap();
+    app.reaches(id, "ACKNOWLEDGED").await;
     app.finish().await;
 }
 
