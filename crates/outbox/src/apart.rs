@@ -213,7 +213,7 @@ mod tests {
     fn a_row_that_says_it_already_is_known() {
         let mut row = doc! { "_id": "x", "lastError": "why" };
         assert!(!odd(&row, "why").is_known(), "it is not quarantined");
-        row.insert("quarantinedAt", mongodb::bson::DateTime::MIN);
+        row.insert("quarantinedAt", DateTime::MIN);
         assert!(odd(&row, "why").is_known());
         assert!(!odd(&row, "another").is_known());
     }
