@@ -94,7 +94,7 @@ fn assert_sound(asked: &[Asked], least: usize) {
     assert!(asked.len() >= least, "the queries were seen: {asked:#?}");
     for one in asked {
         assert!(!one.plan.contains("COLLSCAN"), "without an index: {} {}", one.plan, one.text);
-        assert!(!one.sorted_in_memory, "sorted in memory: {}", one.text);
+        assert!(!one.sorted_in_memory, "sorted in memory: {} {}", one.plan, one.text);
         assert!(one.has_limit, "without a limit: {}", one.text);
     }
 }

@@ -4,11 +4,14 @@
 //! A message is acked only when the run has the signal, or needs none. An
 //! acknowledgement of nobody's event, or of a consumer that the row does not
 //! expect, becomes a dead letter. While MongoDB or Temporal is away a message
-//! waits here, in place, because a requeue counts towards the delivery limit.
+//! waits here, in place, because a requeue counts towards the delivery limit. One
+//! whose run alone is not answered becomes a dead letter after a while: it would
+//! hold a place of those that are handled at the same time.
 //! When the process dies, the message comes again, and Temporal takes the same
 //! signal once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use onboard_broker::{Incoming, Verdict};
@@ -25,6 +28,9 @@ use tracing::{Instrument, Span};
 pub(crate) const PREFETCH: u16 = 64;
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 const BACKOFF_CAP: Duration = Duration::from_secs(5);
+/// So many tries in a row Temporal answers for others and not for this run, before its
+/// acknowledgement becomes a dead letter: some 20 s.
+const UNANSWERED_MAX: u32 = 10;
 
 /// Handles acknowledgements. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -123,15 +129,25 @@ impl Handler {
         backoff().until(&self.shutdown, ask).await
     }
 
-    /// Signals the run however long Temporal is away.
+    /// Signals the run however long Temporal is away. Nothing is lost with a dead letter:
+    /// the run waits on, and asks its consumer for another acknowledgement.
     async fn signal(&self, event_type: &EventType, acknowledged: &Acknowledged) -> Outcome {
+        let unanswered = AtomicU32::new(0);
         let signal = || async {
             match self.temporal.acknowledge_for(event_type, acknowledged).await {
                 Ok(Signalled::Delivered) => Some(Outcome::Signalled),
                 Ok(Signalled::NoWorkflow) => Some(Outcome::NoRun),
-                // It is about to end, or is worked on; Temporal says itself
-                // when it is away.
-                Ok(Signalled::Busy) | Err(TemporalError::Unavailable { .. }) => None,
+                // It is about to end, or is worked on.
+                Ok(Signalled::Busy) => None,
+                Err(TemporalError::Unavailable { .. }) => {
+                    let alone = self.temporal.ping().await.is_ok();
+                    let before = if alone { unanswered.load(Ordering::Relaxed) } else { 0 };
+                    unanswered.store(before + u32::from(alone), Ordering::Relaxed);
+                    (before + 1 >= UNANSWERED_MAX).then_some(Outcome::DeadLetter(
+                        "temporal_unanswered",
+                        "Temporal answers for others, and not for this event's workflow",
+                    ))
+                }
                 Err(error @ TemporalError::Refused { .. }) => {
                     tracing::error!(error = chain(&error), "Temporal refuses a signal");
                     Some(Outcome::DeadLetter("temporal_refused", "Temporal refuses the signal"))

@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{acknowledgements, awaits, completed, recorded, welcome};
-use crate::harness::{App, Options, body, eventually, reference};
+use crate::harness::{App, Calls, Options, body, eventually, reference};
 
 const LETTERS: &str = "acknowledgements.dlq";
 
@@ -85,6 +85,38 @@ async fn what_can_count_for_nothing_is_a_dead_letter_and_holds_up_nothing() {
     app.reaches(event, "ACKNOWLEDGED").await;
     let both = json!({ "crm": reference(event), "todo": welcome(&app, event).await });
     assert_eq!(acknowledgements(&app, event).await, both);
+    app.purge(LETTERS).await;
+    app.purge("crm.user_registered").await;
+    app.finish().await;
+}
+
+/// Its place among those that are handled at the same time is free for others again.
+#[tokio::test]
+async fn an_acknowledgement_whose_run_alone_is_not_answered_becomes_a_dead_letter() {
+    let calls = Calls::start().await;
+    let options = Options::default().expecting_crm().temporal_calls_through("worker", &calls);
+    let app = App::start_with(options).await;
+    let (event, other) = (app.register().await, app.register().await);
+    for event in [event, other] {
+        awaits(&app, event, &["crm"]).await;
+    }
+    calls.do_not_answer(Some(format!("ack-crm-{event}").as_bytes()));
+    for event in [event, other] {
+        app.acknowledge("crm", event, &reference(event)).await;
+    }
+    app.reaches(other, "ACKNOWLEDGED").await;
+    eventually("the other one is a dead letter", async || match app.depth(LETTERS).await {
+        1 => Ok(()),
+        letters => Err(letters),
+    })
+    .await;
+    assert_eq!(app.acknowledgement_letters().await, ["temporal_unanswered"]);
+    assert!(calls.unanswered() >= 10, "{}", calls.unanswered());
+    awaits(&app, event, &["crm"]).await;
+    // The run gets the next one, which its consumer sends for a copy of the event.
+    calls.do_not_answer(None);
+    app.acknowledge("crm", event, &reference(event)).await;
+    app.reaches(event, "ACKNOWLEDGED").await;
     app.purge(LETTERS).await;
     app.purge("crm.user_registered").await;
     app.finish().await;

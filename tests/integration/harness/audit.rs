@@ -125,13 +125,14 @@ impl App {
                 run_id: String::new(),
             }),
         };
+        let handle = client.get_workflow_handle::<UntypedWorkflow>(id.to_owned());
+        let describe = async || handle.describe(WorkflowDescribeOptions::default()).await;
+        let deleted = describe().await.unwrap().run_id().to_owned();
         client.delete_workflow_execution(request.into_request()).await.unwrap();
-        eventually(&format!("{id} is gone"), async || {
-            let handle = client.get_workflow_handle::<UntypedWorkflow>(id.to_owned());
-            match handle.describe(WorkflowDescribeOptions::default()).await {
-                Err(_) => Ok(()),
-                Ok(found) => Err(found.status()),
-            }
+        eventually(&format!("{id} is gone"), async || match describe().await {
+            // Another run may have begun since.
+            Ok(found) if found.run_id() == deleted => Err(found.status()),
+            Ok(_) | Err(_) => Ok(()),
         })
         .await;
     }
