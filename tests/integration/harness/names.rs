@@ -107,6 +107,7 @@ impl App {
             // An acknowledgement that came last may not have been taken.
             && self.acknowledgements_left().await == 0
             && !self.profiled().await
+            && !self.has_indexed_lists().await
     }
 
     /// Exchanges, queues, bindings and policies, whatever the virtual host's name

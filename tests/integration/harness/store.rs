@@ -109,6 +109,24 @@ impl App {
         self.todo_database().await.drop().await.unwrap();
     }
 
+    /// Whether an index has ever held a list, as a stranger may have written one: MongoDB
+    /// plans with that index otherwise ever after.
+    pub(super) async fn has_indexed_lists(&self) -> bool {
+        for database in [self.auth_database().await, self.todo_database().await] {
+            for name in database.list_collection_names().await.unwrap() {
+                let collection = database.collection::<Document>(&name);
+                for index in collection.list_index_names().await.unwrap() {
+                    let explain = doc! { "explain": { "find": &name, "hint": index } };
+                    let plan = database.run_command(explain).await.unwrap().to_string();
+                    if plan.contains("\"isMultiKey\": true") {
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+
     /// Ends the transactions that dead processes of the application have left, and says
     /// how many: the server itself would do it after a minute. Only connections that are
     /// named after the application are looked at.
