@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{BasicProperties, Confirmation};
 use mongodb::bson::{Document, doc};
 use onboard_contract::EventId;
 use onboard_stack::Server;
@@ -205,7 +207,8 @@ impl App {
         self.bound("user_registered_queue", messages_max).await;
     }
 
-    /// Lets a queue take so many messages and refuse more; one queue at a time.
+    /// Lets a queue that is empty, and that nobody consumes, take so many messages and
+    /// refuse more; one queue at a time.
     pub(crate) async fn bound(&self, queue: &str, messages_max: u32) {
         let policy = json!({
             "pattern": format!("^{queue}$"),
@@ -213,6 +216,24 @@ impl App {
             "definition": { "max-length": messages_max },
         });
         self.management(Method::PUT, &format!("policies/{}/bound", self.names), Some(policy)).await;
+        // RabbitMQ has taken the policy, and the queue goes by it a moment later.
+        eventually("the queue refuses more", async || {
+            if self.takes_another(queue).await { Err("taken") } else { Ok(()) }
+        })
+        .await;
+        self.purge(queue).await;
+    }
+
+    /// Whether the queue takes another message, which is junk.
+    async fn takes_another(&self, queue: &str) -> bool {
+        let channel = self.channel().await;
+        channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        let published =
+            channel.basic_publish("".into(), queue.into(), options, b"junk", properties).await;
+        let confirmed = published.unwrap().await.unwrap();
+        channel.close(200, "asked".into()).await.unwrap();
+        matches!(confirmed, Confirmation::Ack(_))
     }
 
     pub(crate) async fn unbound_queue(&self) {
