@@ -13,7 +13,7 @@ use onboard_runtime::{Availability, Rounds, Shutdown};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::share::Census;
+use crate::share::Membership;
 
 /// What this relay knows of the lead.
 #[derive(Debug, Clone)]
@@ -29,15 +29,15 @@ pub(crate) struct Renewal {
     relays: Relays,
     until: watch::Sender<Option<Instant>>,
     count: Arc<AtomicU64>,
-    census: Census,
+    membership: Membership,
 }
 
 /// A relay that does not lead yet, and what makes it lead.
-pub(crate) fn lead(relays: &Relays, census: Census) -> (Lead, Renewal) {
+pub(crate) fn lead(relays: &Relays, membership: Membership) -> (Lead, Renewal) {
     let (sender, until) = watch::channel(None);
     let count = Arc::new(AtomicU64::new(0));
     let lead = Lead { until, relays: Arc::clone(&count) };
-    (lead, Renewal { relays: relays.clone(), until: sender, count, census })
+    (lead, Renewal { relays: relays.clone(), until: sender, count, membership })
 }
 
 impl Lead {
@@ -103,7 +103,7 @@ pub(crate) async fn run(mut renewal: Renewal, shutdown: Shutdown) {
             continue;
         };
         renewal.count.store(place.relays, Ordering::Relaxed);
-        renewal.census.count(&place);
+        renewal.membership.count(&place);
         renewal.until.send_replace(place.leads_until);
         let held = place.leads_until.is_some();
         if std::mem::replace(&mut leads, held) != held {

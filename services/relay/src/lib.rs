@@ -88,8 +88,8 @@ async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
         .await
         .map_err(RunError::Http)?;
     let relays = Relays::join(&outbox);
-    let (share, census) = share::share(relays.id());
-    let (lead, renewal) = lead::lead(&relays, census);
+    let (share, membership) = share::share(relays.id());
+    let (lead, renewal) = lead::lead(&relays, membership);
     tasks.spawn("lead", lead::run(renewal, shutdown.clone()));
     let (settings, stop) = (config.settings, shutdown.clone());
     let stages = stages::run(outbox.clone(), settings.overdue, lead.clone(), stop.clone());

@@ -29,7 +29,7 @@ pub(crate) struct Share {
 
 /// Says who is there.
 #[derive(Debug)]
-pub(crate) struct Census {
+pub(crate) struct Membership {
     own: RelayId,
     members: watch::Sender<Members>,
     /// When this relay was first there, by the server's clock.
@@ -37,9 +37,9 @@ pub(crate) struct Census {
 }
 
 /// The share of a relay that knows of no other.
-pub(crate) fn share(own: RelayId) -> (Share, Census) {
+pub(crate) fn share(own: RelayId) -> (Share, Membership) {
     let (sender, members) = watch::channel(vec![own]);
-    (Share { own, members }, Census { own, members: sender, joined_ms: None })
+    (Share { own, members }, Membership { own, members: sender, joined_ms: None })
 }
 
 impl Share {
@@ -56,7 +56,7 @@ impl Share {
     }
 }
 
-impl Census {
+impl Membership {
     /// Takes in who was there when this relay renewed its place.
     pub(crate) fn count(&mut self, place: &Place) {
         let own = place.seen.iter().find(|(relay, _)| *relay == self.own);
@@ -97,9 +97,9 @@ mod tests {
     fn relays_that_see_each_other_share_the_rows_and_one_has_each() {
         let relays = [RelayId::random(), RelayId::random(), RelayId::random()];
         let shares = relays.map(|own| {
-            let (share, mut census) = share(own);
-            census.count(&place(&relays.map(|relay| (relay, 1))));
-            census.count(&place(&relays.map(|relay| (relay, 2))));
+            let (share, mut membership) = share(own);
+            membership.count(&place(&relays.map(|relay| (relay, 1))));
+            membership.count(&place(&relays.map(|relay| (relay, 2))));
             share
         });
         let mut has = [0, 0, 0];
@@ -114,25 +114,25 @@ mod tests {
     #[test]
     fn a_relay_that_has_begun_shares_nothing_with_one_that_it_has_not_seen_renew() {
         let (own, dead) = (RelayId::random(), RelayId::random());
-        let (share, mut census) = share(own);
+        let (share, mut membership) = share(own);
         assert!(events().into_iter().all(|event| share.has(event)), "it knows of nobody");
         for now_ms in [10, 12, 14] {
-            census.count(&place(&[(dead, 9), (own, now_ms)]));
+            membership.count(&place(&[(dead, 9), (own, now_ms)]));
             assert!(events().into_iter().all(|event| share.has(event)), "the other is dead");
         }
-        census.count(&place(&[(dead, 15), (own, 16)]));
+        membership.count(&place(&[(dead, 15), (own, 16)]));
         assert!(!events().into_iter().all(|event| share.has(event)), "it lives");
     }
 
     #[test]
     fn a_relay_that_is_no_longer_seen_leaves_its_rows_and_no_others_move() {
         let relays = [RelayId::random(), RelayId::random(), RelayId::random()];
-        let (share, mut census) = share(relays[0]);
-        census.count(&place(&relays.map(|relay| (relay, 1))));
-        census.count(&place(&relays.map(|relay| (relay, 2))));
+        let (share, mut membership) = share(relays[0]);
+        membership.count(&place(&relays.map(|relay| (relay, 1))));
+        membership.count(&place(&relays.map(|relay| (relay, 2))));
         let events = events();
         let before: Vec<bool> = events.iter().map(|event| share.has(*event)).collect();
-        census.count(&place(&[(relays[0], 3), (relays[1], 3)]));
+        membership.count(&place(&[(relays[0], 3), (relays[1], 3)]));
         let after: Vec<bool> = events.iter().map(|event| share.has(*event)).collect();
         assert!(before.iter().zip(&after).all(|(before, after)| *after || !before));
         let has = |rows: &[bool]| rows.iter().filter(|has| **has).count();

@@ -4,9 +4,9 @@
 //! A message is acked only when the run has the signal, or needs none. An
 //! acknowledgement of nobody's event, or of a consumer that the row does not
 //! expect, becomes a dead letter. While MongoDB or Temporal is away a message
-//! waits here, in place, because a requeue counts towards the delivery limit. One
-//! whose run alone is not answered becomes a dead letter after a while: it would
-//! hold a place of those that are handled at the same time.
+//! waits here, in place, because a requeue counts towards the delivery limit. When
+//! Temporal answers other questions and never this signal, the message becomes a dead
+//! letter after a while, so that it gives its place to another message.
 //! When the process dies, the message comes again, and Temporal takes the same
 //! signal once.
 
