@@ -18,7 +18,7 @@ use mongodb::{Client, ClientSession, Collection, Database};
 use onboard_runtime::Check;
 use secrecy::ExposeSecret;
 
-pub use self::abandoned::Abandoned;
+use self::abandoned::Abandoned;
 pub use self::read::{Read, ask, walk};
 use crate::raw::Noted;
 use crate::{MongoConfig, ServerClock, StoreError};
@@ -165,9 +165,22 @@ pub async fn transact<R, F>(client: &Client, body: F) -> mongodb::error::Result<
 where
     F: for<'a> AsyncFnMut(&'a mut ClientSession) -> mongodb::error::Result<R>,
 {
+    in_session(client, async |session| transaction(session).and_run2(body).await).await
+}
+
+/// Works in a session of its own. When this future is dropped, the server is told to end
+/// the session's transaction.
+///
+/// # Errors
+/// The driver's, or those of the work.
+pub async fn in_session<R>(
+    client: &Client,
+    work: impl AsyncFnOnce(&mut ClientSession) -> mongodb::error::Result<R>,
+) -> mongodb::error::Result<R> {
     let mut abandoned = Abandoned::default();
     let session = abandoned.hold(client.start_session().await?);
-    let done = transaction(session).and_run2(body).await;
+    // Boxed, or the futures of all callers would hold it twice.
+    let done = Box::pin(work(session)).await;
     abandoned.settle();
     done
 }

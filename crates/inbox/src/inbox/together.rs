@@ -22,7 +22,7 @@ use onboard_contract::EventId;
 use onboard_fault::{self as fault, Step};
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::{
-    Abandoned, OPERATION_DEADLINE, StoreError, ask, is_duplicate_key, is_write_conflict,
+    OPERATION_DEADLINE, StoreError, ask, in_session, is_duplicate_key, is_write_conflict,
     raw_document, transaction,
 };
 use onboard_runtime::{Backoff, clock};
@@ -87,31 +87,19 @@ impl Inbox {
         fresh: &[&Arrived<F::Event>],
         turn: Turn,
     ) -> mongodb::error::Result<()> {
-        // The server gives up, at once, what nobody waits for any more.
-        let mut abandoned = Abandoned::default();
-        let session = abandoned.hold(self.database.client().start_session().await?);
-        let committed = self.commit_in(session, effect, fresh, turn).await;
-        abandoned.settle();
-        committed
-    }
-
-    async fn commit_in<F: Effect>(
-        &self,
-        session: &mut ClientSession,
-        effect: &F,
-        fresh: &[&Arrived<F::Event>],
-        turn: Turn,
-    ) -> mongodb::error::Result<()> {
-        transaction(session).await?;
-        if let Err(error) = self.write_together(session, effect, fresh, turn).await {
-            // The server gives it up by itself, should it not hear this.
-            session.abort_transaction().await.ok();
-            return Err(error);
-        }
-        fault::before(Step::InboxCommit).await;
-        session.commit_transaction().await?;
-        fault::after(Step::InboxCommit).await;
-        Ok(())
+        in_session(self.database.client(), async |session| {
+            transaction(session).await?;
+            if let Err(error) = self.write_together(session, effect, fresh, turn).await {
+                // The server gives it up by itself, should it not hear this.
+                session.abort_transaction().await.ok();
+                return Err(error);
+            }
+            fault::before(Step::InboxCommit).await;
+            session.commit_transaction().await?;
+            fault::after(Step::InboxCommit).await;
+            Ok(())
+        })
+        .await
     }
 
     /// The effect comes first: what it looks up among the records is then looked up

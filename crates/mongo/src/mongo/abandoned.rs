@@ -27,16 +27,16 @@ const GIVE_UP: Duration = Duration::from_mins(1);
 /// A session that is ended on the server when it is dropped before it was
 /// [settled](Self::settle).
 #[derive(Debug, Default)]
-pub struct Abandoned(Option<ClientSession>);
+pub(super) struct Abandoned(Option<ClientSession>);
 
 impl Abandoned {
     /// Takes the session; lends it.
-    pub fn hold(&mut self, session: ClientSession) -> &mut ClientSession {
+    pub(super) fn hold(&mut self, session: ClientSession) -> &mut ClientSession {
         self.0.insert(session)
     }
 
     /// The transaction has been committed, or has ended without.
-    pub fn settle(mut self) {
+    pub(super) fn settle(mut self) {
         self.0 = None;
     }
 }
