@@ -71,11 +71,11 @@ mod tests {
 
     use super::*;
     use crate::bson_time;
-    use crate::testing::{broken, every_type};
+    use crate::testing::{NO_UTF8, broken, every_type};
 
     #[test]
     fn a_text_that_is_no_utf8_spoils_its_own_field_alone() {
-        let raw = broken(&doc! { "_id": 1, "a": "~", "b": { "c": "~" }, "d": "well" });
+        let raw = broken(&doc! { "_id": 1, "a": NO_UTF8, "b": { "c": NO_UTF8 }, "d": "well" });
         let expected = doc! { "_id": 1, "a": Bson::Undefined, "b": Bson::Undefined, "d": "well" };
         assert_eq!(readable(&raw), expected);
     }
@@ -95,7 +95,7 @@ mod tests {
             let expected = serialize_to_raw_document_buf(&doc! { "_id": id }).unwrap();
             assert_eq!(address.as_bytes(), expected.as_bytes());
         }
-        let odd = broken(&doc! { "_id": "no ~ text" });
+        let odd = broken(&doc! { "_id": NO_UTF8 });
         assert_eq!(address(&odd).unwrap().as_bytes(), odd.as_bytes());
         assert!(address(&broken(&doc! { "a": 1 })).is_none());
     }
@@ -106,7 +106,7 @@ mod tests {
         for (document, shown) in [
             (doc! { "_id": bson_time::id(id) }, id.to_string()),
             (doc! { "_id": id.to_string() }, id.to_string()),
-            (doc! { "_id": "no ~ text" }, "no \u{fffd} text".to_owned()),
+            (doc! { "_id": "no ~utf8" }, "no \u{fffd}utf8".to_owned()),
             (doc! { "_id": 7 }, "7".to_owned()),
             (doc! { "a": 7 }, "an id that cannot be read".to_owned()),
         ] {

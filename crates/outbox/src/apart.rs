@@ -200,7 +200,7 @@ fn raw_of(document: &Document) -> Result<RawDocumentBuf, StoreError> {
 #[cfg(test)]
 mod tests {
     use mongodb::bson::Bson;
-    use onboard_mongo::testing::broken;
+    use onboard_mongo::testing::{NO_UTF8, broken};
 
     use super::*;
 
@@ -220,14 +220,14 @@ mod tests {
 
     #[test]
     fn the_command_has_the_ids_as_they_are_and_the_reasons_as_values() {
-        let rows = [odd(&doc! { "_id": "no ~ text" }, "$status"), odd(&doc! { "_id": 7 }, "b")];
+        let rows = [odd(&doc! { "_id": NO_UTF8 }, "$status"), odd(&doc! { "_id": 7 }, "b")];
         let command = command("outbox", &rows).unwrap();
         let updates = command.get_array("updates").unwrap();
         let mut filters = updates.into_iter().map(|update| {
             let update = update.unwrap().as_document().unwrap().to_owned();
             raw::address(update.get_document("q").unwrap()).unwrap()
         });
-        assert_eq!(filters.next(), Some(broken(&doc! { "_id": "no ~ text" })));
+        assert_eq!(filters.next(), Some(broken(&doc! { "_id": NO_UTF8 })));
         assert_eq!(filters.next(), Some(broken(&doc! { "_id": 7 })));
         let reason = set_apart("$status").remove("lastError");
         assert_eq!(reason, Some(Bson::Document(doc! { "$literal": "$status" })));
