@@ -132,10 +132,10 @@ pub const NO_UTF8: &str = "~utf8";
 #[must_use]
 pub fn broken(document: &Document) -> RawDocumentBuf {
     let mut bytes = serialize_to_raw_document_buf(document).unwrap().into_bytes();
-    for at in 0..bytes.len() {
-        if bytes[at..].starts_with(NO_UTF8.as_bytes()) {
-            bytes[at] = 0xff;
-        }
+    let mark = NO_UTF8.as_bytes();
+    let places = bytes.windows(mark.len()).enumerate().filter(|(_, text)| *text == mark);
+    for at in places.map(|(at, _)| at).collect::<Vec<_>>() {
+        bytes.get_mut(at).into_iter().for_each(|byte| *byte = 0xff);
     }
     RawDocumentBuf::from_bytes(bytes).unwrap()
 }
