@@ -41,6 +41,24 @@ async fn every_setting_of_a_pod_is_one_of_its_program() {
 }
 
 #[tokio::test]
+async fn the_proxies_of_the_production_overlay_are_a_placeholder_that_must_be_set() {
+    let manifests = Manifests::read();
+    let placeholder = manifests.of_production("TRUSTED_PROXIES");
+    for name in ["auth", "todo"] {
+        let output = Command::new(ONBOARD)
+            .arg(name)
+            .env_clear()
+            .envs(manifests.settings(name))
+            .env("TRUSTED_PROXIES", placeholder)
+            .output()
+            .await
+            .unwrap();
+        assert_eq!(output.status.code(), Some(64), "{}", text(&output));
+        assert!(text(&output).contains(&format!("TRUSTED_PROXIES: {placeholder:?}")), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn in_production_every_service_starts_with_the_settings_of_its_pod() {
     let manifests = Manifests::read();
     let mounted = tempfile::tempdir().unwrap();

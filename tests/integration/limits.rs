@@ -152,6 +152,32 @@ async fn an_exempt_network_has_no_limit_by_address_and_every_account_has_one() {
 }
 
 #[tokio::test]
+async fn clients_that_a_trusted_proxy_does_not_name_share_one_limit_and_are_counted() {
+    let options = limited()
+        .with("RATE_LIMIT_REGISTER", "1/1h")
+        .with("RATE_LIMIT_EXEMPT", "127.0.0.9")
+        .with("TRUSTED_PROXIES", "127.0.0.9,10.42.0.0/16");
+    let app = App::start_with(options).await;
+    let proxy = client_at("127.0.0.9");
+    let mut answers = Vec::new();
+    // Two clients in a network that is trusted as a whole, and one that is not named.
+    for chain in [Some("10.42.0.7"), Some("10.42.0.8, 10.42.0.1"), None] {
+        let url = format!("{}/api/v1/auth/register", app.url("auth"));
+        let body = json!({ "email": app.address(), "password": "correct horse battery" });
+        let request = proxy.post(url).json(&body);
+        let request = match chain {
+            Some(chain) => request.header("x-forwarded-for", chain),
+            None => request,
+        };
+        answers.push(request.send().await.unwrap().status().as_u16());
+    }
+    assert_eq!(answers, [201, 429, 429], "the exemption of the proxy holds for none of them");
+    let counted = async |why| app.counter("auth", "unnamed_clients_total", why).await;
+    assert_eq!((counted("all_trusted").await, counted("no_header").await), (2, 1));
+    app.remove().await;
+}
+
+#[tokio::test]
 async fn who_the_client_is_is_believed_from_a_trusted_proxy_alone() {
     let options =
         limited().with("RATE_LIMIT_REGISTER", "1/1h").with("TRUSTED_PROXIES", "127.0.0.9/32");

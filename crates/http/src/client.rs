@@ -4,20 +4,31 @@
 //! (`TRUSTED_PROXIES`): then the right-most address that its `X-Forwarded-For`
 //! or `Forwarded` (RFC 7239) names and that is no proxy of ours. What stands
 //! further left was written by the client and is not believed.
+//!
+//! A proxy of ours that names no such address leaves its client unnamed: all unnamed
+//! clients of that proxy share the limits of one address. They are counted, and the
+//! log says it.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use onboard_runtime::clock::{millis, now_ms};
+
+use crate::health;
 use crate::network::{ClientNetwork, Networks};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// How often the log says that clients are unnamed.
+const WARN_EVERY: Duration = Duration::from_mins(10);
 
 /// The other end of the connection; set for every request of it.
 #[derive(Debug, Clone, Copy)]
@@ -72,31 +83,91 @@ impl<S: Sync> FromRequestParts<S> for Client {
     }
 }
 
+/// Our proxies, and when the log last said that one of them names no client.
+#[derive(Debug)]
+pub(crate) struct Proxies {
+    networks: Networks,
+    warned_at_ms: AtomicI64,
+}
+
+impl Proxies {
+    pub(crate) const fn new(networks: Networks) -> Self {
+        Self { networks, warned_at_ms: AtomicI64::new(0) }
+    }
+
+    fn tell(&self, why: Unnamed, proxy: IpAddr) {
+        metrics::counter!("unnamed_clients_total", "why" => why.as_str()).increment(1);
+        let (now_ms, last_ms) = (now_ms(), self.warned_at_ms.load(Ordering::Relaxed));
+        if now_ms.saturating_sub(last_ms) >= millis(WARN_EVERY) {
+            self.warned_at_ms.store(now_ms, Ordering::Relaxed);
+            tracing::warn!(
+                %proxy,
+                why = why.as_str(),
+                "a trusted proxy does not say who its client is: all such clients share the \
+                 limits of one address; see TRUSTED_PROXIES in docs/security.md"
+            );
+        }
+    }
+}
+
+/// Why a proxy of ours leaves its client unnamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unnamed {
+    /// It sends neither header.
+    NoHeader,
+    /// It sends both, and only one can be its own.
+    TwoHeaders,
+    /// The header names no address.
+    Unreadable,
+    /// Every address that the header names is in `TRUSTED_PROXIES`.
+    AllTrusted,
+}
+
+impl Unnamed {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoHeader => "no_header",
+            Self::TwoHeaders => "two_headers",
+            Self::Unreadable => "unreadable",
+            Self::AllTrusted => "all_trusted",
+        }
+    }
+}
+
 /// Finds out who the client is, for every layer and handler within.
 pub(crate) async fn resolve(
-    State(proxies): State<Arc<Networks>>,
+    State(proxies): State<Arc<Proxies>>,
     mut request: Request,
     next: Next,
 ) -> Response {
     if let Some(Peer(peer)) = request.extensions().get().copied() {
-        let client = client(peer.ip(), request.headers(), &proxies);
+        let client = client(peer.ip(), request.headers(), &proxies.networks);
+        let client = client.unwrap_or_else(|why| {
+            // Machines of ours ask for health and metrics without a proxy.
+            let path = request.extensions().get().map_or("", MatchedPath::as_str);
+            if !health::is_watched(path) {
+                proxies.tell(why, peer.ip());
+            }
+            Client::unnamed(peer.ip())
+        });
         request.extensions_mut().insert(client);
     }
     next.run(request).await
 }
 
-fn client(peer: IpAddr, headers: &HeaderMap, proxies: &Networks) -> Client {
+fn client(peer: IpAddr, headers: &HeaderMap, proxies: &Networks) -> Result<Client, Unnamed> {
     if !proxies.contains(peer) {
-        return Client::at(peer.to_canonical());
+        return Ok(Client::at(peer.to_canonical()));
     }
     let forwarded = headers.contains_key(header::FORWARDED);
-    // A proxy writes one of the two and may pass the other on unseen.
     let hops = match (headers.contains_key(X_FORWARDED_FOR), forwarded) {
         (true, false) => hops(headers, &X_FORWARDED_FOR, |hop| address(hop.trim())),
         (false, true) => hops(headers, &header::FORWARDED, forwarded_for),
-        (true, true) | (false, false) => None,
+        // A proxy writes one of the two and may pass the other on unseen.
+        (true, true) => return Err(Unnamed::TwoHeaders),
+        (false, false) => return Err(Unnamed::NoHeader),
     };
-    hops.and_then(|hops| nearest(&hops, proxies)).map_or(Client::unnamed(peer), Client::at)
+    nearest(&hops.ok_or(Unnamed::Unreadable)?, proxies).map(Client::at)
 }
 
 /// Right-most first; an entry that is no address ends what can be believed.
@@ -110,17 +181,9 @@ fn hops(
     Some(lines.iter().rev().flat_map(|line| line.rsplit(',')).map(parse).collect())
 }
 
-fn nearest(hops: &[Option<IpAddr>], proxies: &Networks) -> Option<IpAddr> {
-    let mut furthest = None;
-    for hop in hops {
-        let address = (*hop)?;
-        if !proxies.contains(address) {
-            return Some(address);
-        }
-        furthest = Some(address);
-    }
-    // All of them are ours: one of our own machines asks.
-    furthest
+fn nearest(hops: &[Option<IpAddr>], proxies: &Networks) -> Result<IpAddr, Unnamed> {
+    let mut stranger = hops.iter().skip_while(|hop| hop.is_some_and(|hop| proxies.contains(hop)));
+    stranger.next().map_or(Err(Unnamed::AllTrusted), |hop| hop.ok_or(Unnamed::Unreadable))
 }
 
 /// `for=192.0.2.60;proto=https`, `for="[2001:db8::1]:4711"`.
@@ -148,11 +211,11 @@ mod tests {
     const OTHER: &str = "198.51.100.9";
     const PROXY: &str = "10.0.0.1";
 
-    fn found(peer: &str, headers: Lines<'_>) -> (String, bool) {
+    fn found(peer: &str, headers: Lines<'_>) -> Result<String, Unnamed> {
         let proxies = "10.0.0.0/8,2001:db8:aaaa::/48".parse().unwrap();
         let headers = headers.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap()));
-        let found = client(peer.parse().unwrap(), &headers.collect(), &proxies);
-        (found.address().to_string(), found.is_known)
+        let found = client(peer.parse().unwrap(), &headers.collect(), &proxies)?;
+        Ok(found.address().to_string())
     }
 
     #[test]
@@ -173,33 +236,35 @@ mod tests {
             (PROXY, &[(X, "2001:db8::5")], "2001:db8::5"),
             (PROXY, &[(X, "[2001:db8::5]:80")], "2001:db8::5"),
             (PROXY, &[(X, "::ffff:192.0.2.1")], "192.0.2.1"),
-            (PROXY, &[(X, "10.0.0.9, 10.0.0.2")], "10.0.0.9"),
             ("2001:db8:aaaa::1", &[(X, "192.0.2.1")], "192.0.2.1"),
             (PROXY, &[(F, "for=192.0.2.1")], "192.0.2.1"),
             (PROXY, &[(F, "for=203.0.113.7, For=\"[2001:db8::5]:80\";proto=https")], "2001:db8::5"),
             (PROXY, &[(F, "proto=https;for=\"192.0.2.1:99\";by=10.0.0.1")], "192.0.2.1"),
         ];
         for (peer, headers, expected) in table {
-            let (address, known) = found(peer, headers);
-            assert_eq!(address, *expected, "{peer} {headers:?}");
-            assert!(known, "{peer} {headers:?}");
+            assert_eq!(found(peer, headers).as_deref(), Ok(*expected), "{peer} {headers:?}");
         }
     }
 
     #[test]
-    fn when_a_proxy_sends_junk_the_client_is_the_proxy_and_no_exemption_holds() {
-        for headers in [
-            &[][..],
-            &[("x-forwarded-for", "")],
-            &[("x-forwarded-for", "192.0.2.1, junk")],
-            &[("x-forwarded-for", "192.0.2.1, 10.0.0.2, unknown")],
-            &[("x-forwarded-for", "192.0.2.256")],
-            &[("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=203.0.113.7")],
-            &[("forwarded", "for=_hidden")],
-            &[("forwarded", "for=\"192.0.2.1")],
-            &[("forwarded", "by=192.0.2.1")],
-        ] {
-            assert_eq!(found(PROXY, headers), (PROXY.to_owned(), false), "{headers:?}");
+    fn when_a_proxy_names_nobody_the_client_is_unnamed_and_no_exemption_holds() {
+        const X: &str = "x-forwarded-for";
+        const F: &str = "forwarded";
+        let table: &[(Lines<'_>, Unnamed)] = &[
+            (&[], Unnamed::NoHeader),
+            (&[(X, "")], Unnamed::Unreadable),
+            (&[(X, "192.0.2.1, junk")], Unnamed::Unreadable),
+            (&[(X, "192.0.2.1, 10.0.0.2, unknown")], Unnamed::Unreadable),
+            (&[(X, "192.0.2.256")], Unnamed::Unreadable),
+            (&[(X, "192.0.2.1"), (F, "for=203.0.113.7")], Unnamed::TwoHeaders),
+            (&[(F, "for=_hidden")], Unnamed::Unreadable),
+            (&[(F, "for=\"192.0.2.1")], Unnamed::Unreadable),
+            (&[(F, "by=192.0.2.1")], Unnamed::Unreadable),
+            (&[(X, "10.0.0.9, 10.0.0.2")], Unnamed::AllTrusted),
+            (&[(F, "for=10.0.0.9, for=\"[2001:db8:aaaa::1]\"")], Unnamed::AllTrusted),
+        ];
+        for (headers, why) in table {
+            assert_eq!(found(PROXY, headers), Err(*why), "{headers:?}");
         }
         let everywhere = "0.0.0.0/0".parse().unwrap();
         assert!(!Client::unnamed(PROXY.parse().unwrap()).is_in(&everywhere));

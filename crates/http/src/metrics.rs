@@ -32,6 +32,8 @@ pub const METRICS: &[Metric] = &[
         "Time to an answer's head, by method and route.").in_buckets(Buckets::Short),
     Metric::counter("connections_refused_total", &[],
         "Connections closed at once because one client had too many."),
+    Metric::counter("unnamed_clients_total", &[("why", &["no_header", "two_headers", "unreadable", "all_trusted"])],
+        "Requests of a trusted proxy that does not say who its client is: they share the limits of one address."),
     Metric::gauge("dependency_up", "0 or 1", &[("dependency", &[])],
         "1 while the server answers this process (mongo, rabbitmq, temporal; keys: the signing keys can be used)."),
     Metric::gauge("onboard_build_info", "1", &[("version", &[]), ("service", &[])],

@@ -117,7 +117,7 @@ impl Server {
 /// What every service keeps around its routes, from the inside out.
 fn complete(router: Router, edge: &Edge, shutdown: &Shutdown) -> Router {
     let limits = Arc::new(edge.address_limits());
-    let proxies = Arc::new(edge.proxies.clone());
+    let proxies = Arc::new(client::Proxies::new(edge.proxies.clone()));
     let limited = guard::guard(router)
         .layer(from_fn_with_state(limits, addresses::limit))
         .layer(from_fn_with_state(proxies, client::resolve));

@@ -36,6 +36,14 @@ impl Manifests {
             .find(|one| one["kind"] == kind && (name.is_empty() || one["metadata"]["name"] == name))
     }
 
+    /// A literal that the production overlay sets.
+    pub(super) fn of_production(&self, setting: &str) -> &str {
+        let generators = self.kustomizations[1].1["configMapGenerator"].as_array().unwrap();
+        let literals = generators.iter().flat_map(|map| map["literals"].as_array().unwrap());
+        let mut literals = literals.filter_map(|literal| literal.as_str()?.split_once('='));
+        literals.find(|(name, _)| *name == setting).unwrap().1
+    }
+
     /// The names of all manifests of this kind.
     pub(super) fn names(&self, kind: &str) -> impl Iterator<Item = &str> {
         let all = self.base.iter().filter(move |one| one["kind"] == kind);
