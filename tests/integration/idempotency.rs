@@ -60,6 +60,31 @@ async fn only_a_success_is_remembered() {
     app.remove().await;
 }
 
+/// Whether a key's request is a repeat tells whether the password is the account's.
+#[tokio::test]
+async fn another_password_with_the_key_counts_as_a_failed_login() {
+    let app = App::start_with(Options::only(&["auth"])).await;
+    let email = app.address();
+    assert_eq!(app.keyed(KEY, &email, PASSWORD).await.status, 201);
+    for repeat in 0..30 {
+        let heard = app.keyed(KEY, &email, PASSWORD).await;
+        assert_eq!(heard.status, 201, "repeats count for nothing: {repeat}");
+    }
+    let mut guesses = Vec::new();
+    for guess in 0..22 {
+        guesses.push(app.keyed(KEY, &email, &format!("guess number {guess}")).await.status);
+    }
+    assert_eq!(guesses[..20], [422; 20], "{guesses:?}");
+    assert_eq!(guesses[20..], [429; 2], "{guesses:?}");
+    let url = format!("{}/api/v1/auth/login", app.url("auth"));
+    let body = serde_json::json!({ "email": email, "password": PASSWORD });
+    let login = app.http.post(url).json(&body).send().await.unwrap();
+    assert_eq!(login.status(), 429, "the guesses were counted for logins");
+    let other = app.address();
+    assert_eq!(app.keyed("another-key", &other, PASSWORD).await.status, 201, "others go on");
+    app.remove().await;
+}
+
 #[tokio::test]
 async fn a_key_that_cannot_be_read_is_refused_before_anything_happens() {
     let app = App::start_with(Options::only(&["auth"])).await;

@@ -78,13 +78,15 @@ impl Hasher {
     }
 
     /// Whether the password is the one that was hashed. The stored parameters
-    /// count, not today's settings, and the comparison takes constant time.
+    /// count, not today's settings; a hash that was cheaper takes as long as one of
+    /// today. The comparison takes constant time.
     ///
     /// # Errors
     /// See [`HashError`]; a PHC string that is not argon2id, or asks for more
     /// work than any setting allows, is refused and not obeyed.
     pub async fn verify(&self, password: Password, phc: String) -> Result<bool, HashError> {
-        self.run("verify", move |memory| phc::verify(&phc, &password, memory)).await
+        let today = self.params.clone();
+        self.run("verify", move |memory| phc::verify(&phc, &password, &today, memory)).await
     }
 
     /// A PHC string with today's parameters that no password fits. Verifying

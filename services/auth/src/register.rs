@@ -16,7 +16,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use onboard_http::{Fields, JsonObject, Object, Problem, ProblemBody, RequestTrace};
+use onboard_http::{Client, Fields, JsonObject, Object, Problem, ProblemBody, RequestTrace};
 use utoipa::ToSchema;
 
 use crate::email::Email;
@@ -79,11 +79,12 @@ pub(crate) struct Body {
 )]
 pub(crate) async fn register(
     State(app): State<Arc<App>>,
+    client: Client,
     RequestTrace(traceparent): RequestTrace,
     headers: HeaderMap,
     body: Result<JsonObject, Problem>,
 ) -> Response {
-    let (label, response) = match Request::read(&app, &headers, body) {
+    let (label, response) = match Request::read(&app, client, &headers, body) {
         // Nothing that depends on who is registered: told at once.
         Err(problem) => (problem.kind().slug(), problem.into_response()),
         // The key stays in flight while the answer is held: how soon it is free
@@ -111,6 +112,7 @@ pub(crate) fn begin_error_budget() {
 /// A request that may be acted on.
 #[derive(Debug)]
 struct Request {
+    client: Client,
     email: Email,
     key: Option<Attempt>,
 }
@@ -118,6 +120,7 @@ struct Request {
 impl Request {
     fn read(
         app: &App,
+        client: Client,
         headers: &HeaderMap,
         body: Result<JsonObject, Problem>,
     ) -> Result<(Self, Password), Problem> {
@@ -125,7 +128,7 @@ impl Request {
         let (email, password) = parse(body?.0)?;
         app.throttle.admit_registration(email.canonical())?;
         let key = key.map(|key| app.idempotency.begin(&key, &email, &password)).transpose()?;
-        Ok((Self { email, key }, password))
+        Ok((Self { client, email, key }, password))
     }
 }
 

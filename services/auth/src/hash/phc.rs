@@ -51,14 +51,41 @@ pub(super) fn hash(
     write(params, &salt, &tag).map_err(HashFailure::Unwritable)
 }
 
-pub(super) fn verify(phc: &str, password: &Password, memory: &Memory) -> Result<bool, HashFailure> {
+/// Takes as long as a hash with today's parameters, if those ask for more work than the
+/// stored ones: how long it takes must not tell that there is an account, and from when.
+pub(super) fn verify(
+    phc: &str,
+    password: &Password,
+    today: &Params,
+    memory: &Memory,
+) -> Result<bool, HashFailure> {
     let stored = Stored::read(phc)?;
     let mut tag = [0; Output::MAX_LENGTH];
     let tag = tag.get_mut(..stored.tag.len()).ok_or(HashFailure::Unreadable)?;
     fill(&stored.params, password, &stored.salt, tag, memory)?;
+    if let Some(rest) = rest(&stored.params, today) {
+        fill(&rest, password, &stored.salt, &mut [0; TAG_BYTES], memory)?;
+    }
     let computed = Output::new(tag).map_err(|_| HashFailure::Unreadable)?;
     // In constant time.
     Ok(computed == stored.tag)
+}
+
+/// What a hash with the stored parameters lacks of the work of one with today's: the
+/// time of argon2 goes with memory times passes.
+fn rest(stored: &Params, today: &Params) -> Option<Params> {
+    let lacking = work(today).checked_sub(work(stored))?;
+    let passes = lacking.div_ceil(u64::from(today.m_cost())).max(1);
+    let memory_kib = u32::try_from(lacking / passes).ok()?;
+    let least = Params::MIN_M_COST * today.p_cost();
+    // What is less than the least hash cannot be measured.
+    (memory_kib >= least).then_some(())?;
+    Params::new(memory_kib, u32::try_from(passes).ok()?, today.p_cost(), None).ok()
+}
+
+/// KiB times passes.
+fn work(params: &Params) -> u64 {
+    u64::from(params.m_cost()) * u64::from(params.t_cost())
 }
 
 /// Whether a stored hash may be computed again.
@@ -133,7 +160,31 @@ impl Stored {
         let reasonable = memory_kib <= MEMORY_KIB_MAX
             && iterations <= ITERATIONS_MAX
             && self.params.p_cost() <= LANES_MAX
-            && u64::from(memory_kib) * u64::from(iterations) <= WORK_MAX;
+            && work(&self.params) <= WORK_MAX;
         if reasonable { Ok(self) } else { Err(HashFailure::Absurd { memory_kib, iterations }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params((memory_kib, passes): (u32, u32)) -> Params {
+        Params::new(memory_kib, passes, 1, None).unwrap()
+    }
+
+    #[test]
+    fn a_stored_hash_and_its_rest_are_the_work_of_one_of_today() {
+        let today = params((19_456, 2));
+        for stored in [(19_456, 1), (9_216, 4), (7_168, 5), (64, 1), (8, 64), (19_455, 1)] {
+            let stored = params(stored);
+            let rest = rest(&stored, &today).unwrap();
+            let sum = work(&stored) + work(&rest);
+            assert!(work(&today) - sum < u64::from(rest.t_cost()), "{stored:?} and {rest:?}");
+            assert!(rest.m_cost() <= today.m_cost(), "{rest:?} fits the memory of today");
+        }
+        for enough in [(19_456, 2), (47_104, 1), (19_456, 3), (12_970, 3)] {
+            assert_eq!(rest(&params(enough), &today).map(|rest| work(&rest)), None, "{enough:?}");
+        }
     }
 }

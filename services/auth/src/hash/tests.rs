@@ -53,6 +53,29 @@ async fn a_hash_of_other_parameters_is_verified_with_its_own() {
     assert!(hasher.verify(password(), mine).await.unwrap(), "after larger buffers");
 }
 
+async fn seconds(hasher: &Hasher, phc: &str) -> f64 {
+    let begun = Instant::now();
+    assert!(!hasher.verify(wrong(), phc.to_owned()).await.unwrap());
+    begun.elapsed().as_secs_f64()
+}
+
+/// In turns, and the shortest of each: what else the machine does only adds to it.
+#[tokio::test]
+async fn a_cheaper_hash_of_earlier_settings_takes_as_long_as_one_of_today() {
+    let hasher = hasher_of(params(8_192, 2), 1, 1);
+    for earlier in [params(512, 1), params(4_096, 2), params(8_192, 1)] {
+        let phc = hasher_of(earlier.clone(), 1, 1).hash(password()).await.unwrap();
+        let mut shortest = [f64::INFINITY; 2];
+        for _ in 0..15 {
+            for (shortest, phc) in shortest.iter_mut().zip([hasher.decoy(), &phc]) {
+                *shortest = shortest.min(seconds(&hasher, phc).await);
+            }
+        }
+        let ratio = shortest[1] / shortest[0];
+        assert!((0.67..1.5).contains(&ratio), "{earlier:?}: {shortest:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_stored_hash_that_asks_for_too_much_is_refused_and_not_obeyed() {
     let hasher = hasher(1, 1);

@@ -23,7 +23,7 @@ impl Request {
         if let Some(key) = &self.key {
             let found = app.registrations.find_key(&key.new).await;
             if let Some(record) = found.map_err(|error| not_confirmed(app, &error))? {
-                return repeat(app, key, &record);
+                return self.repeat(app, key, &record).await;
             }
         }
         let password_hash =
@@ -39,12 +39,57 @@ impl Request {
         match app.registrations.register(new, key.map(|key| &key.new)).await {
             Ok(Committed::Now(registered)) => Ok(created(app, registered)),
             Ok(Committed::Before(record)) => match key {
-                Some(key) => repeat(app, key, &record),
+                Some(key) => self.repeat(app, key, &record).await,
                 // Without a key there is nothing before.
                 None => Err(Problem::new(Kind::Internal)),
             },
-            Err(RegisterError::EmailTaken) => taken(app, key).await,
+            Err(RegisterError::EmailTaken) => self.taken(app, key).await,
             Err(RegisterError::Store(error)) => Err(not_confirmed(app, &error)),
+        }
+    }
+
+    /// What became of the earlier request, if this is the same one again.
+    ///
+    /// The answer tells whether the password is that of the earlier request, so it is
+    /// given out like that of a login: another password counts as a failed one.
+    async fn repeat(
+        &self,
+        app: &App,
+        key: &Attempt,
+        record: &KeyRecord,
+    ) -> Result<Outcome, Problem> {
+        app.store_answered();
+        let guess = app.throttle.admit_login(self.email.canonical(), self.client).await?;
+        if !key.is_repeat_of(record) {
+            guess.failed();
+            tracing::info!("an idempotency key came with another request");
+            return Err(Problem::new(Kind::IdempotencyKeyReused));
+        }
+        let Some(registered) = record.registered else {
+            return Ok(Outcome::TakenBefore);
+        };
+        tracing::info!(
+            registration_id = %registered.event_id,
+            user_id = %registered.user_id,
+            "a registration was sent again"
+        );
+        Ok(Outcome::Repeated(registered))
+    }
+
+    /// Silence has to last: the key's next request is answered like the repeat of
+    /// one that was accepted.
+    async fn taken(&self, app: &App, key: Option<&Attempt>) -> Result<Outcome, Problem> {
+        app.store_answered();
+        tracing::info!("a registration met a taken address");
+        match (app.mode, key) {
+            (Mode::Explicit, _) | (Mode::Silent { .. }, None) => Ok(Outcome::Taken),
+            (Mode::Silent { .. }, Some(key)) => {
+                let kept = app.registrations.keep_refusal(&key.new).await;
+                match kept.map_err(|error| not_confirmed(app, &error))? {
+                    None => Ok(Outcome::Taken),
+                    Some(record) => self.repeat(app, key, &record).await,
+                }
+            }
         }
     }
 }
@@ -57,41 +102,6 @@ fn created(app: &App, registered: Registered) -> Outcome {
         "registered"
     );
     Outcome::Created(registered)
-}
-
-/// What became of the earlier request, if this is the same one again.
-fn repeat(app: &App, key: &Attempt, record: &KeyRecord) -> Result<Outcome, Problem> {
-    app.store_answered();
-    if !key.is_repeat_of(record) {
-        tracing::info!("an idempotency key came with another request");
-        return Err(Problem::new(Kind::IdempotencyKeyReused));
-    }
-    let Some(registered) = record.registered else {
-        return Ok(Outcome::TakenBefore);
-    };
-    tracing::info!(
-        registration_id = %registered.event_id,
-        user_id = %registered.user_id,
-        "a registration was sent again"
-    );
-    Ok(Outcome::Repeated(registered))
-}
-
-/// Silence has to last: the key's next request is answered like the repeat of
-/// one that was accepted.
-async fn taken(app: &App, key: Option<&Attempt>) -> Result<Outcome, Problem> {
-    app.store_answered();
-    tracing::info!("a registration met a taken address");
-    match (app.mode, key) {
-        (Mode::Explicit, _) | (Mode::Silent { .. }, None) => Ok(Outcome::Taken),
-        (Mode::Silent { .. }, Some(key)) => {
-            let kept = app.registrations.keep_refusal(&key.new).await;
-            match kept.map_err(|error| not_confirmed(app, &error))? {
-                None => Ok(Outcome::Taken),
-                Some(record) => repeat(app, key, &record),
-            }
-        }
-    }
 }
 
 fn not_confirmed(app: &App, error: &StoreError) -> Problem {
