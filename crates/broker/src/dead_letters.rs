@@ -167,7 +167,7 @@ impl DeadLetters {
     pub async fn settle(&self, letter: &DeadLetter) -> Result<(), DeadLettersError> {
         let options = BasicAckOptions::default();
         let acking = self.channel.basic_ack(letter.delivery_tag, options);
-        called("remove a dead letter", step(Step::RedriveSettle, acking)).await
+        called("remove a dead letter", step(Step("redrive.settle"), acking)).await
     }
 
     fn read(&self, delivery: Delivery) -> DeadLetter {

@@ -284,10 +284,10 @@ async fn confirm(
 ) -> lapin::Result<Confirmation> {
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     let sent = step(
-        Step::PublishSend,
+        Step("publish.send"),
         channel.basic_publish(exchange.into(), routing_key.into(), options, body, properties),
     );
-    step(Step::PublishConfirm, sent.await?).await
+    step(Step("publish.confirm"), sent.await?).await
 }
 
 /// RabbitMQ closes the channel over a publish that it refuses, and says why.

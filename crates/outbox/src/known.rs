@@ -84,7 +84,7 @@ impl Consumers {
         let update = doc! { "$set": { "retiredAt": date(clock::now_ms()) } };
         let unretired = doc! { "_id": name.as_str(), "retiredAt": null };
         let update = consumers.update_one(unretired, update);
-        let update = step(Step::RedriveRecord, async { update.await });
+        let update = step(Step("redrive.record"), async { update.await });
         bounded("note that the consumer is retired", update).await.map(drop)
     }
 

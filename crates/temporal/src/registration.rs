@@ -76,7 +76,7 @@ impl Temporal {
             input,
             start_options(&self.task_queue, start, reuse),
         );
-        let answer = tokio::time::timeout(CALL_DEADLINE, step(Step::WorkflowStart, start)).await;
+        let answer = tokio::time::timeout(CALL_DEADLINE, step(Step("workflow.start"), start)).await;
         self.seen(match answer {
             Ok(Ok(_)) => Ok(Started::Now),
             Ok(Err(WorkflowStartError::AlreadyStarted { .. })) => Ok(Started::Already),
@@ -144,7 +144,7 @@ impl Temporal {
         let options =
             WorkflowSignalOptions::builder().request_id(request_id).rpc_options(one_try()).build();
         let sent = handle.signal(UntypedSignal::new(signal), payload(input), options);
-        let sent = step(Step::AcknowledgeSignal, sent);
+        let sent = step(Step("acknowledge.signal"), sent);
         let answer = tokio::time::timeout(CALL_DEADLINE, sent).await;
         self.seen(match answer {
             Ok(Ok(())) => Ok(Signalled::Delivered),

@@ -5,11 +5,14 @@
 //! its own, which changes nothing where it is there or was rightly deleted. A crash
 //! before the commit leaves nothing, and the message comes again.
 
-use onboard_fault::{self as fault, Step};
-use onboard_mongo::{StoreError, bounded, transact};
+use onboard_fault::Step;
+use onboard_mongo::{StoreError, bounded, transact_at};
 use uuid::Uuid;
 
 use super::{Arrived, Effect, Inbox, Turn, WHAT, applying};
+
+/// The step in which an effect is committed once more.
+const AGAIN: Step = Step("inbox.again");
 
 impl Inbox {
     /// Makes sure that the effect of an event that was applied before is there; false
@@ -24,16 +27,10 @@ impl Inbox {
             return Ok(true);
         }
         let (again, of) = (effect.clone(), event.clone());
-        let apply = async {
-            let applied = transact(self.database.client(), async move |session| {
-                applying(&again, session, &[&of], Turn::Again).await?;
-                fault::before(Step::InboxCommit).await;
-                Ok(())
-            });
-            applied.await
-        };
+        let apply = transact_at(AGAIN, self.database.client(), async move |session| {
+            applying(&again, session, &[&of], Turn::Again).await
+        });
         bounded(WHAT, apply).await?;
-        fault::after(Step::InboxCommit).await;
         tracing::warn!(event_id = %event.event_id, "what the event had made was gone; made again");
         effect.is_there(event.aggregate_id, made).await
     }

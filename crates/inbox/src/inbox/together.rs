@@ -19,7 +19,7 @@ use std::time::Duration;
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, RawDocumentBuf, doc};
 use onboard_contract::EventId;
-use onboard_fault::{self as fault, Step};
+use onboard_fault as fault;
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::{
     OPERATION_DEADLINE, StoreError, ask, in_session, is_duplicate_key, is_write_conflict,
@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use crate::InboxRecord;
 
-use super::{Applied, Arrived, Effect, Inbox, Turn, WHAT, applying, record};
+use super::{Applied, Arrived, COMMIT, Effect, Inbox, Turn, WHAT, applying, record};
 
 /// How often a group is tried before its members are done alone.
 const TRIES: u32 = 3;
@@ -94,9 +94,9 @@ impl Inbox {
                 session.abort_transaction().await.ok();
                 return Err(error);
             }
-            fault::before(Step::InboxCommit).await;
+            fault::before(COMMIT).await;
             session.commit_transaction().await?;
-            fault::after(Step::InboxCommit).await;
+            fault::after(COMMIT).await;
             Ok(())
         })
         .await

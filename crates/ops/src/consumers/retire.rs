@@ -172,7 +172,9 @@ async fn tell_one(
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
     let begun = Instant::now();
     loop {
-        match step(Step::RedriveSignal, temporal.waive(row.event_type, row.event, consumer)).await {
+        match step(Step("redrive.signal"), temporal.waive(row.event_type, row.event, consumer))
+            .await
+        {
             Ok(Signalled::Delivered) => return Ok(Told::Yes),
             Ok(Signalled::NoWorkflow) => return Ok(Told::NoRun),
             Ok(Signalled::Busy) if begun.elapsed() < BUSY_MAX => {

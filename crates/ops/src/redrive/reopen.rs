@@ -10,7 +10,7 @@
 use mongodb::bson::{Bson, Document, doc};
 use onboard_contract::{ConsumerName, EventId, TodoId, UserId};
 use onboard_fault::{Step, step};
-use onboard_mongo::transact;
+use onboard_mongo::transact_at;
 use onboard_runtime::clock;
 use onboard_temporal::ExecutionStatus;
 use onboard_todo::INBOX_NAMES;
@@ -95,7 +95,7 @@ impl Run<'_> {
             (doc! { "_id": todo.get("_id").cloned() }, renamed(todo, new_id))
         });
         let client = self.operator.mongo.todo().client();
-        let forgetting = transact(client, async move |session| {
+        let forgetting = transact_at(Step("redrive.forget"), client, async move |session| {
             if let Some(this) = &record {
                 inbox.delete_one(this.clone()).session(&mut *session).await?;
             }
@@ -109,7 +109,7 @@ impl Run<'_> {
             }
             Ok(())
         });
-        bounded(FORGET, step(Step::RedriveForget, forgetting)).await
+        bounded(FORGET, forgetting).await
     }
 
     /// Takes the acknowledgement off the row, and that of the todo service where its effect
@@ -124,7 +124,7 @@ impl Run<'_> {
         let outbox = self.operator.mongo.outbox();
         let update =
             bounded("take the acknowledgement off the row", outbox.update_one(this, change));
-        Ok(step(Step::RedriveRelease, update).await?.matched_count == 1)
+        Ok(step(Step("redrive.release"), update).await?.matched_count == 1)
     }
 }
 
