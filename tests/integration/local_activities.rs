@@ -5,7 +5,7 @@ use futures::TryStreamExt;
 use futures::future::join_all;
 use mongodb::Collection;
 use mongodb::bson::{Document, Timestamp, doc};
-use onboard_contract::{ConsumerName, EventId};
+use onboard_contract::EventId;
 use onboard_mongo::{Field, StoreError};
 use onboard_outbox::{MarkedSent, Record, Recorded, Row};
 use onboard_stack::Server;
@@ -265,7 +265,7 @@ async fn marks_and_records_that_meet_share_a_command() {
     assert!(marked.iter().all(|found| matches!(found, Ok(MarkedSent::Now))), "{marked:?}");
     let record = |event: &EventId| Record {
         event: *event,
-        consumer: ConsumerName::TODO,
+        consumer: onboard_events::TODO,
         reference: Some(format!("of {event}")),
     };
     let recorded = join_all(ids.iter().map(|id| outbox.record_acknowledged(record(id)))).await;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use mongodb::bson::{DateTime, doc};
-use onboard_contract::{EventId, TodoId};
+use onboard_contract::EventId;
+use onboard_events::TodoId;
 use serde_json::json;
 use uuid::Uuid;
 

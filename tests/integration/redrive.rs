@@ -4,7 +4,7 @@
 use mongodb::bson::{DateTime, Document, doc};
 use onboard::services::names;
 use onboard_contract::EventId;
-use onboard_contract::names::workflow_id;
+use onboard_events::registration::workflow_id;
 use onboard_fault::{Side, Step};
 use temporalio_client::WorkflowExecutionStatus;
 

@@ -3,7 +3,8 @@
 
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
-use onboard_contract::{EventId, TodoId, UserId};
+use onboard_contract::{EventId, UserId};
+use onboard_events::TodoId;
 use onboard_fault::{Side, Step};
 use onboard_runtime::clock;
 use uuid::Uuid;

@@ -2,7 +2,7 @@
 //! heals it, killed at any step.
 
 use mongodb::bson::{Bson, DateTime, doc};
-use onboard_contract::TodoId;
+use onboard_events::TodoId;
 use onboard_fault::{Side, Step};
 use serde_json::json;
 use uuid::Uuid;

@@ -9,7 +9,8 @@ mod gather;
 
 pub(crate) use gather::owner;
 
-use onboard_contract::{ConsumerName, EventId, EventType, TodoId};
+use onboard_contract::{ConsumerName, EventId, EventType};
+use onboard_events::TodoId;
 use serde::Serialize;
 
 use crate::{ConsumerState, OddRow, Row, times};
@@ -82,7 +83,7 @@ impl Record {
     /// Whether it is about a user and a welcome todo, as far as is known.
     #[must_use]
     pub fn is_registration(&self) -> bool {
-        self.event_type.is_none_or(EventType::is_registration)
+        self.event_type.is_none_or(onboard_events::is_registration)
     }
 }
 

@@ -6,7 +6,8 @@
 
 use mongodb::Collection;
 use mongodb::bson::{Document, doc};
-use onboard_contract::{ConsumerName, ExtraConsumers};
+use onboard_contract::ConsumerName;
+use onboard_events::ExtraConsumers;
 use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::date;
 use onboard_mongo::{Mongo, StoreError, ask, bounded, field};

@@ -257,7 +257,7 @@ fn object(field: &str) -> Document {
 /// The fields of a row that nobody is awaited for: each expected consumer has
 /// acknowledged or is waived. Other rows stay as they are.
 pub(super) fn ended() -> Document {
-    let released = [ConsumerName::RELEASED.as_str()];
+    let released = [String::from(onboard_events::RELEASED_CONSUMER)];
     let expects = doc! { "$cond": [{ "$isArray": "$expects" }, "$expects", released] };
     let names = |field: &str| {
         let all = doc! { "$objectToArray": object(field) };

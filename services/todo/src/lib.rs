@@ -19,7 +19,6 @@ pub mod todos;
 use std::time::Duration;
 
 use onboard_broker::{Consumer, Publisher};
-use onboard_contract::ConsumerName;
 use onboard_events::TODO_QUEUE;
 use onboard_http::Server;
 use onboard_inbox::{Answers, Consuming, Inbox, retain};
@@ -115,7 +114,7 @@ async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError> {
     tasks.spawn("retention", retention);
     let effect = WelcomeTodo(Todos::new(&mongo));
     let answers =
-        Answers { consumer: ConsumerName::TODO, inbox: inbox.clone(), effect: effect.clone() };
+        Answers { consumer: onboard_events::TODO, inbox: inbox.clone(), effect: effect.clone() };
     let answering = answers.poll(&temporal, &shutdown).map_err(RunError::Thread)?;
     let (acknowledge, sweep) = (Signal(temporal), config.sweep);
     let consuming = Consuming { consumer, inbox, effect, acknowledge, sweep };

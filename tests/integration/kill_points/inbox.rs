@@ -2,7 +2,8 @@
 
 use futures::future::join_all;
 use mongodb::bson::doc;
-use onboard_contract::{EventId, TodoId, UserId};
+use onboard_contract::{EventId, UserId};
+use onboard_events::TodoId;
 use onboard_fault::Step;
 use uuid::Uuid;
 

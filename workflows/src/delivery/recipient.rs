@@ -110,9 +110,9 @@ mod tests {
     use super::*;
 
     fn delivery() -> Delivery {
-        let mut delivery = Delivery::to(vec![ConsumerName::TODO], false);
-        delivery.ask.insert(ConsumerName::TODO, "todo".to_owned());
-        delivery.refs.insert(ConsumerName::TODO, "the ref".to_owned());
+        let mut delivery = Delivery::to(vec![onboard_events::TODO], false);
+        delivery.ask.insert(onboard_events::TODO, "todo".to_owned());
+        delivery.refs.insert(onboard_events::TODO, "the ref".to_owned());
         delivery
     }
 
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn an_acknowledgement_counts_with_the_right_ref_and_a_waiver_always() {
-        let mut todo = Recipient::new(ConsumerName::TODO, Some(&delivery()));
+        let mut todo = Recipient::new(onboard_events::TODO, Some(&delivery()));
         for wrong in [None, Some("another"), Some("")] {
             todo.end(acknowledged(wrong));
             assert_eq!(todo.end, None, "{wrong:?}");
@@ -132,7 +132,7 @@ mod tests {
         todo.end(End::Waived);
         assert_eq!(todo.end, Some(acknowledged(Some("the ref"))), "the first one stands");
 
-        let mut todo = Recipient::new(ConsumerName::TODO, Some(&delivery()));
+        let mut todo = Recipient::new(onboard_events::TODO, Some(&delivery()));
         todo.end(End::Waived);
         assert_eq!(todo.end, Some(End::Waived));
         let mut crm = Recipient::new("crm".parse().unwrap(), Some(&delivery()));
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_copy_of_the_last_minute_is_remembered() {
         let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-        let mut todo = Recipient::new(ConsumerName::TODO, None);
+        let mut todo = Recipient::new(onboard_events::TODO, None);
         assert!(!todo.was_copied(at(100)));
         todo.copied_at = at(100);
         assert!(todo.was_copied(at(159)) && !todo.was_copied(at(160)));
@@ -162,7 +162,7 @@ mod tests {
         }
         crm.done = true;
         assert_eq!(crm.carry(), None);
-        let todo = Recipient::new(ConsumerName::TODO, Some(&delivery)).carry().unwrap();
+        let todo = Recipient::new(onboard_events::TODO, Some(&delivery)).carry().unwrap();
         let todo = Recipient::carried(todo, Some(&delivery));
         assert_eq!(todo.ask.as_deref(), Some("todo"), "it is asked in the next run, too");
     }

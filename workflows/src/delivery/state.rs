@@ -147,7 +147,6 @@ impl State {
             stage: self.stage,
             publishes: self.publishes,
             overdue_checks: self.overdue_checks,
-            todo_id: None,
             awaited: self.awaited().cloned().collect(),
         }
     }
@@ -203,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_a_consumer_has_acknowledged_with_is_known_however_it_was_heard() {
-        let delivery = Delivery::to(vec![ConsumerName::TODO], false);
+        let delivery = Delivery::to(vec![onboard_events::TODO], false);
         let mut state = State::new(Begin {
             event_id: "0190c1c4-7f6e-7d1a-8b1e-2f6f3a1b2c3d".parse().unwrap(),
             event_type: "USER_REGISTERED",
@@ -213,8 +212,8 @@ mod tests {
             delivery: Some(&delivery),
             carried: None,
         });
-        assert_eq!(state.reference_of(&ConsumerName::TODO), None);
-        state.end(&ConsumerName::TODO, End::Acknowledged(Some("made".to_owned())));
-        assert_eq!(state.reference_of(&ConsumerName::TODO), Some("made"));
+        assert_eq!(state.reference_of(&onboard_events::TODO), None);
+        state.end(&onboard_events::TODO, End::Acknowledged(Some("made".to_owned())));
+        assert_eq!(state.reference_of(&onboard_events::TODO), Some("made"));
     }
 }

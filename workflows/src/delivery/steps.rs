@@ -8,9 +8,9 @@
 
 use std::time::Duration;
 
-use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::workflow::{CopyRef, EventRef, PublishRef, Published, RecordRef};
 use onboard_contract::{Acknowledged, ConsumerName, Question};
+use onboard_events::user_registered::USER_REGISTERED;
 use serde::de::DeserializeOwned;
 use temporalio_common::ActivityDefinition;
 use temporalio_common::error::{ActivityExecutionError, ApplicationFailure};

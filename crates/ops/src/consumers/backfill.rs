@@ -94,7 +94,7 @@ impl Operator {
         consumer: &ConsumerName,
     ) -> Result<Option<Refusal>, OperatorError> {
         let name = consumer.clone();
-        if name == ConsumerName::TODO {
+        if name == onboard_events::TODO {
             return Ok(Some(Refusal::BuiltIn(name)));
         }
         let known = self.known_consumers().await?;

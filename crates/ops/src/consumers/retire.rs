@@ -100,7 +100,7 @@ impl Operator {
         consumer: &ConsumerName,
     ) -> Result<Option<Refusal>, OperatorError> {
         let name = consumer.clone();
-        if name == ConsumerName::TODO {
+        if name == onboard_events::TODO {
             return Ok(Some(Refusal::BuiltIn(name)));
         }
         if self.known_consumers().await?.iter().any(|one| one.name == name) {

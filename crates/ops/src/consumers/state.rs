@@ -70,7 +70,7 @@ pub(crate) fn consumers(row: &onboard_outbox::Row) -> Vec<ConsumerState> {
         let name = consumer.as_str();
         let acknowledged = acknowledgements.and_then(|all| all.get(name));
         let given_up = waived.and_then(|all| all.get(name));
-        let of_todo = released.filter(|_| consumer == ConsumerName::TODO);
+        let of_todo = released.filter(|_| consumer == onboard_events::TODO);
         ConsumerState {
             awaited: awaited.contains(&consumer),
             acknowledged_at: acknowledged.and_then(|one| one.at.known()).or(of_todo),

@@ -8,7 +8,8 @@
 //! started again by the relay, too.
 
 use mongodb::bson::{Bson, Document, doc};
-use onboard_contract::{ConsumerName, EventId, TodoId, UserId};
+use onboard_contract::{EventId, UserId};
+use onboard_events::TodoId;
 use onboard_fault::{Step, step};
 use onboard_mongo::transact_at;
 use onboard_runtime::clock;
@@ -117,7 +118,7 @@ impl Run<'_> {
     async fn await_again(&self, event: EventId, undone: bool) -> Result<bool, OperatorError> {
         let mut change = doc! { "$set": { "acknowledgedAt": null } };
         if undone {
-            let of_todo = format!("acknowledgements.{}", ConsumerName::TODO);
+            let of_todo = format!("acknowledgements.{}", onboard_events::TODO);
             change.insert("$unset", doc! { of_todo: "" });
         }
         let this = doc! { "_id": id(event.uuid()), "acknowledgedAt": { "$ne": null } };

@@ -10,9 +10,9 @@ mod row;
 use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
 use mongodb::error::Error;
-use onboard_contract::{EventId, ExtraConsumers, TraceParent, UserId};
-use onboard_events::UserRegistered;
+use onboard_contract::{EventId, TraceParent, UserId};
 use onboard_events::user_registered::AGGREGATE_USER;
+use onboard_events::{ExtraConsumers, UserRegistered};
 use onboard_fault::Step;
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::{

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use onboard_auth::email;
-use onboard_contract::names::USER_REGISTERED;
-use onboard_contract::{ConsumerName, EventId};
+use onboard_contract::EventId;
+use onboard_events::user_registered::USER_REGISTERED;
 use onboard_ops::{Record, Subject};
 use onboard_runtime::exit;
 
@@ -106,7 +106,7 @@ fn text(record: &Record) -> String {
 
 /// Said where a row expects more than the todo service, or did.
 fn consumers(text: &mut String, record: &Record) {
-    let plain = matches!(&*record.consumers, [one] if one.consumer == ConsumerName::TODO);
+    let plain = matches!(&*record.consumers, [one] if one.consumer == onboard_events::TODO);
     let mut name = "consumers";
     for one in record.consumers.iter().filter(|_| !plain) {
         writeln!(text, "{}", wrapped(name, &one.words())).ok();

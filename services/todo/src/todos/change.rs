@@ -2,7 +2,8 @@
 
 use mongodb::bson::{Document, doc};
 use mongodb::options::ReturnDocument;
-use onboard_contract::{TodoId, UserId};
+use onboard_contract::UserId;
+use onboard_events::TodoId;
 use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::date;
 use onboard_mongo::{OPERATION_DEADLINE, Raw, StoreError, bounded};

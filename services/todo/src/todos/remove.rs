@@ -7,7 +7,8 @@
 //! leaves open is said in ADR 0021.
 
 use mongodb::bson::{Document, doc};
-use onboard_contract::{TodoId, UserId};
+use onboard_contract::UserId;
+use onboard_events::TodoId;
 use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::{StoreError, bounded, transact_at};
