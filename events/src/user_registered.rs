@@ -107,6 +107,7 @@ impl UserRegistered {
             queue: Some(TODO_QUEUE),
             answers: true,
             reference: Some(|user| TodoId::welcome(user.into()).uuid()),
+            patience: None,
         }],
     };
 

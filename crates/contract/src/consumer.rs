@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -88,13 +89,23 @@ pub struct EventConsumer {
     /// The `ref` that it acknowledges with, where that follows from the aggregate. Any
     /// other one does not count.
     pub reference: Option<fn(Uuid) -> Uuid>,
+    /// How long after a publish its acknowledgement is overdue. Absent: as the setting
+    /// `REGISTRATION_OVERDUE` says.
+    pub patience: Option<Duration>,
 }
 
 impl EventConsumer {
     /// One that answers no question and acknowledges with a `ref` of its own choice.
     #[must_use]
     pub const fn plain(name: ConsumerName) -> Self {
-        Self { name, queue: None, answers: false, reference: None }
+        Self { name, queue: None, answers: false, reference: None, patience: None }
+    }
+
+    /// The same, whose acknowledgement is overdue after this time.
+    #[must_use]
+    pub const fn patient(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
     }
 }
 

@@ -90,7 +90,7 @@ impl Start {
     /// Adds what the table of the event type knows of these consumers. The run keeps
     /// it: a later table changes no run that has begun.
     fn known(&self, mut delivery: Delivery, queue_prefix: &str) -> Delivery {
-        for EventConsumer { name, answers, reference, .. } in self.event_type.consumers {
+        for EventConsumer { name, answers, reference, patience, .. } in self.event_type.consumers {
             if !delivery.consumers.contains(name) {
                 continue;
             }
@@ -99,6 +99,10 @@ impl Start {
             }
             if let Some(reference) = reference {
                 delivery.refs.insert(name.clone(), reference(self.aggregate_id).to_string());
+            }
+            if let Some(patience) = patience {
+                let ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+                delivery.patience.insert(name.clone(), ms);
             }
         }
         delivery
@@ -122,13 +126,23 @@ pub struct Delivery {
     /// The only `ref` that counts of each of these consumers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refs: BTreeMap<ConsumerName, String>,
+    /// How long after a publish the acknowledgements of these consumers are overdue, in ms;
+    /// of the others as the input says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub patience: BTreeMap<ConsumerName, u64>,
 }
 
 impl Delivery {
     /// To these consumers, of whom nothing else is known; `direct` as above.
     #[must_use]
     pub const fn to(consumers: Vec<ConsumerName>, direct: bool) -> Self {
-        Self { consumers, direct, ask: BTreeMap::new(), refs: BTreeMap::new() }
+        Self {
+            consumers,
+            direct,
+            ask: BTreeMap::new(),
+            refs: BTreeMap::new(),
+            patience: BTreeMap::new(),
+        }
     }
 }
 
@@ -304,6 +318,8 @@ pub struct Progress {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::message::EventVersion;
 
@@ -325,6 +341,7 @@ mod tests {
             queue: None,
             answers: true,
             reference: Some(|aggregate| Uuid::from_u128(aggregate.as_u128() + 1)),
+            patience: Some(Duration::from_secs(5)),
         }],
     };
 
@@ -340,12 +357,13 @@ mod tests {
     }
 
     #[test]
-    fn the_input_says_who_is_asked_and_which_ref_counts() {
+    fn the_input_says_who_is_asked_which_ref_counts_and_when_each_is_overdue() {
         let delivery = start(&["post", "crm"]).delivery("a-").delivery;
         let post = ConsumerName::constant("post");
         assert_eq!(delivery.ask, BTreeMap::from([(post.clone(), "a-post".to_owned())]));
         let only = Uuid::from_u128(3).to_string();
-        assert_eq!(delivery.refs, BTreeMap::from([(post, only)]));
+        assert_eq!(delivery.refs, BTreeMap::from([(post.clone(), only)]));
+        assert_eq!(delivery.patience, BTreeMap::from([(post, 5_000)]));
         assert_eq!(start(&["crm"]).delivery("").delivery, Delivery::to(names(&["crm"]), false));
     }
 
