@@ -19,9 +19,6 @@ pub(crate) struct ShowArgs {
     /// the id of an outbox row that is no event's, as `onboard list` names it.
     #[arg(value_name = "ID or E-MAIL")]
     subject: String,
-    /// Print one JSON document instead of text.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     operate: OperateArgs,
 }
@@ -38,7 +35,8 @@ fn subject(text: &str) -> Subject {
 
 /// Shows; done only when nothing is missing.
 pub(crate) fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
-    let ShowArgs { subject, json, operate: target } = args;
+    let ShowArgs { subject, operate: target } = args;
+    let json = target.json;
     operate(target, async |operator| {
         let subject = self::subject(&subject);
         let Some(record) = operator.show(&subject).await? else {
