@@ -128,7 +128,9 @@ async fn a_broker_that_is_away_at_the_publish_is_waited_for_in_the_open() {
     proxy.cut_all();
     let id = app.register().await;
     eventually("the activity says what it meets", async || match app.pending_activity(id).await {
-        Some(activity) if activity.attempt > 2 && activity.last_failure.contains("away") => Ok(()),
+        Some(activity) if activity.attempt > 2 && activity.last_failure.contains("unavailable") => {
+            Ok(())
+        }
         other => Err(other),
     })
     .await;

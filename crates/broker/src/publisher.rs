@@ -64,8 +64,8 @@ impl Inner {
 /// The event is not known to be in the queue.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// RabbitMQ is away or blocked by an alarm, or went away meanwhile.
-    #[error("event {event_id} was not published: RabbitMQ is away ({cause})")]
+    /// RabbitMQ is unavailable or blocked by an alarm, or went away meanwhile.
+    #[error("event {event_id} was not published: RabbitMQ is unavailable ({cause})")]
     Unavailable {
         /// The event.
         event_id: EventId,
@@ -318,7 +318,7 @@ fn judge(confirmation: Confirmation) -> Result<(), SendError> {
 /// [`PublishError`] of a message that need not have an event id.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
-    #[error("RabbitMQ is away ({0})")]
+    #[error("RabbitMQ is unavailable ({0})")]
     Unavailable(String),
     #[error("it reached no queue ({code} {text})")]
     Unroutable { code: u16, text: String },

@@ -1,7 +1,7 @@
 //! A message whose event the record says was applied: whether the effect is there.
 //!
-//! What the effect made may have been lost or removed by hand, and then the record's
-//! word must not be acknowledged. The effect is applied once more, in a transaction of
+//! The document that the effect made may have been lost or removed by hand; then the
+//! record alone must not be acknowledged. The effect is applied once more, in a transaction of
 //! its own, which changes nothing where it is there or was rightly deleted. A crash
 //! before the commit leaves nothing, and the message comes again.
 
@@ -31,7 +31,7 @@ impl Inbox {
             applying(&again, session, &[&of], Turn::Again).await
         });
         bounded(WHAT, apply).await?;
-        tracing::warn!(event_id = %event.event_id, "what the event had made was gone; made again");
+        tracing::warn!(event_id = %event.event_id, "the effect of the event was gone and is made again");
         effect.is_there(event.aggregate_id, made).await
     }
 }

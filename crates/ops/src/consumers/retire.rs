@@ -184,7 +184,7 @@ async fn tell_one(
             Err(error) if error.is_retryable() => return Err(OperatorError::Temporal(error)),
             // It concerns this workflow alone.
             Err(error) => {
-                tracing::error!(event_id = %row.event, error = chain(&error), "not told");
+                tracing::error!(event_id = %row.event, error = chain(&error), "the workflow is not signalled");
                 return Ok(Told::No);
             }
         }
