@@ -3,7 +3,7 @@
 //!
 //! Started, polled and signalled as the services do it: the relay's start
 //! options and concurrency, the worker's own tuning, a signal for each as soon
-//! as its publish has run. What is missing is MongoDB and RabbitMQ.
+//! as its publish has run. MongoDB and RabbitMQ take no part.
 
 mod worker;
 

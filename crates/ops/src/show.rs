@@ -1,8 +1,8 @@
 //! `onboard show`: the whole record of a registration, or of another event, across every
 //! store.
 //!
-//! It only looks. What cannot be looked at because a server is away is said,
-//! and not taken for missing.
+//! It only reads. A part that cannot be read because a server is unavailable is named
+//! as such, and does not count as missing.
 
 mod findings;
 mod gather;

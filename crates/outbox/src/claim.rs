@@ -2,7 +2,7 @@
 //!
 //! A claim moves `nextAttemptAt` ahead by compare-and-set, many rows at once, so of
 //! several relays one works on a row; one that dies lets the row become due
-//! again. What becomes of a claimed row is noted in `outcome`.
+//! again. `outcome` notes the result on the claimed row.
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 //!
 //! A row that fails while others pass is put off longer and longer and then
 //! quarantined: it says so (`quarantinedAt`, `lastError`), costs one try an hour
-//! and holds up nobody. What is not noted becomes due again with the claim.
+//! and holds up no other row. A start that is not noted becomes due again with the claim.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! What a workflow's history proves: how often the broker has confirmed, who
-//! asked for more, and how it ended. Of a workflow that was continued in a new
-//! run it is the history of the last run.
+//! asked for more, and how it ended. Where a workflow was continued in
+//! a new run, this is the history of the last run.
 
 use futures::TryStreamExt;
 use onboard_contract::Progress;

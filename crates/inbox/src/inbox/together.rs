@@ -3,11 +3,11 @@
 //! It begins with the belief that every event is new, and nothing of its effect
 //! there. A duplicate key ends it; the records that are there already are then
 //! looked up outside, and the rest begins anew, with an effect that looks. Nothing
-//! of what was looked up has to stay true: a record that was seen stays. What fails
-//! because of one member is given back to be done alone (`Inbox::apply`), so that
-//! nobody suffers from a neighbour; which one it was need not be known. So is an
-//! event whose id came for another aggregate (`conflict`), or whose record cannot be
-//! read.
+//! of what was looked up has to stay true: a record that was seen stays. The members
+//! of a group that fails because of one of them are given back to be done alone
+//! (`Inbox::apply`), so that no event waits for another; nobody needs to know which it
+//! was. An event whose id came for another aggregate (`conflict`), or whose record cannot
+//! be read, is given back, too.
 //!
 //! A crash before the commit leaves nothing and all the messages come again; a
 //! crash after it leaves all the records, and the messages are duplicates.

@@ -2,7 +2,7 @@
 //!
 //! In this order: the todo service's inbox forgets what it says of the missing effect, or
 //! the message would be a duplicate there; the row awaits its consumers again; its
-//! workflow runs again. What is removed stands in the record of the redrive before. A
+//! workflow runs again. The record of the redrive keeps the documents before they are removed. A
 //! process that dies between two of these leaves a case that the next redrive goes on
 //! with: without the record the effect is still missing, and a row that awaits somebody is
 //! started again by the relay, too.
