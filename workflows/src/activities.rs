@@ -1,4 +1,4 @@
-//! What the workflow asks for; the bodies are in the crate `activities`.
+//! The activities that the workflows ask for; their bodies are in the crate `activities`.
 
 #![allow(missing_docs, reason = "the macro drops the documents of what it declares")]
 

@@ -4,7 +4,7 @@
 //! makes the next one, in one transaction. A token is good once, while it is
 //! not idle for too long, and while its session is neither over nor revoked.
 //! For a short time its second use is answered like the first one, with the same
-//! next token: two tabs of one client may refresh at once. What was used is kept
+//! next token: two tabs of one client may refresh at once. A used token is kept
 //! until the session ends, so that a later use is recognised and revokes the whole
 //! session.
 //!
