@@ -7,7 +7,8 @@
 //! acknowledgement until the row's own message has been applied, too. Nothing is
 //! written, so a process that dies here has changed nothing.
 
-use onboard_contract::{Acknowledgement, EventId};
+use onboard_contract::EventId;
+use onboard_events::Acknowledgement;
 use onboard_inbox::Inbox;
 use onboard_mongo::StoreError;
 use onboard_outbox::Outbox;

@@ -48,8 +48,8 @@ pub(crate) enum Failure {
     /// The store does not say which rows there are.
     #[error("the store does not say which rows there are")]
     Rows(#[source] StoreError),
-    /// The broker is away or slow, and this was no time to wait for it.
-    #[error("RabbitMQ is away or slow: event {0} is left to an activity of its own")]
+    /// The broker is unavailable or slow, and this was no time to wait for it.
+    #[error("RabbitMQ is unavailable or slow: event {0} is left to an activity of its own")]
     NotPrompt(EventId),
     /// The event is not known to be in the queue.
     #[error("event {event} is not confirmed")]

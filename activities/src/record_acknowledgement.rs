@@ -1,7 +1,6 @@
 //! Stop 7 of a registration: an acknowledgement on the outbox row, which ends the
 //! row when it is the last expected one.
 
-use onboard_contract::ConsumerName;
 use onboard_contract::workflow::RecordRef;
 use onboard_outbox::{Outbox, Record, Recorded};
 
@@ -15,7 +14,7 @@ pub(crate) async fn record_acknowledgement(
 ) -> Result<(), Failure> {
     let event = record.event_id;
     // A worker of a released build asks without a name: for the todo service.
-    let consumer = record.consumer.unwrap_or(ConsumerName::TODO);
+    let consumer = record.consumer.unwrap_or(onboard_events::TODO);
     let recorded = outbox
         .record_acknowledged(Record { event, consumer, reference: record.reference })
         .await

@@ -15,11 +15,11 @@ use futures::future::{Either, select};
 use onboard_broker::Publisher;
 use onboard_contract::names::ACTIVITY_FIND_ROWS;
 use onboard_contract::workflow::{CopyRef, EventRef, PublishRef, Published, RecordRef};
-use onboard_contract::{Acknowledgement, EventId, TraceParent};
+use onboard_contract::{EventId, TraceParent};
+use onboard_events::Acknowledgement;
 use onboard_inbox::Inbox;
 use onboard_mongo::Mongo;
 use onboard_outbox::Outbox;
-use onboard_runtime::trace;
 use onboard_todo::INBOX_NAMES;
 use onboard_todo::todos::Todos;
 use onboard_workflows::activities::{
@@ -169,25 +169,11 @@ fn event(event_id: EventId, traceparent: Option<&TraceParent>) -> EventRef {
     EventRef { event_id, traceparent: traceparent.cloned() }
 }
 
-/// One attempt is one span, in the registration's trace; an attempt that a crash
-/// cut off is missing, and the next one stands where it would have stood.
 fn traced<T, F>(ctx: &ActivityContext, event: &EventRef, work: F) -> Instrumented<Pin<Box<F>>>
 where
     F: Future<Output = Result<T, ActivityError>>,
 {
-    let info = ctx.info();
-    let span = tracing::info_span!(
-        "activity",
-        otel.name = format!("activity {}", info.activity_type),
-        otel.kind = "server",
-        event_id = %event.event_id,
-        temporalActivityType = info.activity_type,
-        temporalWorkflowID = info.workflow_id,
-        temporalRunID = info.workflow_run_id,
-        attempt = info.attempt,
-        local = info.is_local,
-    );
-    trace::continues(&span, event.traceparent.as_ref());
+    let span = onboard_poller::span(ctx.info(), event.event_id, event.traceparent.as_ref());
     Box::pin(work).instrument(span)
 }
 

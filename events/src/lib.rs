@@ -4,14 +4,21 @@
 //! consumers say the rest (docs/how-to/add-an-event.md). Nothing here reads a clock, a
 //! random source or a socket, so that workflow code may use all of it.
 
+mod extra_consumers;
+pub mod names;
+pub mod registration;
 pub mod schemas;
+pub mod todo;
 mod topology;
 pub mod user_registered;
 
 use std::sync::OnceLock;
 
-use onboard_contract::{Envelope, EventId, EventType, UserId};
+use onboard_contract::{ConsumerName, Envelope, EventId, EventType, UserId};
 
+pub use extra_consumers::{ExtraConsumers, InvalidExtraConsumers};
+pub use registration::{RegistrationInput, RegistrationProgress};
+pub use todo::{Acknowledgement, TODO, TodoId};
 pub use topology::{registration_queue, topology};
 pub use user_registered::{TODO_QUEUE, UserRegistered};
 
@@ -19,6 +26,8 @@ pub use user_registered::{TODO_QUEUE, UserRegistered};
 const EVENTS: &[&EventType] = &[UserRegistered::TYPE];
 /// The type of the events of released builds, whose rows need not name it.
 pub const RELEASED: &EventType = UserRegistered::TYPE;
+/// The consumer that rows of released builds expect, which name none.
+pub const RELEASED_CONSUMER: ConsumerName = TODO;
 static MORE: OnceLock<&'static [&'static EventType]> = OnceLock::new();
 
 /// Adds the event types of a program that embeds the engine. To be called once, before
@@ -44,13 +53,19 @@ pub fn find(name: &str) -> Option<&'static EventType> {
 #[must_use]
 pub fn ids(body: &[u8]) -> Option<(EventId, Option<UserId>)> {
     let envelope = Envelope::parse(body, find).ok()?;
-    if envelope.event_type.is_registration() {
+    if is_registration(envelope.event_type) {
         // One published by hand may lack the rest.
         let user = envelope.payload.required("userId").ok()?;
         return Some((envelope.event_id, Some(user)));
     }
     (envelope.version.check)(&envelope.payload).ok()?;
     Some((envelope.event_id, None))
+}
+
+/// Whether it is the event of a registration, which a user and a welcome todo belong to.
+#[must_use]
+pub fn is_registration(event_type: &EventType) -> bool {
+    event_type.name == UserRegistered::TYPE.name
 }
 
 /// Whether workflows of this type deliver events that this build knows.

@@ -1,11 +1,9 @@
 //! What the consumers of all events need at the broker. Nothing here runs, so nothing is
 //! lost when a process dies.
 
-use onboard_contract::{
-    ACKNOWLEDGEMENTS_QUEUE, ConsumerName, EventType, ExtraConsumers, Queue, Topology,
-};
+use onboard_contract::{ACKNOWLEDGEMENTS_QUEUE, ConsumerName, EventType, Queue, Topology};
 
-use crate::UserRegistered;
+use crate::{ExtraConsumers, UserRegistered};
 
 /// What every process of this system declares: the queues of the consumers that the
 /// known event types have, that of the acknowledgements, and those of consumers that a
@@ -55,6 +53,6 @@ mod tests {
 
     #[test]
     fn the_todo_service_keeps_the_name_of_its_queue() {
-        assert_eq!(registration_queue(&ConsumerName::TODO), TODO_QUEUE);
+        assert_eq!(registration_queue(&crate::TODO), TODO_QUEUE);
     }
 }

@@ -3,14 +3,18 @@
 use std::borrow::Cow;
 
 use onboard_contract::message::Workflow;
-use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::{
-    ConsumerName, Decoder, Envelope, EventConsumer, EventError, EventId, EventType, EventVersion,
-    Message, Queue, TodoId, TraceParent, UserId,
+    Decoder, Envelope, EventConsumer, EventError, EventId, EventType, EventVersion, Message, Queue,
+    TraceParent, UserId,
 };
 use onboard_json::Object;
 use serde::Serialize;
 
+use crate::registration::REGISTRATION;
+use crate::{TODO, TodoId};
+
+/// The name of the event.
+pub const USER_REGISTERED: &str = "USER_REGISTERED";
 /// The aggregate that the event belongs to.
 pub const AGGREGATE_USER: &str = "User";
 /// The topic exchange that the event is published to.
@@ -97,12 +101,13 @@ impl UserRegistered {
         exchange: EXCHANGE,
         routing_key: ROUTING_KEY,
         source: "urn:onboard:auth",
-        workflow: Workflow::Registration,
+        workflow: Workflow::Own(REGISTRATION),
         consumers: &[EventConsumer {
-            name: ConsumerName::TODO,
+            name: TODO,
             queue: Some(TODO_QUEUE),
             answers: true,
             reference: Some(|user| TodoId::welcome(user.into()).uuid()),
+            patience: None,
         }],
     };
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use mongodb::bson::doc;
 use onboard_contract::EventId;
-use onboard_contract::names::{SIGNAL_ACKNOWLEDGED, SIGNAL_REPUBLISH, workflow_id};
+use onboard_contract::names::SIGNAL_REPUBLISH;
+use onboard_events::registration::workflow_id;
+use onboard_events::todo::SIGNAL_ACKNOWLEDGED;
 use serde_json::json;
 use temporalio_client::Client;
 use temporalio_client::grpc::WorkflowService;

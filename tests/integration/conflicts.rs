@@ -5,7 +5,8 @@ mod registered;
 
 use futures::future::join_all;
 use mongodb::bson::{Bson, DateTime, Document, doc};
-use onboard_contract::{EventId, TodoId, UserId};
+use onboard_contract::{EventId, UserId};
+use onboard_events::TodoId;
 use onboard_mongo::field::as_uuid;
 use reqwest::StatusCode;
 use uuid::Uuid;

@@ -9,7 +9,8 @@ mod python;
 mod servers;
 
 use mongodb::bson::Document;
-use onboard_contract::{EventId, TodoId};
+use onboard_contract::EventId;
+use onboard_events::TodoId;
 use serde_json::{Value, json};
 use temporalio_client::WorkflowExecutionStatus;
 use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;

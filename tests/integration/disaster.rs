@@ -187,7 +187,7 @@ async fn many_are_rebuilt_at_a_bounded_rate() {
 #[tokio::test]
 async fn the_relay_may_die_stall_or_go_unheard_while_it_rebuilds() {
     join_all(ACTS.map(async |act| {
-        let tokens = Tokens::new(std::iter::once(Step::RelayRebuild.point(act.side)));
+        let tokens = Tokens::new(std::iter::once(Step("relay.rebuild").point(act.side)));
         let options = Options::only(&["auth", "relay", "worker"]).with_for(
             "relay",
             "FAILPOINTS",

@@ -6,7 +6,8 @@ mod crashes;
 use std::collections::HashSet;
 
 use mongodb::bson::{Document, doc};
-use onboard_contract::{TodoId, UserId};
+use onboard_contract::UserId;
+use onboard_events::TodoId;
 use serde_json::json;
 use uuid::Uuid;
 

@@ -135,7 +135,7 @@ async fn of_fifty_requests_at_once_with_one_key_one_registers() {
 /// meets the other's transaction, waits, and hears what became of it.
 #[tokio::test]
 async fn a_request_in_flight_in_another_process_is_waited_for() {
-    let tokens = Tokens::new([Step::RegisterCommit.point(Side::Before)].into_iter());
+    let tokens = Tokens::new([Step("register.commit").point(Side::Before)].into_iter());
     let options = Options::only(&["auth"]).and("auth-2", "auth").with_for(
         "auth",
         "FAILPOINTS",
@@ -174,7 +174,7 @@ async fn whoever_saw_no_answer_repeats_and_there_is_one_user() {
         (Side::Before, "lost"),
     ];
     join_all(acts.map(async |(side, word)| {
-        let tokens = Tokens::new([Step::RegisterCommit.point(side)].into_iter());
+        let tokens = Tokens::new([Step("register.commit").point(side)].into_iter());
         let options = Options::default().with_for("auth", "FAILPOINTS", &tokens.armed(word));
         let app = App::start_with(options).await;
         let email = app.address();
@@ -288,7 +288,7 @@ async fn neither_key_nor_address_nor_password_is_in_the_record() {
 async fn a_silent_refusal_survives_the_death_of_the_service() {
     let acts = [(Side::Before, "crash"), (Side::After, "crash"), (Side::After, "lost")];
     join_all(acts.map(async |(side, word)| {
-        let tokens = Tokens::new([Step::RefusalKeep.point(side)].into_iter());
+        let tokens = Tokens::new([Step("refusal.keep").point(side)].into_iter());
         let options = Options::only(&["auth"]).with("REGISTRATION_MODE", "silent").with_for(
             "auth",
             "FAILPOINTS",

@@ -5,7 +5,7 @@ use futures::TryStreamExt;
 use futures::future::join_all;
 use mongodb::Collection;
 use mongodb::bson::{Document, Timestamp, doc};
-use onboard_contract::{ConsumerName, EventId};
+use onboard_contract::EventId;
 use onboard_mongo::{Field, StoreError};
 use onboard_outbox::{MarkedSent, Record, Recorded, Row};
 use onboard_stack::Server;
@@ -128,7 +128,9 @@ async fn a_broker_that_is_away_at_the_publish_is_waited_for_in_the_open() {
     proxy.cut_all();
     let id = app.register().await;
     eventually("the activity says what it meets", async || match app.pending_activity(id).await {
-        Some(activity) if activity.attempt > 2 && activity.last_failure.contains("away") => Ok(()),
+        Some(activity) if activity.attempt > 2 && activity.last_failure.contains("unavailable") => {
+            Ok(())
+        }
         other => Err(other),
     })
     .await;
@@ -265,7 +267,7 @@ async fn marks_and_records_that_meet_share_a_command() {
     assert!(marked.iter().all(|found| matches!(found, Ok(MarkedSent::Now))), "{marked:?}");
     let record = |event: &EventId| Record {
         event: *event,
-        consumer: ConsumerName::TODO,
+        consumer: onboard_events::TODO,
         reference: Some(format!("of {event}")),
     };
     let recorded = join_all(ids.iter().map(|id| outbox.record_acknowledged(record(id)))).await;

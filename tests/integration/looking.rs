@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use mongodb::bson::{DateTime, doc};
-use onboard_contract::{EventId, TodoId};
+use onboard_contract::EventId;
+use onboard_events::TodoId;
+use onboard_events::registration::workflow_id;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -152,6 +154,24 @@ async fn at_rest(app: &App, id: EventId) {
         }
     })
     .await;
+}
+
+/// A run is started by hand with the input that a relay makes from an event's file.
+#[tokio::test]
+async fn a_consumer_with_a_patience_of_its_own_is_overdue_then() {
+    let app = App::start_with(Options::only(&["auth", "worker"])).await;
+    let id = app.register().await;
+    let input = json!({
+        "eventId": id, "userId": app.registered_user(id).await, "overdueMs": 3_600_000,
+        "delivery": { "consumers": ["todo"], "patience": { "todo": 1_000 } },
+    });
+    app.start_workflow(&workflow_id(id), input).await;
+    eventually("its acknowledgement is overdue", async || match app.progress(id).await {
+        progress if progress["stage"] == "STALLED" => Ok(()),
+        progress => Err(progress),
+    })
+    .await;
+    app.remove().await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use futures::TryStreamExt;
 use mongodb::bson::{DateTime, Document, doc};
 use onboard_contract::EventId;
-use onboard_contract::names::workflow_id;
+use onboard_events::registration::workflow_id;
 use serde_json::Value;
 
 use crate::harness::{App, Options, eventually, text};

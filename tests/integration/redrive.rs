@@ -4,7 +4,7 @@
 use mongodb::bson::{DateTime, Document, doc};
 use onboard::services::names;
 use onboard_contract::EventId;
-use onboard_contract::names::workflow_id;
+use onboard_events::registration::workflow_id;
 use onboard_fault::{Side, Step};
 use temporalio_client::WorkflowExecutionStatus;
 
@@ -237,13 +237,13 @@ async fn a_redrive_that_dies_at_any_step_is_healed_by_the_next_one() {
     let mut rounds: Vec<(Step, Side, EventId)> = Vec::new();
     let mut by_hand = Vec::new();
     for side in [Side::Before, Side::After] {
-        for step in [Step::RedriveRecord, Step::RedriveSignal, Step::RedriveSettle] {
+        for step in [Step("redrive.record"), Step("redrive.signal"), Step("redrive.settle")] {
             rounds.push((step, side, app.register().await));
         }
         let restarted = app.register().await;
-        rounds.push((Step::RedriveRestart, side, restarted));
+        rounds.push((Step("redrive.restart"), side, restarted));
         let (event, user) = app.publish_event_by_hand().await;
-        rounds.push((Step::RedrivePutBack, side, event));
+        rounds.push((Step("redrive.put_back"), side, event));
         by_hand.push(user);
         letters += 5;
         app.dead_letters_are(letters).await;
@@ -254,24 +254,24 @@ async fn a_redrive_that_dies_at_any_step_is_healed_by_the_next_one() {
     for side in [Side::Before, Side::After] {
         let released = app.register().await;
         app.spoil_row(released, doc! { "$set": { "quarantinedAt": DateTime::now() } }).await;
-        rounds.push((Step::RedriveRelease, side, released));
+        rounds.push((Step("redrive.release"), side, released));
     }
     for (step, side, event) in rounds {
         let id = event.to_string();
         app.crash_tool(&["redrive", &id], &step.point(side)).await;
         // Whether the last words of a dying process are heard is chance.
-        if (step, side) != (Step::RedriveSettle, Side::After) {
+        if (step, side) != (Step("redrive.settle"), Side::After) {
             app.dead_letters_are(letters).await;
         }
         let mut records = app.redrives(of(event)).await;
-        if (step, side) == (Step::RedriveRecord, Side::Before) {
+        if (step, side) == (Step("redrive.record"), Side::Before) {
             assert!(records.is_empty(), "{records:?}");
         } else {
             let cut_off = records.pop().expect("what may have been done is recorded");
             assert!(records.is_empty() && cut_off.get_datetime("doneAt").is_err(), "{cut_off}");
         }
         app.tool(&["redrive", &id]).await.yes();
-        letters -= u32::from(step != Step::RedriveRelease);
+        letters -= u32::from(step != Step("redrive.release"));
         app.dead_letters_are(letters).await;
     }
     app.component("relay").start().await.unwrap();

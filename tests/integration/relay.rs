@@ -150,7 +150,7 @@ async fn a_row_that_is_repaired_while_it_is_set_apart_is_not_quarantined() {
         token
     };
     let (before, after) = (token("before"), token("after"));
-    let point = |side| Step::RelayPutOff.point(side);
+    let point = |side| Step("relay.put_off").point(side);
     let armed = format!(
         "{}=return(slow:3000@{});{}=return(slow:1@{})",
         point(Side::Before),

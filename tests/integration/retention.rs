@@ -3,7 +3,8 @@
 
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
-use onboard_contract::{EventId, TodoId, UserId};
+use onboard_contract::{EventId, UserId};
+use onboard_events::TodoId;
 use onboard_fault::{Side, Step};
 use onboard_runtime::clock;
 use uuid::Uuid;
@@ -68,7 +69,7 @@ fn crashing(service: &'static str, steps: &[Step]) -> (Tokens, Options) {
 
 #[tokio::test]
 async fn rows_that_are_done_and_old_are_removed_and_no_others() {
-    let (tokens, options) = crashing("relay", &[Step::PurgeHorizon, Step::PurgeOutbox]);
+    let (tokens, options) = crashing("relay", &[Step("purge.horizon"), Step("purge.outbox")]);
     let app = App::start_with(options).await;
     let outbox = app.outbox().await;
     // 600 are more than a page.
@@ -107,7 +108,7 @@ async fn rows_that_are_done_and_old_are_removed_and_no_others() {
 
 #[tokio::test]
 async fn inbox_records_outlive_their_rows() {
-    let (tokens, options) = crashing("todo", &[Step::PurgeHorizon, Step::PurgeInbox]);
+    let (tokens, options) = crashing("todo", &[Step("purge.horizon"), Step("purge.inbox")]);
     // The sweep must not note the one that is to stay unnoted.
     // It never had a way to the outbox's database.
     let options = options.with("TODO_SWEEP_INTERVAL", "10m").with_for(

@@ -166,8 +166,12 @@ async fn each_user_is_one_customer_whatever_comes_again_or_is_refused() {
 #[tokio::test]
 async fn the_second_consumer_may_be_killed_before_and_after_each_step() {
     let app = App::start_with(Options::default().expecting_crm()).await;
-    let steps =
-        [Step::InboxCommit, Step::AcknowledgeSignal, Step::AcknowledgeNote, Step::DeliveryAck];
+    let steps = [
+        Step("inbox.commit"),
+        Step("acknowledge.signal"),
+        Step("acknowledge.note"),
+        Step("delivery.ack"),
+    ];
     let points =
         steps.iter().flat_map(|step| [Side::Before, Side::After].map(|side| step.point(side)));
     let tokens = Tokens::new(points);

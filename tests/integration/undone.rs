@@ -2,7 +2,7 @@
 //! heals it, killed at any step.
 
 use mongodb::bson::{Bson, DateTime, doc};
-use onboard_contract::TodoId;
+use onboard_events::TodoId;
 use onboard_fault::{Side, Step};
 use serde_json::json;
 use uuid::Uuid;
@@ -126,9 +126,12 @@ async fn the_record_of_another_user_is_left_where_it_is() {
 async fn a_redrive_that_dies_while_it_heals_is_finished_by_the_next_one() {
     let app = App::start().await;
     let todos = app.todos().await;
-    for step in
-        [Step::RedriveRecord, Step::RedriveForget, Step::RedriveRelease, Step::RedriveRestart]
-    {
+    for step in [
+        Step("redrive.record"),
+        Step("redrive.forget"),
+        Step("redrive.release"),
+        Step("redrive.restart"),
+    ] {
         for side in [Side::Before, Side::After] {
             let one = app.finished(1).await[0];
             app.take(&todos, Finished::by_id(one.todo.uuid())).await;

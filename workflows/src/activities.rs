@@ -1,13 +1,16 @@
-//! What the workflow asks for; the bodies are in the crate `activities`.
+//! The activities that the workflows ask for; their bodies are in the crate `activities`.
 
 #![allow(missing_docs, reason = "the macro drops the documents of what it declares")]
 
 use onboard_contract::names::{
-    ACTIVITY_CHECK, ACTIVITY_FIND_ACKNOWLEDGEMENT, ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH,
-    ACTIVITY_PUBLISH_COPY, ACTIVITY_PUBLISH_EVENT, ACTIVITY_RECORD,
+    ACTIVITY_FIND_ACKNOWLEDGEMENT, ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH_COPY,
+    ACTIVITY_PUBLISH_EVENT, ACTIVITY_RECORD,
 };
 use onboard_contract::workflow::{CopyRef, EventRef, PublishRef, Published, RecordRef};
-use onboard_contract::{Acknowledged, Acknowledgement, Question};
+use onboard_contract::{Acknowledged, Question};
+use onboard_events::Acknowledgement;
+use onboard_events::registration::ACTIVITY_PUBLISH;
+use onboard_events::todo::ACTIVITY_CHECK;
 use temporalio_common::ActivityError;
 use temporalio_macros::activity_definitions;
 

@@ -26,7 +26,7 @@ use self::consumer::deliver_to;
 use self::details::ended;
 use self::recipient::Recipient;
 use self::state::{Delivering, Leave, State};
-use self::steps::{mark_sent, publish_event};
+use self::steps::{before, mark_sent, publish_event};
 
 const STAGE: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_STAGE);
 
@@ -95,15 +95,8 @@ async fn show_sent_when_it_lasts<W: Delivering>(ctx: &WorkflowContext<W>) -> Wor
     }
     let moment = of(ctx, State::moment);
     let timer = TimerOptions::builder(moment).summary("until SENT is shown".to_owned()).build();
-    {
-        let mut timer = Box::pin(futures::FutureExt::fuse(ctx.timer(timer)));
-        let mut over = Box::pin(ctx.wait_condition(|w| over(w.delivery())));
-        temporalio_workflow::select! {
-            // The timer goes with the workflow.
-            over = over => over?,
-            _ = timer => (),
-        }
-    }
+    // The timer goes with the workflow.
+    before(ctx, |w: &W| over(w.delivery()), ctx.timer(timer)).await?;
     edit(ctx, |s| s.first_moment = false);
     if of(ctx, |s| s.awaited().next().is_some()) {
         show(ctx);

@@ -18,13 +18,13 @@
 mod released;
 mod wait;
 
-use onboard_contract::names::{
-    SIGNAL_ACKNOWLEDGED, SIGNAL_CONSUMER_ACKNOWLEDGED, SIGNAL_WAIVED, USER_REGISTERED, WORKFLOW,
-};
+use onboard_contract::names::{SIGNAL_CONSUMER_ACKNOWLEDGED, SIGNAL_WAIVED};
 use onboard_contract::workflow::{Carried, Waiver};
-use onboard_contract::{
-    Acknowledged, Acknowledgement, ConsumerName, Progress, RegistrationInput, Stage, TodoId,
-};
+use onboard_contract::{Acknowledged, Stage};
+use onboard_events::registration::WORKFLOW;
+use onboard_events::todo::SIGNAL_ACKNOWLEDGED;
+use onboard_events::user_registered::USER_REGISTERED;
+use onboard_events::{Acknowledgement, RegistrationInput, RegistrationProgress, TodoId};
 use temporalio_common::data_converters::RawValue;
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_workflow::{
@@ -61,14 +61,15 @@ impl UserRegistration {
             carried: input.carried.as_ref(),
         });
         let welcome = TodoId::welcome(input.user_id).to_string();
-        for one in delivery.recipients.iter_mut().filter(|one| one.consumer == ConsumerName::TODO) {
+        for one in delivery.recipients.iter_mut().filter(|one| one.consumer == onboard_events::TODO)
+        {
             one.reference.get_or_insert_with(|| welcome.clone());
         }
         Self { input, delivery, acknowledgement: None, republish: false }
     }
 
     #[run(name = WORKFLOW)]
-    pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<Progress> {
+    pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<RegistrationProgress> {
         if ctx.state(|s| s.input.delivery.is_some()) {
             deliver(ctx).await?;
         } else {
@@ -89,7 +90,7 @@ impl UserRegistration {
         if self.input.delivery.is_some() {
             let reference = parsed.map(|found| found.todo_id.to_string());
             if reference.is_some() {
-                self.delivery.end(&ConsumerName::TODO, End::Acknowledged(reference));
+                self.delivery.end(&onboard_events::TODO, End::Acknowledged(reference));
             }
         } else if self.acknowledgement.is_none() {
             self.acknowledgement = parsed;
@@ -123,19 +124,19 @@ impl UserRegistration {
 
     /// How far the registration is.
     #[query(name = "progress")]
-    fn progress(&self, _ctx: &WorkflowContextView) -> Progress {
+    fn progress(&self, _ctx: &WorkflowContextView) -> RegistrationProgress {
         self.progress_now()
     }
 }
 
 impl UserRegistration {
-    fn progress_now(&self) -> Progress {
-        let acknowledged = self.delivery.reference_of(&ConsumerName::TODO);
+    fn progress_now(&self) -> RegistrationProgress {
+        let acknowledged = self.delivery.reference_of(&onboard_events::TODO);
         let todo_id = match &self.acknowledgement {
             Some(found) => Some(found.todo_id),
             None => acknowledged.and_then(|todo| todo.parse().ok()),
         };
-        Progress { todo_id, ..self.delivery.progress() }
+        RegistrationProgress { delivery: self.delivery.progress(), todo_id }
     }
 }
 

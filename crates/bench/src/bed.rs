@@ -1,6 +1,6 @@
 //! The stack that is measured: servers and one of each service, in a state
 //! directory and on ports of its own, and a second auth that hashes as cheaply
-//! as can be. What runs under other names or ports is never touched.
+//! as can be. It never touches servers under other names or ports.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

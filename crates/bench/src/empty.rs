@@ -3,7 +3,7 @@
 //!
 //! Started, polled and signalled as the services do it: the relay's start
 //! options and concurrency, the worker's own tuning, a signal for each as soon
-//! as its publish has run. What is missing is MongoDB and RabbitMQ.
+//! as its publish has run. MongoDB and RabbitMQ take no part.
 
 mod worker;
 
@@ -15,8 +15,10 @@ use futures::stream::FuturesUnordered;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use onboard_chaos::Live;
 use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
-use onboard_contract::{ConsumerName, Delivery, EventId, Start, TraceParent};
+use onboard_contract::{Delivery, EventId, Start, TraceParent};
 use onboard_events::UserRegistered;
+use onboard_events::registration::workflow_id;
+use onboard_events::todo::SIGNAL_ACKNOWLEDGED;
 use onboard_runtime::clock;
 use onboard_temporal::{Temporal, TemporalError};
 use temporalio_client::WorkflowCountOptions;
@@ -183,7 +185,7 @@ async fn start_one(temporal: &Temporal) -> anyhow::Result<EventId> {
         aggregate_id: event_id.uuid(),
         traceparent: Some(TraceParent::from_random(clock::random_id().as_u128(), 1)),
         overdue_ms: OVERDUE_MS_DEFAULT,
-        delivery: Some(Delivery::to(vec![ConsumerName::TODO], false)),
+        delivery: Some(Delivery::to(vec![onboard_events::TODO], false)),
     };
     answered(async || temporal.begin_workflow(&start).await.map(drop)).await?;
     Ok(event_id)
@@ -191,7 +193,15 @@ async fn start_one(temporal: &Temporal) -> anyhow::Result<EventId> {
 
 async fn acknowledge(temporal: &Temporal, event_id: EventId) -> anyhow::Result<()> {
     let acknowledgement = acknowledgement(event_id);
-    answered(async || temporal.acknowledge(&acknowledgement).await.map(drop)).await
+    let request = format!("ack-{}", acknowledgement.event_id);
+    let told = async || {
+        let workflow = workflow_id(acknowledgement.event_id);
+        temporal
+            .tell(workflow, SIGNAL_ACKNOWLEDGED, &acknowledgement, request.clone())
+            .await
+            .map(drop)
+    };
+    answered(told).await
 }
 
 /// Tries again while there is no answer: both calls may be repeated.

@@ -4,7 +4,8 @@
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use onboard_auth::store::{Committed, NewRegistration, Registered, Registrations};
 use onboard_chaos::Live;
-use onboard_contract::{TodoId, TraceParent};
+use onboard_contract::TraceParent;
+use onboard_events::TodoId;
 use onboard_ops::Databases;
 use onboard_runtime::clock;
 

@@ -11,7 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
+use lapin::options::{BasicAckOptions, BasicGetOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection};
 use onboard_contract::{EventId, Queue, UserId};
@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use crate::connection::{CALL_TIMEOUT, close, connect};
 use crate::dead_letter::{DETAIL, REASON, repeatable, text};
+use crate::depths::depth;
 use crate::inspect::is_missing;
 use crate::publisher::{DEFAULT_EXCHANGE, SendError};
 use crate::screen::CUT_BYTES;
@@ -128,7 +129,7 @@ impl DeadLetters {
     /// says which bodies are events.
     ///
     /// # Errors
-    /// RabbitMQ is away or refuses.
+    /// RabbitMQ is unavailable or refuses.
     pub async fn open(
         config: &BrokerConfig,
         queue: Queue,
@@ -146,7 +147,20 @@ impl DeadLetters {
     /// # Errors
     /// RabbitMQ failed, or there is no such queue.
     pub async fn count(&self) -> Result<u32, DeadLettersError> {
-        waiting(&self.channel, &self.queue.dead_letter_queue).await
+        self.depth(&self.queue.dead_letter_queue).await
+    }
+
+    /// Messages that wait in the queue itself.
+    ///
+    /// # Errors
+    /// RabbitMQ is unavailable, or the queue is not there.
+    pub async fn waiting(&self) -> Result<u32, DeadLettersError> {
+        self.depth(&self.queue.name).await
+    }
+
+    async fn depth(&self, queue: &str) -> Result<u32, DeadLettersError> {
+        let depth = called("count a queue's messages", depth(&self.connection, queue)).await?;
+        Ok(depth.messages)
     }
 
     /// Takes the oldest letter, or says that none is left.
@@ -167,7 +181,7 @@ impl DeadLetters {
     pub async fn settle(&self, letter: &DeadLetter) -> Result<(), DeadLettersError> {
         let options = BasicAckOptions::default();
         let acking = self.channel.basic_ack(letter.delivery_tag, options);
-        called("remove a dead letter", step(Step::RedriveSettle, acking)).await
+        called("remove a dead letter", step(Step("redrive.settle"), acking)).await
     }
 
     fn read(&self, delivery: Delivery) -> DeadLetter {
@@ -202,21 +216,6 @@ impl DeadLetters {
         tracing::debug!(clean = matches!(left, Ok(Ok(()))), "left the dead letters");
         close(&self.connection).await;
     }
-}
-
-/// Messages that wait in a queue and among its dead letters.
-///
-/// # Errors
-/// RabbitMQ is away, or one of the queues is not there.
-pub async fn depths(config: &BrokerConfig, queue: Queue) -> Result<(u32, u32), DeadLettersError> {
-    let letters = DeadLetters::open(config, queue, "onboard depths", |_| None).await?;
-    let counted = async {
-        let queue = waiting(&letters.channel, &letters.queue.name).await?;
-        Ok((queue, letters.count().await?))
-    };
-    let counted = counted.await;
-    letters.close().await;
-    counted
 }
 
 /// The body and most headers are left out: they may be personal data.
@@ -321,12 +320,6 @@ fn brokers_reason(headers: &FieldTable) -> Option<String> {
 
 fn header(headers: &FieldTable, name: &str) -> Option<String> {
     text(headers.inner().get(name)?)
-}
-
-async fn waiting(channel: &Channel, queue: &str) -> Result<u32, DeadLettersError> {
-    let passive = QueueDeclareOptions { passive: true, ..Default::default() };
-    let declaring = channel.queue_declare(queue.into(), passive, FieldTable::default());
-    Ok(called("count a queue's messages", declaring).await?.message_count())
 }
 
 async fn called<T>(

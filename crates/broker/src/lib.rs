@@ -39,7 +39,7 @@ mod unanswered;
 pub use config::{BrokerArgs, BrokerConfig};
 pub use connection::ConnectError;
 pub use consumer::Consumer;
-pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, PutBackError, ReadIds, depths};
+pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, PutBackError, ReadIds};
 pub use depths::{Depth, Waiting, waiting, watch as watch_depths};
 pub use incoming::{Incoming, Verdict};
 pub use publisher::{CLOSE_MAX, PublishError, Publisher};

@@ -64,8 +64,8 @@ impl Inner {
 /// The event is not known to be in the queue.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// RabbitMQ is away or blocked by an alarm, or went away meanwhile.
-    #[error("event {event_id} was not published: RabbitMQ is away ({cause})")]
+    /// RabbitMQ is unavailable or blocked by an alarm, or went away meanwhile.
+    #[error("event {event_id} was not published: RabbitMQ is unavailable ({cause})")]
     Unavailable {
         /// The event.
         event_id: EventId,
@@ -284,10 +284,10 @@ async fn confirm(
 ) -> lapin::Result<Confirmation> {
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     let sent = step(
-        Step::PublishSend,
+        Step("publish.send"),
         channel.basic_publish(exchange.into(), routing_key.into(), options, body, properties),
     );
-    step(Step::PublishConfirm, sent.await?).await
+    step(Step("publish.confirm"), sent.await?).await
 }
 
 /// RabbitMQ closes the channel over a publish that it refuses, and says why.
@@ -318,7 +318,7 @@ fn judge(confirmation: Confirmation) -> Result<(), SendError> {
 /// [`PublishError`] of a message that need not have an event id.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
-    #[error("RabbitMQ is away ({0})")]
+    #[error("RabbitMQ is unavailable ({0})")]
     Unavailable(String),
     #[error("it reached no queue ({code} {text})")]
     Unroutable { code: u16, text: String },

@@ -73,7 +73,7 @@ async fn settle(
 }
 
 async fn ack(delivery: &Delivery) {
-    let acked = step(Step::DeliveryAck, delivery.ack(BasicAckOptions::default()));
+    let acked = step(Step("delivery.ack"), delivery.ack(BasicAckOptions::default()));
     said(timeout(CALL_TIMEOUT, acked).await);
 }
 
@@ -84,7 +84,7 @@ async fn requeue(delivery: &Delivery, shutdown: &Shutdown) {
 
 async fn nack(delivery: &Delivery, requeue: bool) {
     let options = BasicNackOptions { requeue, multiple: false };
-    let nacked = step(Step::DeliveryRequeue, delivery.nack(options));
+    let nacked = step(Step("delivery.requeue"), delivery.nack(options));
     said(timeout(CALL_TIMEOUT, nacked).await);
 }
 

@@ -3,8 +3,8 @@
 use futures::TryStreamExt as _;
 use mongodb::Collection;
 use mongodb::bson::{self, DateTime, Document, doc};
-use onboard_contract::names::WELCOME_TITLE;
 use onboard_contract::{EventId, OutboxStatus, UserId};
+use onboard_events::todo::WELCOME_TITLE;
 use onboard_ops::Databases;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

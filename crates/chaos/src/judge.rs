@@ -1,7 +1,7 @@
 //! The journal against the facts. Pure.
 //!
-//! Who was answered 201 must have user, row, inbox record and one welcome
-//! todo. So must everybody else who turns out to be registered: a user without
+//! A client that was answered 201 must have user, row, inbox record and one welcome
+//! todo. So must every other user who turns out to be registered: a user without
 //! a task is lost, whatever the client heard.
 
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -1,10 +1,9 @@
 //! The chaos run: load on a stack of its own while servers and services are
 //! killed, frozen and restarted, then the proof that nobody was lost.
 //!
-//! What is broken, when and for how long is drawn from the seed before
-//! anything runs ([`plan`]), so that a run can be repeated. What was promised
-//! is what the client itself wrote down ([`journal`]); what came of it is read
-//! from MongoDB and compared ([`judge`]), and the auditor looks at all stores
+//! The plan of the faults ([`plan`]) follows from the seed before anything runs, so that
+//! a run can be repeated. The client writes down every answer it got ([`journal`]); the
+//! judge compares that with MongoDB ([`judge`]), and the auditor reads all stores
 //! independently.
 //!
 //! When this process dies the kernel kills what it started; the state

@@ -1,8 +1,8 @@
 //! After the faults: everything is mended, and whatever was begun is let
 //! finish.
 //!
-//! Bounded. What is not finished by then is not waited for; the judge and the
-//! auditor will name it.
+//! The wait is bounded. The judge and the auditor name the registrations that are not
+//! finished at its end.
 
 use std::fmt;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use onboard_broker::{BrokerArgs, BrokerConfig};
-use onboard_contract::ExtraConsumers;
+use onboard_events::ExtraConsumers;
 use onboard_ops::{DatabasesArgs, DatabasesConfig};
 use onboard_runtime::Problems;
 use onboard_stack::component::Spec;

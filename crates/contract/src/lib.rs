@@ -1,5 +1,6 @@
-//! The language the services share: ids, names, event types and queues as data, an event
-//! on the wire, the workflow's input and the stages of a registration.
+//! The language that all services share: ids, names, event types and queues as data, an
+//! event on the wire, the workflow's input and the stages of a delivery. It names no event
+//! and no service.
 //!
 //! Nothing here reads a clock, a random source or a socket, so that workflow
 //! code may use all of it.
@@ -16,11 +17,11 @@ pub mod trace;
 pub mod workflow;
 
 pub use acknowledged::{Acknowledged, AcknowledgedError};
-pub use consumer::{ConsumerName, EventConsumer, ExtraConsumers};
+pub use consumer::{ConsumerName, EventConsumer};
 pub use event::{Decoder, Envelope, EventError};
-pub use ids::{EventId, SessionId, TodoId, UserId};
+pub use ids::{EventId, SessionId, UserId};
 pub use message::{Event, EventType, EventVersion, Message};
 pub use stage::{OutboxStatus, Stage, StageFacts};
 pub use topology::{ACKNOWLEDGEMENTS_QUEUE, Queue, Topology};
 pub use trace::TraceParent;
-pub use workflow::{Acknowledgement, Delivery, Progress, Question, RegistrationInput, Start};
+pub use workflow::{Delivery, Progress, Question, Start};

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
 use crate::event::Envelope;
-use crate::names::{WORKFLOW, WORKFLOW_EVENT_DELIVERY, workflow_id};
-use crate::{ConsumerName, EventConsumer, EventError, EventId, TraceParent};
+use crate::names::WORKFLOW_EVENT_DELIVERY;
+use crate::{ConsumerName, Delivery, EventConsumer, EventError, EventId, Start, TraceParent};
 
 /// What the engine knows of one event type: how its rows become messages, which
 /// workflow delivers it, and to whom.
@@ -51,12 +51,30 @@ pub struct EventVersion {
 }
 
 /// The workflow that delivers an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Workflow {
-    /// `UserRegistration`, with the id `registration-<eventId>`.
-    Registration,
     /// `EventDelivery`, with the event type in kebab case in its id.
     Delivery,
+    /// One of the event's own.
+    Own(&'static OwnWorkflow),
+}
+
+/// A workflow that delivers one type of events.
+#[derive(Debug)]
+pub struct OwnWorkflow {
+    /// Its type.
+    pub name: &'static str,
+    /// What its ids begin with; the event id follows.
+    pub id_prefix: &'static str,
+    /// Its input, with the consumers that the event is delivered to; without them in the
+    /// plan of released builds.
+    pub input: fn(&Start, Option<Delivery>) -> Value,
+    /// The activity that publishes its event.
+    pub publish: &'static str,
+    /// Search attribute (Keyword): the id of the aggregate.
+    pub attribute: &'static str,
+    /// What it does, for a person; the id of the aggregate follows.
+    pub summary: &'static str,
 }
 
 impl EventType {
@@ -76,18 +94,11 @@ impl EventType {
         self.consumers.iter().map(|consumer| &consumer.name)
     }
 
-    /// Whether it is the event of a registration, which a user and a welcome todo
-    /// belong to.
-    #[must_use]
-    pub fn is_registration(&self) -> bool {
-        self.workflow == Workflow::Registration
-    }
-
     /// The type of the workflow.
     #[must_use]
     pub const fn workflow_type(&self) -> &'static str {
         match self.workflow {
-            Workflow::Registration => WORKFLOW,
+            Workflow::Own(own) => own.name,
             Workflow::Delivery => WORKFLOW_EVENT_DELIVERY,
         }
     }
@@ -96,7 +107,7 @@ impl EventType {
     #[must_use]
     pub fn workflow_id(&self, event: EventId) -> String {
         match self.workflow {
-            Workflow::Registration => workflow_id(event),
+            Workflow::Own(own) => format!("{}-{event}", own.id_prefix),
             Workflow::Delivery => {
                 format!("{}-{event}", self.name.to_ascii_lowercase().replace('_', "-"))
             }

@@ -1,13 +1,5 @@
-//! Every name that two processes, a test or an operator must agree on.
-
-/// The event type of a registration.
-pub const USER_REGISTERED: &str = "USER_REGISTERED";
-/// The database that the outbox shares with its service, unless a setting says otherwise.
-pub const OUTBOX_DATABASE: &str = "auth";
-/// The title of the one todo every user gets.
-pub const WELCOME_TITLE: &str = "Welcome to the App";
-/// Who issues access tokens (`iss`), unless a setting says otherwise.
-pub const TOKEN_ISSUER: &str = "onboard-auth";
+//! The names of the engine that two processes, a test or an operator must agree on. Those
+//! of an event, and of its consumers, stand in `events`.
 
 /// The topic exchange, and the queue, of acknowledgements over the broker.
 pub const ACKNOWLEDGEMENTS: &str = "acknowledgements";
@@ -16,13 +8,9 @@ pub const ACKNOWLEDGEMENTS_DLX: &str = "acknowledgements.dlx";
 /// The queue that dead letters of the acknowledgements wait in.
 pub const ACKNOWLEDGEMENTS_DLQ: &str = "acknowledgements.dlq";
 
-/// The workflow's type.
-pub const WORKFLOW: &str = "UserRegistration";
 /// The workflow's type of any event that has no workflow of its own.
 pub const WORKFLOW_EVENT_DELIVERY: &str = "EventDelivery";
-/// The signal by which the todo service acknowledges.
-pub const SIGNAL_ACKNOWLEDGED: &str = "todo_acknowledged";
-/// The signal by which any other consumer acknowledges.
+/// The signal by which a consumer acknowledges.
 pub const SIGNAL_CONSUMER_ACKNOWLEDGED: &str = "acknowledged";
 /// The signal by which an operator waives a consumer.
 pub const SIGNAL_WAIVED: &str = "waived";
@@ -31,8 +19,6 @@ pub const SIGNAL_REPUBLISH: &str = "republish";
 /// The query that answers how far a registration is.
 pub const QUERY_PROGRESS: &str = "progress";
 
-/// The activity that publishes the event and awaits the confirm.
-pub const ACTIVITY_PUBLISH: &str = "publish_user_registered";
 /// The activity that publishes the event to its exchange, and says whether the
 /// broker took it.
 pub const ACTIVITY_PUBLISH_EVENT: &str = "publish_event";
@@ -46,23 +32,13 @@ pub const ACTIVITY_FIND_ACKNOWLEDGEMENT: &str = "find_acknowledgement";
 /// The activity by which the owner of an outbox answers which events have a row. Asked
 /// by consumers, outside of any workflow.
 pub const ACTIVITY_FIND_ROWS: &str = "find_rows";
-/// The activity that looks into the inbox, for runs of released builds.
-pub const ACTIVITY_CHECK: &str = "check_todo_acknowledgement";
 /// The activity that writes the terminal record on the outbox row.
 pub const ACTIVITY_RECORD: &str = "record_acknowledgement";
 
 /// Search attribute (Keyword): the stage of the registration.
 pub const ATTRIBUTE_STAGE: &str = "RegistrationStage";
-/// Search attribute (Keyword): the user's id.
-pub const ATTRIBUTE_USER: &str = "RegistrationUserId";
 
 /// Failure type: the outbox row of the workflow does not exist.
 pub const FAILURE_ROW_MISSING: &str = "OutboxRowMissing";
 /// Failure type: the outbox row of the workflow cannot be read.
 pub const FAILURE_ROW_CORRUPT: &str = "OutboxRowCorrupt";
-
-/// The workflow id of a registration.
-#[must_use]
-pub fn workflow_id(event: crate::EventId) -> String {
-    format!("registration-{event}")
-}

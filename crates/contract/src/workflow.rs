@@ -6,35 +6,14 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{ConsumerName, EventConsumer, EventId, EventType, Stage, TodoId, TraceParent, UserId};
+use crate::message::Workflow;
+use crate::{ConsumerName, EventConsumer, EventId, EventType, Stage, TraceParent};
 
 /// When an acknowledgement counts as overdue, unless configured, in ms.
 pub const OVERDUE_MS_DEFAULT: u64 = 30_000;
-
-/// The input of the `UserRegistration` workflow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RegistrationInput {
-    /// The outbox event.
-    pub event_id: EventId,
-    /// The user.
-    pub user_id: UserId,
-    /// The trace the registration belongs to.
-    #[serde(default)]
-    pub traceparent: Option<TraceParent>,
-    /// How long after a publish its acknowledgement is overdue, in ms.
-    #[serde(default = "overdue_default")]
-    pub overdue_ms: u64,
-    /// Which consumers the event is delivered to. Absent: the plan of released
-    /// builds, which knows the todo service alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delivery: Option<Delivery>,
-    /// What an earlier run of the same workflow handed over.
-    #[serde(default)]
-    pub carried: Option<Carried>,
-}
 
 /// The input of the `EventDelivery` workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,35 +45,35 @@ pub struct Start {
     pub event_type: &'static EventType,
     /// The outbox event.
     pub event_id: EventId,
-    /// What the event is about: of a registration the user.
+    /// What the event is about.
     pub aggregate_id: Uuid,
     /// The trace that the event belongs to.
     pub traceparent: Option<TraceParent>,
     /// How long after a publish its acknowledgement is overdue, in ms.
     pub overdue_ms: u64,
     /// Which consumers the event is delivered to; absent in the plan of released
-    /// builds, which knows the todo service alone.
+    /// builds, which knows one alone.
     pub delivery: Option<Delivery>,
 }
 
 impl Start {
-    /// The input of `UserRegistration`. The task queue of a consumer that can be asked
+    /// The input of the event's workflow. The task queue of a consumer that can be asked
     /// has this prefix and the consumer's name.
     #[must_use]
-    pub fn registration(&self, queue_prefix: &str) -> RegistrationInput {
-        RegistrationInput {
-            event_id: self.event_id,
-            user_id: self.aggregate_id.into(),
-            traceparent: self.traceparent.clone(),
-            overdue_ms: self.overdue_ms,
-            delivery: self.delivery.clone().map(|delivery| self.known(delivery, queue_prefix)),
-            carried: None,
+    pub fn input(&self, queue_prefix: &str) -> Value {
+        match self.event_type.workflow {
+            Workflow::Delivery => {
+                // Ids, names and numbers only: serialising them cannot fail.
+                serde_json::to_value(self.delivery(queue_prefix)).unwrap_or_default()
+            }
+            Workflow::Own(own) => {
+                let delivery = self.delivery.clone();
+                (own.input)(self, delivery.map(|delivery| self.known(delivery, queue_prefix)))
+            }
         }
     }
 
-    /// The input of `EventDelivery`, with such task queues.
-    #[must_use]
-    pub fn delivery(&self, queue_prefix: &str) -> DeliveryInput {
+    fn delivery(&self, queue_prefix: &str) -> DeliveryInput {
         let everybody = || Delivery::to(self.event_type.consumer_names().cloned().collect(), false);
         let delivery = self.delivery.clone().unwrap_or_else(everybody);
         DeliveryInput {
@@ -111,7 +90,7 @@ impl Start {
     /// Adds what the table of the event type knows of these consumers. The run keeps
     /// it: a later table changes no run that has begun.
     fn known(&self, mut delivery: Delivery, queue_prefix: &str) -> Delivery {
-        for EventConsumer { name, answers, reference, .. } in self.event_type.consumers {
+        for EventConsumer { name, answers, reference, patience, .. } in self.event_type.consumers {
             if !delivery.consumers.contains(name) {
                 continue;
             }
@@ -120,6 +99,10 @@ impl Start {
             }
             if let Some(reference) = reference {
                 delivery.refs.insert(name.clone(), reference(self.aggregate_id).to_string());
+            }
+            if let Some(patience) = patience {
+                let ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+                delivery.patience.insert(name.clone(), ms);
             }
         }
         delivery
@@ -143,13 +126,23 @@ pub struct Delivery {
     /// The only `ref` that counts of each of these consumers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refs: BTreeMap<ConsumerName, String>,
+    /// How long after a publish the acknowledgements of these consumers are overdue, in ms;
+    /// of the others as the input says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub patience: BTreeMap<ConsumerName, u64>,
 }
 
 impl Delivery {
     /// To these consumers, of whom nothing else is known; `direct` as above.
     #[must_use]
     pub const fn to(consumers: Vec<ConsumerName>, direct: bool) -> Self {
-        Self { consumers, direct, ask: BTreeMap::new(), refs: BTreeMap::new() }
+        Self {
+            consumers,
+            direct,
+            ask: BTreeMap::new(),
+            refs: BTreeMap::new(),
+            patience: BTreeMap::new(),
+        }
     }
 }
 
@@ -160,7 +153,7 @@ impl Delivery {
 pub struct Question {
     /// The outbox event.
     pub event_id: EventId,
-    /// What the event is about: of a registration the user.
+    /// What the event is about.
     pub aggregate_id: Uuid,
     /// The trace that the event belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -208,7 +201,9 @@ const fn confirmed() -> bool {
     true
 }
 
-const fn overdue_default() -> u64 {
+/// When an acknowledgement counts as overdue, where an input does not say it.
+#[must_use]
+pub const fn overdue_default() -> u64 {
     OVERDUE_MS_DEFAULT
 }
 
@@ -253,8 +248,8 @@ pub struct RecordRef {
     /// The trace the registration belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<TraceParent>,
-    /// The consumer that acknowledged. Absent in histories of released builds,
-    /// where it is the todo service.
+    /// The consumer that acknowledged. Absent in histories of released builds, which
+    /// know one alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumer: Option<ConsumerName>,
     /// What the consumer made.
@@ -262,7 +257,7 @@ pub struct RecordRef {
     pub reference: Option<String>,
 }
 
-/// As a worker of a released build asks: for the todo service.
+/// As a worker of a released build asks: for the one consumer that it knows.
 impl From<EventRef> for RecordRef {
     fn from(EventRef { event_id, traceparent }: EventRef) -> Self {
         Self { event_id, traceparent, consumer: None, reference: None }
@@ -305,16 +300,6 @@ pub struct Waiver {
     pub consumer: ConsumerName,
 }
 
-/// What the todo service acknowledges, and the inbox proves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Acknowledgement {
-    /// The event that was processed.
-    pub event_id: EventId,
-    /// The welcome todo.
-    pub todo_id: TodoId,
-}
-
 /// The answer of the `progress` query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -325,8 +310,6 @@ pub struct Progress {
     pub publishes: u32,
     /// Overdue checks so far.
     pub overdue_checks: u32,
-    /// The acknowledged todo, once there is one.
-    pub todo_id: Option<TodoId>,
     /// The consumers that are still awaited; empty in the plan of released
     /// builds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -335,8 +318,10 @@ pub struct Progress {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::message::{EventVersion, Workflow};
+    use crate::message::EventVersion;
 
     static TOLD: EventType = EventType {
         name: "TOLD",
@@ -350,12 +335,13 @@ mod tests {
         exchange: "told.events",
         routing_key: "told",
         source: "urn:test",
-        workflow: Workflow::Registration,
+        workflow: Workflow::Delivery,
         consumers: &[EventConsumer {
-            name: ConsumerName::TODO,
+            name: ConsumerName::constant("post"),
             queue: None,
             answers: true,
-            reference: Some(|user| TodoId::welcome(user.into()).uuid()),
+            reference: Some(|aggregate| Uuid::from_u128(aggregate.as_u128() + 1)),
+            patience: Some(Duration::from_secs(5)),
         }],
     };
 
@@ -371,21 +357,20 @@ mod tests {
     }
 
     #[test]
-    fn the_input_says_who_is_asked_and_which_ref_counts() {
-        let delivery = start(&["todo", "crm"]).registration("a-").delivery.unwrap();
-        let todo = ConsumerName::TODO;
-        assert_eq!(delivery.ask, BTreeMap::from([(todo.clone(), "a-todo".to_owned())]));
-        let welcome = TodoId::welcome(Uuid::from_u128(2).into()).to_string();
-        assert_eq!(delivery.refs, BTreeMap::from([(todo, welcome)]));
+    fn the_input_says_who_is_asked_which_ref_counts_and_when_each_is_overdue() {
+        let delivery = start(&["post", "crm"]).delivery("a-").delivery;
+        let post = ConsumerName::constant("post");
+        assert_eq!(delivery.ask, BTreeMap::from([(post.clone(), "a-post".to_owned())]));
+        let only = Uuid::from_u128(3).to_string();
+        assert_eq!(delivery.refs, BTreeMap::from([(post.clone(), only)]));
+        assert_eq!(delivery.patience, BTreeMap::from([(post, 5_000)]));
         assert_eq!(start(&["crm"]).delivery("").delivery, Delivery::to(names(&["crm"]), false));
     }
 
     #[test]
-    fn the_plan_of_released_builds_has_an_input_without_consumers() {
-        let released = Start { delivery: None, ..start(&[]) }.registration("");
-        assert!(!serde_json::to_string(&released).unwrap().contains("delivery"));
-        let earlier: Delivery = serde_json::from_str(r#"{"consumers":["todo"]}"#).unwrap();
-        assert_eq!(earlier, Delivery::to(names(&["todo"]), false));
+    fn an_earlier_input_knows_nothing_of_its_consumers_but_their_names() {
+        let earlier: Delivery = serde_json::from_str(r#"{"consumers":["post"]}"#).unwrap();
+        assert_eq!(earlier, Delivery::to(names(&["post"]), false));
     }
 
     fn names(names: &[&str]) -> Vec<ConsumerName> {

@@ -1,7 +1,8 @@
 //! The consumers of other programs: those that this environment's setting names,
 //! beside those that setup has noted.
 
-use onboard_contract::{ConsumerName, ExtraConsumers};
+use onboard_contract::ConsumerName;
+use onboard_events::ExtraConsumers;
 use onboard_mongo::StoreError;
 use onboard_ops::Databases;
 use onboard_outbox::{Consumers, KnownConsumer};

@@ -17,7 +17,7 @@ mod temporal;
 use std::time::Duration;
 
 use onboard_broker::BrokerConfig;
-use onboard_contract::ExtraConsumers;
+use onboard_events::ExtraConsumers;
 use onboard_ops::DatabasesConfig;
 use onboard_runtime::Environment;
 use onboard_temporal::{DeliveryPlan, TemporalConfig};

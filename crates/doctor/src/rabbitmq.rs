@@ -3,7 +3,8 @@
 
 use onboard_broker::BrokerConfig;
 use onboard_broker::inspect::{Bound, Declared, Inspected, bound, inspect};
-use onboard_contract::{ExtraConsumers, Queue, Topology};
+use onboard_contract::{Queue, Topology};
+use onboard_events::ExtraConsumers;
 use onboard_runtime::Problems;
 use onboard_runtime::availability::chain;
 use secrecy::SecretString;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use onboard_contract::ExtraConsumers;
+use onboard_events::ExtraConsumers;
 use onboard_runtime::availability::chain;
 use onboard_temporal::inspect::{Facts, Namespace, inspect};
 use onboard_temporal::{
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn a_consumer_that_takes_no_questions_is_named() {
         let of = |pollers| {
-            let consumer = onboard_contract::ConsumerName::TODO;
+            let consumer = onboard_events::TODO;
             answers(&Answering { consumer, task_queue: "x-todo".into(), pollers })
         };
         assert_eq!((of(0).verdict, of(1).verdict), (Verdict::Warn, Verdict::Ok));

@@ -1,5 +1,5 @@
-//! Kill points: every step that somebody outside the process can see is named
-//! here and wrapped in [`step`], so that a test can end the process right
+//! Kill points: every step that somebody outside the process can see has a name
+//! and is wrapped in [`step`], so that a test can end the process right
 //! before it or right after it, make it slow, or keep its answer from the
 //! caller.
 //!
@@ -9,7 +9,5 @@
 //! step itself.
 
 mod point;
-mod step;
 
-pub use point::{Act, Hook, after, before, install, step};
-pub use step::{Side, Step};
+pub use point::{Act, Hook, Side, Step, after, before, install, step};

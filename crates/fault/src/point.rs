@@ -1,9 +1,33 @@
-//! The points around a step, and who acts at them.
+//! A step, the points around it, and who acts at them.
 
 use std::pin::Pin;
 use std::sync::OnceLock;
 
-use crate::{Side, Step};
+/// A step that is visible outside the process, by its name `area.verb`. The name stands
+/// where the step is taken; `tests/integration/kill_points.rs` lists all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Step(pub &'static str);
+
+/// Where at a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The step has not been taken.
+    Before,
+    /// It has been taken, and the caller does not know yet.
+    After,
+}
+
+impl Step {
+    /// The name of its fail point on that side.
+    #[must_use]
+    pub fn point(self, side: Side) -> String {
+        let side = match side {
+            Side::Before => "before",
+            Side::After => "after",
+        };
+        format!("{}.{side}", self.0)
+    }
+}
 
 /// What happens at a point, before the process goes on, if it does.
 pub type Act = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -2,8 +2,8 @@
 //!
 //! The peer of the connection, unless that is a proxy of ours
 //! (`TRUSTED_PROXIES`): then the right-most address that its `X-Forwarded-For`
-//! or `Forwarded` (RFC 7239) names and that is no proxy of ours. What stands
-//! further left was written by the client and is not believed.
+//! or `Forwarded` (RFC 7239) names and that is no proxy of ours. The client
+//! wrote the addresses further left, which do not count.
 //!
 //! A proxy of ours that names no such address leaves its client unnamed: all unnamed
 //! clients of that proxy share the limits of one address. They are counted, and the

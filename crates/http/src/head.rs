@@ -1,7 +1,7 @@
 //! What the parser lets pass and RFC 9112 does not: a request of HTTP/1.1 names
 //! its host exactly once (section 3.2), and its body is chunked at most once
-//! (section 6.1). Two parties that read a head differently are how requests are
-//! smuggled past one of them.
+//! (section 6.1). Where two parties read a head differently, a client can smuggle a
+//! request past one of them.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Version, header};

@@ -46,7 +46,7 @@ pub enum Kind {
     RateLimited,
     /// 500: a defect on our side.
     Internal,
-    /// 503: something we depend on is away.
+    /// 503: something we depend on is unavailable.
     Unavailable,
     /// 503: more work waits than can be done soon.
     Overloaded,
@@ -184,7 +184,7 @@ impl Kind {
             Self::RateLimited => "Try again after the time in Retry-After.",
             Self::Internal => "Something went wrong on our side. It has been recorded.",
             Self::Unavailable => {
-                "A server we depend on is away. Try again after the time in Retry-After."
+                "A server we depend on is unavailable. Try again after the time in Retry-After."
             }
             Self::Overloaded => "Too much waits already. Try again after the time in Retry-After.",
         }

@@ -1,5 +1,5 @@
-//! The id in a path. What is no id is the id of nothing, so a handler answers
-//! it as it answers an unknown one; it never hears the router's own refusal.
+//! The id in a path. A handler answers a text that is no id as it answers an unknown
+//! id, and not with the router's own refusal.
 
 use std::convert::Infallible;
 use std::fmt::Display;

@@ -219,7 +219,7 @@ mod tests {
     fn a_problem_without_fields_lists_none() {
         insta::assert_json_snapshot!(json(&Problem::new(Kind::Unavailable)), @r#"
         {
-          "detail": "A server we depend on is away. Try again after the time in Retry-After.",
+          "detail": "A server we depend on is unavailable. Try again after the time in Retry-After.",
           "instance": "/here",
           "status": 503,
           "title": "Temporarily unavailable",

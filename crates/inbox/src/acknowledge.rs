@@ -73,7 +73,7 @@ impl Acknowledge for OverBroker {
             reference: Some(done.reference.to_string()),
         };
         let publish = self.publisher.acknowledge(&acknowledged);
-        match step(Step::AcknowledgeSignal, publish).await {
+        match step(Step("acknowledge.signal"), publish).await {
             Ok(()) => Heard::Yes,
             // Each of its errors ends when the broker is back, or an operator
             // binds or drains the queue.

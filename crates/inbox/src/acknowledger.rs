@@ -1,9 +1,9 @@
 //! After the commit: acknowledge the event, then note that on its record.
 //!
-//! That never holds up the queue. What does not fit into the bounded channel
-//! is left to the inbox, with everything that comes behind it, until the sweep,
-//! which begins at once, has caught up (`backlog`). What fails, or is lost when
-//! the process dies, stays without a note and is found by the sweep, too.
+//! Acknowledging never holds up the queue. An acknowledgement that does not fit into the
+//! bounded channel is left to the inbox, with all that come behind it, until the sweep,
+//! which begins at once, has caught up (`backlog`). The record of an acknowledgement that
+//! fails, or is lost when the process dies, stays without a note; the sweep finds it, too.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};

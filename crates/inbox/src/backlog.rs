@@ -1,8 +1,8 @@
 //! Whether more waits to be acknowledged than the acknowledger has at hand.
 //!
 //! As long as that is so, everything is left to the inbox, from which the sweep
-//! takes it at Temporal's speed; memory holds none of it. What is left while this
-//! says "behind" was committed before, so a look into the inbox that begins
+//! takes it at Temporal's speed; memory holds none of it. An acknowledgement that is left while
+//! this says "behind" belongs to a committed record, so a look into the inbox that begins
 //! after [`Backlog::caught_up`] finds it. Lost with the process: the sweep finds
 //! all of it by its age.
 

@@ -182,12 +182,12 @@ fn rejected(error: &StoreError) -> Verdict {
 fn without_effect(event_id: EventId) -> Verdict {
     trace::failed(&Span::current(), EFFECT_MISSING);
     tracing::error!(%event_id, "the record says that the event was applied, and its effect is gone");
-    let detail = "the inbox has the event, what it made is gone, and cannot be made again";
+    let detail = "the inbox has the event, but its effect is gone and cannot be made again";
     Verdict::DeadLetter { reason: EFFECT_MISSING, detail: detail.to_owned() }
 }
 
 fn stopped() -> Verdict {
-    tracing::info!("stopping before MongoDB was back; the message comes again");
+    tracing::info!("stopping before MongoDB answered; the message comes again");
     Verdict::Retry
 }
 

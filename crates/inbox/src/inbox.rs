@@ -18,11 +18,11 @@ use futures::future::BoxFuture;
 use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use mongodb::{ClientSession, Collection, Cursor, Database};
 use onboard_contract::EventId;
-use onboard_fault::{self as fault, Step, step};
+use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::{
     Malformed, OPERATION_DEADLINE, StoreError, ask, bounded, earlier, is_duplicate_key,
-    raw_document, transact, walk,
+    raw_document, transact_at, walk,
 };
 use onboard_runtime::clock;
 
@@ -81,15 +81,11 @@ impl Inbox {
     ) -> mongodb::error::Result<()> {
         let (inbox, effect, event) = (self.records(), effect.clone(), event.clone());
         let record = record(self.names, &event, date(clock::now_ms()));
-        transact(self.database.client(), async move |session| {
+        transact_at(COMMIT, self.database.client(), async move |session| {
             inbox.insert_one(&record).session(&mut *session).await?;
-            applying(&effect, session, &[&event], Turn::Again).await?;
-            fault::before(Step::InboxCommit).await;
-            Ok(())
+            applying(&effect, session, &[&event], Turn::Again).await
         })
-        .await?;
-        fault::after(Step::InboxCommit).await;
-        Ok(())
+        .await
     }
 
     async fn repeated<F: Effect>(
@@ -119,7 +115,7 @@ impl Inbox {
             doc! { "eventId": { "$in": events }, "acknowledgedAt": null },
             doc! { "$set": { "acknowledgedAt": date(clock::now_ms()) } },
         );
-        let noted = step(Step::AcknowledgeNote, async { update.await });
+        let noted = step(Step("acknowledge.note"), async { update.await });
         bounded("note the acknowledgement", noted).await.map(drop)
     }
 
@@ -214,6 +210,8 @@ fn done(record: &InboxRecord) -> Result<Done, Malformed> {
     })
 }
 
+/// The step in which records and their effects are committed.
+const COMMIT: Step = Step("inbox.commit");
 const WHAT: &str = "commit the inbox record";
 pub(crate) const LOOK: &str = "look into the inbox";
 const LIST: &str = "list the inbox";

@@ -69,18 +69,8 @@ impl Questions {
         ctx: ActivityContext,
         question: Question,
     ) -> Result<Option<Acknowledged>, ActivityError> {
-        let (info, event_id) = (ctx.info(), question.event_id);
-        let span = tracing::info_span!(
-            "activity",
-            otel.name = format!("activity {}", info.activity_type),
-            otel.kind = "server",
-            %event_id,
-            temporalActivityType = info.activity_type,
-            temporalWorkflowID = info.workflow_id,
-            temporalRunID = info.workflow_run_id,
-            attempt = info.attempt,
-        );
-        trace::continues(&span, question.traceparent.as_ref());
+        let event_id = question.event_id;
+        let span = onboard_poller::span(ctx.info(), event_id, question.traceparent.as_ref());
         async {
             let answer = (self.find)(question).await.map_err(|error| failed(&error))?;
             tracing::info!(%event_id, found = answer.is_some(), "acknowledgement overdue");

@@ -1,7 +1,7 @@
 //! Removes inbox records that nothing can ask for, at the start and every hour.
 //!
-//! What may go is decided by the inbox alone (`Inbox::purge`). Cut off anywhere
-//! it is merely unfinished; several processes may do it at once.
+//! The inbox alone decides which records may go (`Inbox::purge`). A removal that is cut
+//! off goes on with the next one; several processes may remove at once.
 
 use std::time::Duration;
 

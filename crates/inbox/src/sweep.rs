@@ -10,14 +10,13 @@
 
 mod unanswered;
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
 use onboard_contract::EventId;
-use onboard_mongo::StoreError;
+use onboard_mongo::{Noted, StoreError};
 use onboard_runtime::{Availability, Rounds, Shutdown};
 
 use self::unanswered::Unanswered;
@@ -27,8 +26,6 @@ use crate::groups::GroupedInbox;
 use crate::inbox::Unreadable;
 use crate::{Acknowledge, Done, Effect};
 
-/// Records that cannot be read which are remembered, so that each is named once.
-const NAMED_MAX: usize = 1_000;
 /// Acknowledgements under way at the same time; most of them wait for their
 /// note (`groups`).
 const CONCURRENCY: usize = 64;
@@ -90,7 +87,7 @@ async fn sweep<F: Effect, A: Acknowledge>(
 /// What is kept from one sweep to the next.
 #[derive(Default)]
 struct Known {
-    named: Named,
+    noted: Noted,
     unanswered: Mutex<Unanswered>,
 }
 
@@ -100,16 +97,10 @@ impl Known {
     }
 }
 
-/// Records that cannot be read, each named in the log once.
-#[derive(Default)]
-struct Named(HashSet<String>);
-
-impl Named {
-    fn name(&mut self, record: Unreadable) {
-        let Unreadable { id, why } = record;
-        if self.0.len() < NAMED_MAX && self.0.insert(id.clone()) {
-            tracing::error!(id, error = %why, "an inbox record cannot be read; repair it by hand");
-        }
+/// Names the record in the log, once.
+fn name(noted: &Noted, Unreadable { id, why }: Unreadable) {
+    if noted.is_news(id.clone()) {
+        tracing::error!(id, error = %why, "an inbox record cannot be read; repair it by hand");
     }
 }
 
@@ -142,7 +133,7 @@ async fn send_all<F: Effect, A: Acknowledge>(
             match record {
                 Ok(done) if known.unanswered(|one| one.waits(done.event_id)) => (),
                 Ok(done) => found.push(done),
-                Err(unreadable) => known.named.name(unreadable),
+                Err(unreadable) => name(&known.noted, unreadable),
             }
         }
         let sent = send(to, inbox, known, found).await;

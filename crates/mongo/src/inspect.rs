@@ -1,5 +1,5 @@
-//! What MongoDB says about itself, for who judges whether it will do. Nothing
-//! here writes; what the user may not ask is `None`.
+//! Facts about MongoDB, for the doctor that judges them. Nothing here writes; a fact that
+//! the user may not ask for is `None`.
 
 use std::time::Duration;
 

@@ -25,7 +25,8 @@ pub use config::{DatabaseSettings, MongoArgs, MongoConfig, refuse_in_production}
 pub use error::{StoreError, code, is_duplicate_key, is_write_conflict, refusal};
 pub use field::{Field, Malformed};
 pub use mongo::{
-    Mongo, OPERATION_DEADLINE, Read, ask, bounded, client, in_session, transact, transaction, walk,
+    Mongo, OPERATION_DEADLINE, Read, ask, bounded, client, in_session, transact, transact_at,
+    transaction, walk,
 };
 pub use raw::{Noted, Raw, Unreadable, name};
 pub use server_clock::{CLOCKS_DIFFER_MAX, ServerClock};

@@ -15,6 +15,7 @@ use mongodb::action::StartTransaction;
 use mongodb::bson::{Document, doc};
 use mongodb::options::{ClientOptions, ReadConcern, WriteConcern};
 use mongodb::{Client, ClientSession, Collection, Database};
+use onboard_fault::{self as fault, Step};
 use onboard_runtime::Check;
 use secrecy::ExposeSecret;
 
@@ -154,6 +155,29 @@ pub fn transaction(session: &mut ClientSession) -> StartTransaction<&mut ClientS
         .read_concern(ReadConcern::snapshot())
         .write_concern(WriteConcern::majority())
         .max_commit_time(OPERATION_DEADLINE)
+}
+
+/// Takes a step that is a transaction: what is before it and after it is before and after
+/// the commit.
+///
+/// # Errors
+/// The driver's.
+pub async fn transact_at<R, F>(
+    step: Step,
+    client: &Client,
+    mut body: F,
+) -> mongodb::error::Result<R>
+where
+    F: for<'a> AsyncFnMut(&'a mut ClientSession) -> mongodb::error::Result<R>,
+{
+    let done = transact(client, async move |session| {
+        let done = body(session).await?;
+        fault::before(step).await;
+        Ok(done)
+    });
+    let done = done.await?;
+    fault::after(step).await;
+    Ok(done)
 }
 
 /// Runs a transaction in a session of its own. When this future is dropped, the server

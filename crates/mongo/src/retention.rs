@@ -45,6 +45,6 @@ pub async fn note_horizon(
     let update = horizons
         .update_one(doc! { "_id": of }, doc! { "$max": { "removedBefore": horizon } })
         .upsert(true);
-    let note = step(Step::PurgeHorizon, async { update.await });
+    let note = step(Step("purge.horizon"), async { update.await });
     bounded("note the horizon", note).await.map(drop)
 }

@@ -1,7 +1,7 @@
 //! Looks for documents that cannot be read, with the decoders of those who use them.
 //!
 //! Collections are read in pages in the order of their ids; nothing is held open
-//! in between, and nothing is written. Whoever dies in the middle begins again.
+//! in between, and nothing is written. A process that dies in the middle begins again.
 
 use mongodb::Collection;
 use mongodb::bson::{Bson, Document, doc};

@@ -4,7 +4,7 @@
 //!
 //! It only reads. MongoDB (both databases), Temporal, the queue and the dead
 //! letters are each read in pages, in both directions: what a user is owed must
-//! be there, and whatever is there must be owed to somebody. What is kept is
+//! be there, and whatever is there must be owed to somebody. The audit keeps
 //! one page at a time and the named violations, however many registrations
 //! there are. Temporal's visibility lags, so nothing is called missing, failed
 //! or open on its word alone.

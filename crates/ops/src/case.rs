@@ -158,7 +158,7 @@ impl Case {
 
     /// Whether it is about a user and a welcome todo, as far as is known.
     pub(crate) fn is_registration(&self) -> bool {
-        self.known_type().is_none_or(EventType::is_registration)
+        self.known_type().is_none_or(onboard_events::is_registration)
     }
 
     /// Whether its row expects more than the todo service, or did.
@@ -175,7 +175,7 @@ impl Case {
     /// Whether the todo service is to do its part, as far as is known.
     pub(crate) fn expects_todo(&self) -> bool {
         let nobody = self.row.as_ref().is_none_or(|row| row.consumers.is_empty());
-        self.is_registration() && (nobody || self.names(&ConsumerName::TODO))
+        self.is_registration() && (nobody || self.names(&onboard_events::TODO))
     }
 
     /// Whether its row is there and not acknowledged.

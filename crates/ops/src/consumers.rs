@@ -13,7 +13,7 @@ mod retire;
 pub(crate) mod state;
 
 use onboard_contract::ConsumerName;
-use onboard_contract::names::USER_REGISTERED;
+use onboard_events::user_registered::USER_REGISTERED;
 use onboard_outbox::{Consumers, KnownConsumer};
 
 pub use self::backfill::Backfilled;

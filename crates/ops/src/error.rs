@@ -1,5 +1,5 @@
-//! What can keep an operator's tool from its work. What is wrong with a
-//! registration is no error: it is the answer.
+//! Why an operator's tool cannot do its work. A registration that is not as it should
+//! be is no error: the tool answers with it.
 
 use std::time::Duration;
 

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use onboard_broker::{BrokerConfig, DeadLetter, DeadLetters, DeadLettersError};
-use onboard_contract::{ExtraConsumers, Queue};
+use onboard_contract::Queue;
+use onboard_events::ExtraConsumers;
 use onboard_mongo::StoreError;
 use onboard_outbox::Consumers;
 use serde::Serialize;

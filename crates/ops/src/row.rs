@@ -102,7 +102,7 @@ impl Row {
             acknowledged: acknowledged_at.is_some(),
         };
         let known_type = row.known_type();
-        let is_registration = known_type.is_none_or(EventType::is_registration);
+        let is_registration = known_type.is_none_or(onboard_events::is_registration);
         let (user_id, aggregate_id) = match row.aggregate_id.known() {
             Some(id) if !is_registration => (None, Some(id.uuid())),
             id => (id, None),
@@ -134,7 +134,7 @@ impl Row {
     /// Whether it is about a user and a welcome todo. A row that does not say so is.
     #[must_use]
     pub fn is_registration(&self) -> bool {
-        self.known_type.is_none_or(EventType::is_registration)
+        self.known_type.is_none_or(onboard_events::is_registration)
     }
 
     /// The id of its workflow; none of an event type that this build does not know.

@@ -1,15 +1,16 @@
 //! `onboard show`: the whole record of a registration, or of another event, across every
 //! store.
 //!
-//! It only looks. What cannot be looked at because a server is away is said,
-//! and not taken for missing.
+//! It only reads. A part that cannot be read because a server is unavailable is named
+//! as such, and does not count as missing.
 
 mod findings;
 mod gather;
 
 pub(crate) use gather::owner;
 
-use onboard_contract::{ConsumerName, EventId, EventType, TodoId};
+use onboard_contract::{ConsumerName, EventId, EventType};
+use onboard_events::TodoId;
 use serde::Serialize;
 
 use crate::{ConsumerState, OddRow, Row, times};
@@ -82,7 +83,7 @@ impl Record {
     /// Whether it is about a user and a welcome todo, as far as is known.
     #[must_use]
     pub fn is_registration(&self) -> bool {
-        self.event_type.is_none_or(EventType::is_registration)
+        self.event_type.is_none_or(onboard_events::is_registration)
     }
 }
 

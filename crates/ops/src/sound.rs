@@ -2,10 +2,9 @@
 //! lost when a process dies.
 
 use mongodb::bson::Document;
-use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::{OutboxStatus, UserId};
 use onboard_events::UserRegistered;
-use onboard_events::user_registered::AGGREGATE_USER;
+use onboard_events::user_registered::{AGGREGATE_USER, USER_REGISTERED};
 use onboard_mongo::Field;
 use onboard_outbox::OutboxRow;
 
@@ -24,7 +23,7 @@ pub(crate) fn user_of(row: &onboard_outbox::Row) -> Option<UserId> {
 /// What is wrong with the row alone, of which the whole document is needed.
 pub(crate) fn altered(document: &Document, row: &onboard_outbox::Row) -> Option<&'static str> {
     match row.known_type() {
-        Some(event_type) if !event_type.is_registration() => {
+        Some(event_type) if !onboard_events::is_registration(event_type) => {
             if !is_publishable(document) {
                 return Some("no message of its event type can be made of it");
             }

@@ -118,7 +118,7 @@ impl Outbox {
     async fn change(&self, rows: &[Odd]) -> Result<HashSet<usize>, StoreError> {
         let command = command(self.name(), rows)?;
         let update = self.mongo.database().run_raw_command(command);
-        let update = step(Step::RelayPutOff, async { update.await });
+        let update = step(Step("relay.put_off"), async { update.await });
         let answer = bounded(WHAT, update).await?;
         let errors = answer.get_array("writeErrors").into_iter().flatten();
         let places = errors.filter_map(|error| error.as_document()?.get_i32("index").ok());

@@ -2,7 +2,7 @@
 //!
 //! A claim moves `nextAttemptAt` ahead by compare-and-set, many rows at once, so of
 //! several relays one works on a row; one that dies lets the row become due
-//! again. What becomes of a claimed row is noted in `outcome`.
+//! again. `outcome` notes the result on the claimed row.
 
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ impl Outbox {
             .update_many(claim_filter(ids.clone(), seen), claimed(until))
             .hint(Hint::Keys(by_id()))
             .write_concern(WriteConcern::majority());
-        let claim = step(Step::RelayClaim, async { update.await });
+        let claim = step(Step("relay.claim"), async { update.await });
         let done = bounded("claim the rows", claim).await?;
         match usize::try_from(done.modified_count) {
             Ok(claimed) if claimed == rows.len() => {

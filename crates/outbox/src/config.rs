@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use onboard_contract::names::OUTBOX_DATABASE;
+use onboard_events::names::OUTBOX_DATABASE;
 use onboard_mongo::{DatabaseSettings, MongoArgs, MongoConfig};
 use onboard_runtime::Problems;
 

@@ -178,7 +178,7 @@ impl Outbox {
         rows.insert("_id", doc! { "$in": ids(events) });
         let outbox = self.rows();
         let update = outbox.update_many(rows, expected_too(consumer));
-        let update = step(Step::RedriveRelease, async { update.await });
+        let update = step(Step("redrive.release"), async { update.await });
         let done = bounded("make rows expect a consumer", update).await?;
         Ok(done.modified_count)
     }
@@ -212,7 +212,7 @@ impl Outbox {
         rows.insert("_id", doc! { "$in": ids(events) });
         let outbox = self.rows();
         let update = outbox.update_many(rows, waived(consumer, reason));
-        let update = step(Step::RedriveRelease, async { update.await });
+        let update = step(Step("redrive.release"), async { update.await });
         let done = bounded("waive a consumer on rows", update).await?;
         Ok(done.modified_count)
     }

@@ -6,7 +6,8 @@
 
 use mongodb::Collection;
 use mongodb::bson::{Document, doc};
-use onboard_contract::{ConsumerName, ExtraConsumers};
+use onboard_contract::ConsumerName;
+use onboard_events::ExtraConsumers;
 use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::date;
 use onboard_mongo::{Mongo, StoreError, ask, bounded, field};
@@ -84,7 +85,7 @@ impl Consumers {
         let update = doc! { "$set": { "retiredAt": date(clock::now_ms()) } };
         let unretired = doc! { "_id": name.as_str(), "retiredAt": null };
         let update = consumers.update_one(unretired, update);
-        let update = step(Step::RedriveRecord, async { update.await });
+        let update = step(Step("redrive.record"), async { update.await });
         bounded("note that the consumer is retired", update).await.map(drop)
     }
 

@@ -5,7 +5,6 @@
 
 use mongodb::bson::{Document, doc};
 use onboard_contract::TraceParent;
-use onboard_contract::message::Workflow;
 use onboard_contract::{ConsumerName, Event, EventError, EventId, EventType, OutboxStatus};
 use onboard_mongo::bson_time::{date, id};
 use uuid::Uuid;
@@ -78,15 +77,11 @@ impl NewRow<'_> {
         if let Some(version) = self.aggregate_version {
             row.insert("aggregateVersion", i64::try_from(version).unwrap_or(i64::MAX));
         }
-        let expects: Vec<&str> = match (self.expects, self.event_type.workflow) {
+        let expects: Vec<&str> = match self.expects {
             // As released builds write it, which read it, too.
-            ([], Workflow::Registration) => return row,
-            ([], Workflow::Delivery) => {
-                self.event_type.consumer_names().map(ConsumerName::as_str).collect()
-            }
-            (named, Workflow::Registration | Workflow::Delivery) => {
-                named.iter().map(ConsumerName::as_str).collect()
-            }
+            [] if self.event_type.name == onboard_events::RELEASED.name => return row,
+            [] => self.event_type.consumer_names().map(ConsumerName::as_str).collect(),
+            named => named.iter().map(ConsumerName::as_str).collect(),
         };
         row.insert("expects", expects);
         row
@@ -119,7 +114,7 @@ mod tests {
         let payload = doc! { "userId": id(Uuid::from_u128(2)), "email": "a@example.com" };
         let row = row(payload).checked().unwrap();
         let read = Row::read(&row);
-        assert_eq!(read.awaited(), Ok(vec![ConsumerName::TODO]));
+        assert_eq!(read.awaited(), Ok(vec![onboard_events::TODO]));
         assert!(!row.contains_key("expects"), "released builds read it, too");
     }
 

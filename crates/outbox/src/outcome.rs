@@ -2,7 +2,7 @@
 //!
 //! A row that fails while others pass is put off longer and longer and then
 //! quarantined: it says so (`quarantinedAt`, `lastError`), costs one try an hour
-//! and holds up nobody. What is not noted becomes due again with the claim.
+//! and holds up no other row. A start that is not noted becomes due again with the claim.
 
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ impl Outbox {
         ];
         let outbox = self.rows();
         let update = outbox.update_many(note_filter(ids), note).hint(Hint::Keys(by_id()));
-        let noted = step(Step::RelayNote, async { update.await });
+        let noted = step(Step("relay.note"), async { update.await });
         bounded("note the starts on the rows", noted).await.map(drop)
     }
 
@@ -111,7 +111,7 @@ impl Outbox {
             "attempts": tried(due),
             "lastError": literal(reason),
         } }];
-        self.update(Step::RelayRelease, "give the row back", due.event_id, update).await
+        self.update(Step("relay.release"), "give the row back", due.event_id, update).await
     }
 
     /// Gives a row back, since it was refused. `alone` says that other
@@ -143,7 +143,7 @@ impl Outbox {
             refused.insert("quarantinedAt", date_or("quarantinedAt", "$$NOW"));
         }
         let update = vec![doc! { "$set": refused }];
-        self.update(Step::RelayRelease, "give the row back", due.event_id, update).await?;
+        self.update(Step("relay.release"), "give the row back", due.event_id, update).await?;
         Ok(Refusal { quarantined, retry_in })
     }
 

@@ -110,10 +110,10 @@ impl Relays {
                     .return_document(ReturnDocument::After)
                     .max_time(OPERATION_DEADLINE)
             };
-            match step(Step::RelayLead, async { update().await }).await {
+            match step(Step("relay.lead"), async { update().await }).await {
                 // Another relay has made the document in the same moment.
                 Err(error) if is_duplicate_key(&error) => {
-                    step(Step::RelayLead, async { update().await }).await
+                    step(Step("relay.lead"), async { update().await }).await
                 }
                 renewed => renewed,
             }
@@ -142,7 +142,7 @@ impl Relays {
             doc! { "$unset": format!("seen.{}", self.id) },
         ];
         let update = relays.update_one(self.filter(), left);
-        let update = step(Step::RelayLead, async { update.await });
+        let update = step(Step("relay.lead"), async { update.await });
         bounded("give up the place of the relay", update).await.map(drop)
     }
 
@@ -155,7 +155,7 @@ impl Relays {
         let unsent = i64::try_from(unsent).unwrap_or(i64::MAX);
         let noted = vec![doc! { "$set": { "unsent": unsent, "countedAt": "$$NOW" } }];
         let update = relays.update_one(self.filter(), noted);
-        let update = step(Step::RelayLead, async { update.await });
+        let update = step(Step("relay.lead"), async { update.await });
         bounded("note how many workflows are under way", update).await.map(drop)
     }
 

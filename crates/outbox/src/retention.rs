@@ -41,7 +41,7 @@ impl Outbox {
         let mut done = done_before(horizon);
         done.insert("_id", doc! { "$in": ids });
         let outbox = self.rows();
-        let delete = step(Step::PurgeOutbox, async { outbox.delete_many(done).await });
+        let delete = step(Step("purge.outbox"), async { outbox.delete_many(done).await });
         let removed = bounded("remove old rows", delete).await?.deleted_count;
         tracing::info!(removed, %horizon, "rows that were done and old removed");
         Ok(more)

@@ -247,7 +247,7 @@ impl Row {
         let expects = self.expects()?;
         let name =
             self.event_type.as_ref().known().map_or(onboard_events::RELEASED.name, String::as_str);
-        if name == onboard_events::RELEASED.name && expects == [ConsumerName::RELEASED] {
+        if name == onboard_events::RELEASED.name && expects == [onboard_events::RELEASED_CONSUMER] {
             return Ok(None);
         }
         let sent = self.status.known() == Some(OutboxStatus::Sent);

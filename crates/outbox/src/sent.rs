@@ -113,7 +113,8 @@ impl Outbox {
         let outbox = self.rows();
         let pending = doc! { "_id": { "$in": ids(events.iter().copied()) }, "status": PENDING };
         let update = outbox.update_many(pending, sent_now());
-        let done = bounded("mark rows SENT", step(Step::SentMark, async { update.await })).await?;
+        let done =
+            bounded("mark rows SENT", step(Step("sent.mark"), async { update.await })).await?;
         Ok(done.matched_count)
     }
 
@@ -122,7 +123,7 @@ impl Outbox {
         let pending = doc! { "_id": id(event.uuid()), "status": PENDING };
         let update = outbox.update_one(pending, sent_now());
         let done =
-            bounded("mark the row SENT", step(Step::SentMark, async { update.await })).await?;
+            bounded("mark the row SENT", step(Step("sent.mark"), async { update.await })).await?;
         if done.matched_count == 1 {
             return Ok(MarkedSent::Now);
         }
@@ -153,9 +154,11 @@ impl Outbox {
         let rows = doc! { "_id": { "$in": ids(records.iter().map(|record| record.event)) } };
         let outbox = self.rows();
         let update = outbox.update_many(rows, acknowledged(records));
-        let done =
-            bounded("record acknowledgements", step(Step::TerminalRecord, async { update.await }))
-                .await?;
+        let done = bounded(
+            "record acknowledgements",
+            step(Step("terminal.record"), async { update.await }),
+        )
+        .await?;
         Ok(done.matched_count)
     }
 
@@ -165,7 +168,7 @@ impl Outbox {
         let update = outbox.update_one(row, acknowledged(&[record]));
         let done = bounded(
             "record the acknowledgement",
-            step(Step::TerminalRecord, async { update.await }),
+            step(Step("terminal.record"), async { update.await }),
         )
         .await?;
         Ok(if done.matched_count == 1 { Recorded::Done } else { Recorded::Missing })
@@ -254,7 +257,7 @@ fn object(field: &str) -> Document {
 /// The fields of a row that nobody is awaited for: each expected consumer has
 /// acknowledged or is waived. Other rows stay as they are.
 pub(super) fn ended() -> Document {
-    let released = [ConsumerName::RELEASED.as_str()];
+    let released = [String::from(onboard_events::RELEASED_CONSUMER)];
     let expects = doc! { "$cond": [{ "$isArray": "$expects" }, "$expects", released] };
     let names = |field: &str| {
         let all = doc! { "$objectToArray": object(field) };

@@ -6,15 +6,17 @@
 
 use std::time::Duration;
 
+use onboard_contract::{EventId, TraceParent};
 use onboard_runtime::availability::chain;
-use onboard_runtime::{Backoff, Shutdown};
+use onboard_runtime::{Backoff, Shutdown, trace};
 use onboard_temporal::{Temporal, poller_identity};
 use temporalio_common::worker::WorkerDeploymentOptions;
-use temporalio_sdk::activities::ActivityImplementer;
+use temporalio_sdk::activities::{ActivityImplementer, ActivityInfo};
 use temporalio_sdk::runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder};
 use temporalio_sdk::runtime::{PollerBehavior, RuntimeOptions};
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use tokio::sync::oneshot;
+use tracing::Span;
 
 /// Answers that are under way at the same time.
 const ANSWERS: usize = 16;
@@ -23,6 +25,25 @@ const ANSWER_POLLERS: usize = 4;
 
 /// Why a worker could not be made, or has ended.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// The span of one try of an activity, in the trace of its event. A try that a crash cut
+/// off is missing, and the next one stands where it would have stood.
+#[must_use]
+pub fn span(info: &ActivityInfo, event: EventId, traceparent: Option<&TraceParent>) -> Span {
+    let span = tracing::info_span!(
+        "activity",
+        otel.name = format!("activity {}", info.activity_type),
+        otel.kind = "server",
+        event_id = %event,
+        temporalActivityType = info.activity_type,
+        temporalWorkflowID = info.workflow_id,
+        temporalRunID = info.workflow_run_id,
+        attempt = info.attempt,
+        local = info.is_local,
+    );
+    trace::continues(&span, traceparent);
+    span
+}
 
 /// Polls Temporal for the tasks of one queue.
 pub struct Poller {

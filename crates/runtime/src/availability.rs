@@ -22,7 +22,7 @@ impl Availability {
     pub fn up(&self) -> bool {
         let news = self.down.swap(false, Ordering::Relaxed);
         if news {
-            tracing::info!(server = self.server, "{} is back", self.server);
+            tracing::info!(server = self.server, "{} answers again", self.server);
         }
         news
     }
@@ -34,7 +34,7 @@ impl Availability {
             tracing::warn!(
                 server = self.server,
                 cause = %cause,
-                "{} is away; work waits and is retried",
+                "{} is unavailable; work waits and is retried",
                 self.server
             );
         }

@@ -3,9 +3,9 @@
 //! Every process continues the trace that a request, a row, a workflow's input
 //! or a message names; so one trace id goes from the HTTP request to the
 //! acknowledgement. Spans have ids whether or not they are exported
-//! (`telemetry`): logs and stored `traceparent`s need them anyway. What a
-//! process had not exported when it died is missing from the trace; what comes
-//! after it still joins it, for the parents are ids that were stored.
+//! (`telemetry`): logs and stored `traceparent`s need them anyway. Spans
+//! that a process had not exported when it died are missing from the trace; later
+//! spans still join it, because their parents are ids that were stored.
 
 use onboard_contract::TraceParent;
 use opentelemetry::Context;

@@ -1,8 +1,8 @@
 //! Members of a loop that fail for a reason of their own: each waits by itself, longer
 //! from time to time, so that it costs the loop little and holds up no other.
 //!
-//! What is remembered is bounded; a member that is not remembered is tried each time. A
-//! new process remembers none.
+//! The number of remembered members is bounded; a member that is not remembered is tried
+//! each time. A new process remembers none.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -8,7 +8,7 @@ use temporalio_client::tonic::{Code, Status};
 pub enum TemporalError {
     /// Not connected, overloaded or timed out; whether a call took effect is
     /// unknown. Retryable, since every call of ours may be repeated.
-    #[error("Temporal is away: could not {what}")]
+    #[error("Temporal is unavailable: could not {what}")]
     Unavailable {
         /// The call, as a verb.
         what: &'static str,

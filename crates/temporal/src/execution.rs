@@ -14,7 +14,7 @@ use temporalio_common::protos::temporal::api::workflow::v1::PendingActivityInfo;
 
 use crate::connection::{CALL_DEADLINE, one_try};
 use crate::held::{self, Pause, PendingTask};
-use crate::registration::no_workflow;
+use crate::workflow::no_workflow;
 use crate::{Temporal, TemporalError};
 
 /// How a workflow's latest run stands.

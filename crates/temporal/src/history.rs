@@ -1,12 +1,11 @@
 //! What a workflow's history proves: how often the broker has confirmed, who
-//! asked for more, and how it ended. Of a workflow that was continued in a new
-//! run it is the history of the last run.
+//! asked for more, and how it ended. Where a workflow was continued in
+//! a new run, this is the history of the last run.
 
 use futures::TryStreamExt;
 use onboard_contract::Progress;
-use onboard_contract::names::{
-    ACTIVITY_PUBLISH, ACTIVITY_PUBLISH_COPY, ACTIVITY_PUBLISH_EVENT, SIGNAL_REPUBLISH,
-};
+use onboard_contract::message::Workflow;
+use onboard_contract::names::{ACTIVITY_PUBLISH_COPY, ACTIVITY_PUBLISH_EVENT, SIGNAL_REPUBLISH};
 use onboard_contract::workflow::Published;
 use temporalio_client::errors::WorkflowInteractionError;
 use temporalio_client::{UntypedWorkflow, WorkflowFetchHistoryOptions};
@@ -16,7 +15,7 @@ use temporalio_common::protos::temporal::api::history::v1::history_event::Attrib
 
 use crate::connection::one_try;
 use crate::execution::failure;
-use crate::registration::no_workflow;
+use crate::workflow::no_workflow;
 use crate::{Temporal, TemporalError};
 
 /// The longest a history may take to be read.
@@ -68,7 +67,9 @@ async fn fold(
 }
 
 fn is_publish(activity: &str) -> bool {
-    [ACTIVITY_PUBLISH, ACTIVITY_PUBLISH_EVENT, ACTIVITY_PUBLISH_COPY].contains(&activity)
+    let own = |workflow| matches!(workflow, Workflow::Own(own) if own.publish == activity);
+    [ACTIVITY_PUBLISH_EVENT, ACTIVITY_PUBLISH_COPY].contains(&activity)
+        || onboard_events::known().any(|known| own(known.workflow))
 }
 
 /// A publish of the plan of released builds says nothing: it fails without a

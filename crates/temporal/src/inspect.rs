@@ -1,5 +1,4 @@
-//! What Temporal says about itself, for who judges whether it will do. Nothing
-//! here writes.
+//! Facts about Temporal, for the doctor that judges them. Nothing here writes.
 
 use std::time::Duration;
 

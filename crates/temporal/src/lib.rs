@@ -17,9 +17,9 @@ mod open;
 mod plan;
 pub mod query;
 mod redrive;
-mod registration;
 mod rows;
 pub mod setup;
+mod workflow;
 
 pub use census::{Answering, POLLER_GONE_AFTER, Pollers};
 pub use config::{TemporalArgs, TemporalConfig};
@@ -31,4 +31,4 @@ pub use history::Account;
 pub use meter::{METRICS, telemetry};
 pub use open::{Open, OpenPage, OpenWorkflow};
 pub use plan::{DeliveryPlan, DeliveryPlanArgs, poller_identity};
-pub use registration::{Signalled, Started};
+pub use workflow::{Signalled, Started};

@@ -35,7 +35,7 @@ impl Temporal {
         let begun = Instant::now();
         loop {
             let (workflow, request_id) = (event_type.workflow_id(event), request_id.clone());
-            match self.signal(workflow, SIGNAL_REPUBLISH, &payload, request_id).await? {
+            match self.tell(workflow, SIGNAL_REPUBLISH, &payload, request_id).await? {
                 Signalled::Busy if begun.elapsed() < BUSY_MAX => {
                     tokio::time::sleep(backoff.failed()).await;
                 }

@@ -9,7 +9,7 @@ use onboard_runtime::clock;
 use temporalio_client::ActivityStartOptions;
 use temporalio_common::UntypedActivity;
 
-use crate::registration::payload;
+use crate::workflow::payload;
 use crate::{Temporal, TemporalError};
 
 /// How long the owner has to answer.

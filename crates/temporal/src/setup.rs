@@ -1,10 +1,10 @@
 //! Prepares the namespace: retention and search attributes. Safe to repeat
 //! and to run twice at once.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use onboard_contract::names::{ATTRIBUTE_STAGE, ATTRIBUTE_USER};
+use onboard_contract::message::Workflow;
+use onboard_contract::names::ATTRIBUTE_STAGE;
 use temporalio_client::Client;
 use temporalio_client::grpc::{OperatorService, WorkflowService};
 use temporalio_client::tonic::{Code, IntoRequest, Status};
@@ -138,10 +138,7 @@ async fn prepare_attributes(client: &mut Client, namespace: &str) -> Result<(), 
         let keyword = i32::from(IndexedValueType::Keyword as u8);
         let request = AddSearchAttributesRequest {
             namespace: namespace.to_owned(),
-            search_attributes: HashMap::from([
-                (ATTRIBUTE_STAGE.to_owned(), keyword),
-                (ATTRIBUTE_USER.to_owned(), keyword),
-            ]),
+            search_attributes: attributes().map(|name| (name.to_owned(), keyword)).collect(),
         };
         match OperatorService::add_search_attributes(client, request.into_request()).await {
             Err(status) if status.code() != Code::AlreadyExists => {
@@ -159,5 +156,14 @@ pub(crate) async fn listed(client: &mut Client, namespace: &str) -> Result<bool,
         .await
         .map_err(|status| TemporalError::from_status("list the search attributes", status))?;
     let custom = answer.into_inner().custom_attributes;
-    Ok(custom.contains_key(ATTRIBUTE_STAGE) && custom.contains_key(ATTRIBUTE_USER))
+    Ok(attributes().all(|name| custom.contains_key(name)))
+}
+
+/// The search attributes of the workflows of all events.
+fn attributes() -> impl Iterator<Item = &'static str> {
+    let own = onboard_events::known().filter_map(|known| match known.workflow {
+        Workflow::Own(own) => Some(own.attribute),
+        Workflow::Delivery => None,
+    });
+    std::iter::once(ATTRIBUTE_STAGE).chain(own)
 }

@@ -1,4 +1,4 @@
-//! What a token says (RFC 9068, section 2.2), and what of it must hold.
+//! The claims of a token (RFC 9068, section 2.2), and the checks of them.
 
 use onboard_contract::{SessionId, UserId};
 use serde::{Deserialize, Serialize};

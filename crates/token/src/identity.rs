@@ -1,4 +1,4 @@
-//! Who a token speaks of.
+//! The user that a token names.
 
 use std::fmt;
 use std::str::FromStr;

@@ -2,8 +2,8 @@
 //!
 //! Keys are refreshed in the background. A token that names an unknown key asks
 //! for them at once, once for all who wait, and not for 5 s after it was in
-//! vain, so that a flood of invented ids costs one fetch. What was fetched last stays good
-//! while the source is away: tokens are still checked when auth is down.
+//! vain, so that a flood of invented ids costs one fetch. The keys that were fetched last
+//! stay good while the source is unavailable: tokens are still checked when auth is down.
 //!
 //! When the process dies the keys are fetched again; until then the answer is
 //! "no keys yet", which is no refusal of a token.

@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use onboard_contract::names::TOKEN_ISSUER;
 use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
+use onboard_events::names::TOKEN_ISSUER;
 use onboard_http::{Edge, EdgeArgs};
 use onboard_mongo::MongoArgs;
 use onboard_outbox::{OutboxArgs, OutboxConfig};

@@ -69,8 +69,9 @@ impl onboard_runtime::Service for Auth {
         args.check(problems)
     }
 
-    fn run(config: Config, shutdown: Shutdown) -> impl Future<Output = Result<(), RunError>> {
-        run(config, shutdown)
+    async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
+        let service = Listening::bind(config).await?;
+        service.serve(shutdown).await.map(|_: Drain| ())
     }
 }
 
@@ -86,15 +87,6 @@ pub enum RunError {
     /// The HTTP server cannot run.
     #[error("auth cannot serve HTTP")]
     Http(#[source] ServerError),
-}
-
-/// Runs the service until the shutdown begins and what is in flight has ended.
-///
-/// # Errors
-/// See [`RunError`]. MongoDB being away is none: `/readyz` says so meanwhile.
-async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
-    let service = Listening::bind(config).await?;
-    service.serve(shutdown).await.map(|_: Drain| ())
 }
 
 /// The service, listening but not answering yet.

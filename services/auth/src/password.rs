@@ -7,7 +7,7 @@
 //! trimmed, not folded, not cut. The profile's class of characters is not enforced: it
 //! would refuse the emoji of the next Unicode version, and passwords in use.
 //!
-//! What is guessed first is refused: the most common passwords (`common`), the
+//! Passwords that are guessed first are refused: the most common passwords (`common`), the
 //! account's own address and its parts, and the name of the service.
 
 mod common;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use onboard_contract::names::workflow_id;
 use onboard_contract::{EventId, Stage};
+use onboard_events::registration::workflow_id;
 use onboard_http::timestamp::rfc3339;
 use onboard_http::{IdPath, Kind, Problem, ProblemBody};
 use onboard_runtime::clock;

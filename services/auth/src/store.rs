@@ -1,8 +1,8 @@
 //! What auth keeps in MongoDB: users, sessions, keys, and registrations with their
 //! outbox rows.
 //!
-//! Nobody else writes these collections. What a process has not committed when it dies
-//! is not there.
+//! No other service writes these collections. A change that a process has not committed
+//! when it dies is not there.
 
 mod collections;
 mod registrations;

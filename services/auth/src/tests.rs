@@ -1,5 +1,5 @@
-//! The service as it starts while MongoDB is down. What needs a database is
-//! tested with a real one in the workspace's `tests/`.
+//! The service as it starts while MongoDB is down. The workspace's
+//! `tests/` use a real database.
 
 use onboard_mongo::MongoArgs;
 use onboard_runtime::{EnvironmentArgs, Problems, SecretArgs};

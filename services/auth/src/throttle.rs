@@ -1,4 +1,4 @@
-//! What slows down whoever tries one account again and again.
+//! Slows down clients that try one account again and again.
 //!
 //! Nothing here asks whether the account exists, and nothing here locks one
 //! out. A login from a network of the client's own is refused only for what

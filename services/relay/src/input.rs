@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use onboard_contract::{ConsumerName, Delivery};
+use onboard_contract::Delivery;
 use onboard_temporal::DeliveryPlan;
 
 /// The part of a run's input that the settings decide.
@@ -26,7 +26,7 @@ impl Input {
             Some(delivery) => Some(delivery.clone()),
             None => match self.plan {
                 DeliveryPlan::Released => None,
-                DeliveryPlan::Several => Some(Delivery::to(vec![ConsumerName::TODO], sent)),
+                DeliveryPlan::Several => Some(Delivery::to(vec![onboard_events::TODO], sent)),
             },
         }
     }

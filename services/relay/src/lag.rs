@@ -29,7 +29,7 @@ pub(crate) async fn run(outbox: Outbox, consumers: Consumers, lead: Lead, shutdo
 
 async fn look_on(outbox: Outbox, consumers: Consumers, shutdown: Shutdown) {
     let mongo = Availability::new("mongo (lag)");
-    let mut published = Published(BTreeSet::from([ConsumerName::TODO]));
+    let mut published = Published(BTreeSet::from([onboard_events::TODO]));
     let mut rounds = Rounds::new(EVERY, shutdown);
     while let Some(looked) = rounds.next(look(&outbox, &consumers)).await {
         // Nothing is known of any consumer after a failure.
@@ -62,7 +62,7 @@ async fn look(
     let known = consumers.known().await?;
     let awaited = known.into_iter().filter(|consumer| consumer.retired_at_ms.is_none());
     let mut names: BTreeSet<ConsumerName> = awaited.map(|consumer| consumer.name).collect();
-    names.insert(ConsumerName::TODO);
+    names.insert(onboard_events::TODO);
     let now_ms = outbox.server_ms().await?;
     Ok((outbox.awaited_by_each(&names).await?, now_ms))
 }

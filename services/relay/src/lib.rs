@@ -58,8 +58,44 @@ impl onboard_runtime::Service for Relay {
         args.check(problems)
     }
 
-    fn run(config: RelayConfig, shutdown: Shutdown) -> impl Future<Output = Result<(), RunError>> {
-        run(config, shutdown)
+    async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
+        let tasks = Tasks::new(shutdown.clone());
+        let outbox = Outbox::connect(&config.outbox).await.map_err(RunError::Store)?;
+        let mongo = outbox.mongo();
+        let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
+        let readiness = Readiness::new(vec![mongo.check(), temporal.check()]);
+        let http = Server::bind(config.http_address, axum::Router::new(), readiness)
+            .await
+            .map_err(RunError::Http)?;
+        let relays = Relays::join(&outbox);
+        let (share, membership) = share::share(relays.id());
+        let (lead, renewal) = lead::lead(&relays, membership);
+        tasks.spawn("lead", lead::run(renewal, shutdown.clone()));
+        let (settings, stop) = (config.settings, shutdown.clone());
+        let stages = stages::run(outbox.clone(), settings.overdue, lead.clone(), stop.clone());
+        tasks.spawn("stages", stages);
+        let lag = lag::run(outbox.clone(), Consumers::new(mongo), lead.clone(), stop.clone());
+        tasks.spawn("lag", lag);
+        let clocks = retention::compare_clocks(outbox.clone(), shutdown.clone());
+        tasks.spawn("clocks", clocks);
+        let census = census::run(temporal.clone(), outbox.clone(), lead.clone(), stop.clone());
+        tasks.spawn("census", census);
+        tasks.spawn(
+            "retention",
+            retention::run(outbox.clone(), config.retention, lead.clone(), stop),
+        );
+        let place = (&lead, share, relays);
+        relay::spawn((&outbox, &temporal), settings, place, (&tasks, &shutdown));
+        let serve = async {
+            let served = http.serve(shutdown.clone()).await;
+            shutdown.begin();
+            served.map(drop).map_err(RunError::Http)
+        };
+        let (served, drained) = tokio::join!(serve, tasks.drained(relay::DRAIN_DEADLINE));
+        if !drained {
+            tracing::warn!("some rows were still being worked on; they become due again");
+        }
+        served
     }
 }
 
@@ -72,45 +108,4 @@ pub enum RunError {
     /// The HTTP address cannot be served.
     #[error("the relay cannot serve its health")]
     Http(#[source] onboard_http::ServerError),
-}
-
-/// Runs the relay until the shutdown begins.
-///
-/// # Errors
-/// See [`RunError`].
-async fn run(config: RelayConfig, shutdown: Shutdown) -> Result<(), RunError> {
-    let tasks = Tasks::new(shutdown.clone());
-    let outbox = Outbox::connect(&config.outbox).await.map_err(RunError::Store)?;
-    let mongo = outbox.mongo();
-    let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
-    let readiness = Readiness::new(vec![mongo.check(), temporal.check()]);
-    let http = Server::bind(config.http_address, axum::Router::new(), readiness)
-        .await
-        .map_err(RunError::Http)?;
-    let relays = Relays::join(&outbox);
-    let (share, membership) = share::share(relays.id());
-    let (lead, renewal) = lead::lead(&relays, membership);
-    tasks.spawn("lead", lead::run(renewal, shutdown.clone()));
-    let (settings, stop) = (config.settings, shutdown.clone());
-    let stages = stages::run(outbox.clone(), settings.overdue, lead.clone(), stop.clone());
-    tasks.spawn("stages", stages);
-    let lag = lag::run(outbox.clone(), Consumers::new(mongo), lead.clone(), stop.clone());
-    tasks.spawn("lag", lag);
-    let clocks = retention::compare_clocks(outbox.clone(), shutdown.clone());
-    tasks.spawn("clocks", clocks);
-    let census = census::run(temporal.clone(), outbox.clone(), lead.clone(), stop.clone());
-    tasks.spawn("census", census);
-    tasks.spawn("retention", retention::run(outbox.clone(), config.retention, lead.clone(), stop));
-    let place = (&lead, share, relays);
-    relay::spawn((&outbox, &temporal), settings, place, (&tasks, &shutdown));
-    let serve = async {
-        let served = http.serve(shutdown.clone()).await;
-        shutdown.begin();
-        served.map(drop).map_err(RunError::Http)
-    };
-    let (served, drained) = tokio::join!(serve, tasks.drained(relay::DRAIN_DEADLINE));
-    if !drained {
-        tracing::warn!("some rows were still being worked on; they become due again");
-    }
-    served
 }

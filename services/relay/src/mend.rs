@@ -1,7 +1,7 @@
 //! Looks at all unfinished rows, slowly, for those that no other look finds: rows with
 //! odd fields, or with times that never come.
 //!
-//! What becomes of a row is decided by the store alone (`Unfinished::mend_page`). The
+//! The store alone decides how a row is mended (`Unfinished::mend_page`). The
 //! look goes a page a second, at the start and every minute, so that it costs the same
 //! with a million unfinished rows. The leader among the relays looks for all of them.
 //! Nothing is kept but the place that it has come to: a process that dies here, or

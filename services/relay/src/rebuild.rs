@@ -197,7 +197,7 @@ async fn rebuild(of: &Rebuild, row: &Overdue) -> Result<Option<Cause>, CutOff> {
         overdue_ms: of.input.overdue_ms(),
         delivery: of.input.delivery(row.delivery.as_ref(), row.sent),
     };
-    let started = step(Step::RelayRebuild, async {
+    let started = step(Step("relay.rebuild"), async {
         match cause {
             Cause::Lost => temporal.begin_workflow(&start).await,
             Cause::Forgotten => temporal.repeat_workflow(&start).await,

@@ -1,6 +1,6 @@
 //! Removes outbox rows that are done and old, at the start and every hour.
 //!
-//! What may go is decided by the store alone (`Outbox::purge`), by the server's clock.
+//! The store alone decides which rows may go (`Outbox::purge`), by the server's clock.
 //! While the clock of this process is another, nothing goes, and the log and a metric
 //! say so. The leader among the relays removes for all of them. Cut off anywhere it is
 //! merely unfinished.

@@ -5,9 +5,9 @@
 //! started. The next page is claimed while the last rows of this one are being
 //! started; what is claimed ahead is bounded by the page and the channel, so
 //! relays share a backlog and a crash leaves few rows to wait for their lease.
-//! Of a page it claims the rows of its own share; when there are none, it claims those of
-//! other relays that are late.
-//! A page of rows that nobody can move holds up no other: the next look goes past it.
+//! It claims the rows of a page that belong to its own share; when there are none, it
+//! claims the late rows of other relays. A page of rows that no relay can move holds up no
+//! other: the next look goes past it.
 
 use std::sync::Arc;
 use std::time::Duration;

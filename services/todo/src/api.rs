@@ -1,6 +1,6 @@
 //! The todos of a user, over HTTP.
 //!
-//! Who asks is what the access token says, and goes into the filter of every
+//! The access token names the user, whose id goes into the filter of every
 //! query: a todo of somebody else is as unknown as one that never was, in status
 //! and body. The consumer's work and this have nothing in common but the
 //! collection; auth being away stops neither.

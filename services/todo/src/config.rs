@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use onboard_broker::{BrokerArgs, BrokerConfig};
-use onboard_contract::ExtraConsumers;
-use onboard_contract::names::TOKEN_ISSUER;
+use onboard_events::ExtraConsumers;
+use onboard_events::names::TOKEN_ISSUER;
 use onboard_http::{Edge, EdgeArgs};
 use onboard_inbox::{SweepSettings, inbox_retention};
 use onboard_mongo::{DatabaseSettings, MongoArgs, MongoConfig};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use mongodb::ClientSession;
 use mongodb::bson::DateTime;
-use onboard_contract::{EventError, TodoId, UserId};
-use onboard_events::UserRegistered;
+use onboard_contract::{EventError, UserId};
+use onboard_events::{TodoId, UserRegistered};
 use onboard_inbox::{Applied, Arrived, Effect, Noticed, Turn};
 use onboard_mongo::StoreError;
 use onboard_runtime::clock;

@@ -19,7 +19,6 @@ pub mod todos;
 use std::time::Duration;
 
 use onboard_broker::{Consumer, Publisher};
-use onboard_contract::ConsumerName;
 use onboard_events::TODO_QUEUE;
 use onboard_http::Server;
 use onboard_inbox::{Answers, Consuming, Inbox, retain};
@@ -62,8 +61,61 @@ impl onboard_runtime::Service for Todo {
         args.check(problems)
     }
 
-    fn run(config: TodoConfig, shutdown: Shutdown) -> impl Future<Output = Result<(), RunError>> {
-        run(config, shutdown)
+    async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError> {
+        let tasks = Tasks::new(shutdown.clone());
+        let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
+        let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
+        let dead_letters =
+            Publisher::start(&config.broker, "todo dead letters", &tasks, shutdown.clone());
+        let (broker, name) = (&config.broker, "todo consumer");
+        let consumer =
+            Consumer::new(broker, TODO_QUEUE, name, config.prefetch, dead_letters.clone());
+
+        let keys = PublicKeys::remote(&config.jwks, "auth's key set").map_err(RunError::Keys)?;
+        tasks.spawn("keys of tokens", keys.clone().run(config.jwks.refresh(), shutdown.clone()));
+        let verifier = Verifier::new(config.tokens, keys);
+        let api = api::router(Api::new(Todos::new(&mongo), config.per_user_max, verifier));
+        let api = onboard_http::openapi::serve(api, &description());
+        // Not auth: what it published last is enough to go on with.
+        let readiness = Readiness::new(vec![mongo.check(), consumer.check(), temporal.check()]);
+        let http = Server::bind(config.http_address, api, readiness)
+            .await
+            .map_err(RunError::Http)?
+            .with_edge(config.edge);
+
+        let inbox = Inbox::new(mongo.database(), INBOX_NAMES);
+        let rows = rows(temporal.clone(), shutdown.clone());
+        let retention = retain(inbox.clone(), config.retention, rows, shutdown.clone());
+        tasks.spawn("retention", retention);
+        let effect = WelcomeTodo(Todos::new(&mongo));
+        let answers = Answers {
+            consumer: onboard_events::TODO,
+            inbox: inbox.clone(),
+            effect: effect.clone(),
+        };
+        let answering = answers.poll(&temporal, &shutdown).map_err(RunError::Thread)?;
+        let (acknowledge, sweep) = (Signal(temporal), config.sweep);
+        let consuming = Consuming { consumer, inbox, effect, acknowledge, sweep };
+        consuming.start(&tasks, shutdown.clone());
+
+        let serve = async {
+            let served = http.serve(shutdown.clone()).await;
+            shutdown.begin();
+            served.map(drop).map_err(RunError::Http)
+        };
+        let (served, drained, answered) = tokio::join!(
+            serve,
+            tasks.drained(DRAIN_DEADLINE),
+            answering.drained(&shutdown, DRAIN_DEADLINE),
+        );
+        if !answered {
+            tracing::warn!("some questions were not answered; Temporal asks again");
+        }
+        if !drained {
+            tracing::warn!("some messages were still being worked on; they come again");
+        }
+        dead_letters.close().await;
+        served
     }
 }
 
@@ -82,61 +134,4 @@ pub enum RunError {
     /// The HTTP address cannot be served.
     #[error("the todo service cannot serve HTTP")]
     Http(#[source] onboard_http::ServerError),
-}
-
-/// Runs the todo service until the shutdown begins.
-///
-/// # Errors
-/// See [`RunError`].
-async fn run(config: TodoConfig, shutdown: Shutdown) -> Result<(), RunError> {
-    let tasks = Tasks::new(shutdown.clone());
-    let mongo = Mongo::new(&config.mongo).await.map_err(RunError::Store)?;
-    let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
-    let dead_letters =
-        Publisher::start(&config.broker, "todo dead letters", &tasks, shutdown.clone());
-    let (broker, name) = (&config.broker, "todo consumer");
-    let consumer = Consumer::new(broker, TODO_QUEUE, name, config.prefetch, dead_letters.clone());
-
-    let keys = PublicKeys::remote(&config.jwks, "auth's key set").map_err(RunError::Keys)?;
-    tasks.spawn("keys of tokens", keys.clone().run(config.jwks.refresh(), shutdown.clone()));
-    let verifier = Verifier::new(config.tokens, keys);
-    let api = api::router(Api::new(Todos::new(&mongo), config.per_user_max, verifier));
-    let api = onboard_http::openapi::serve(api, &description());
-    // Not auth: what it published last is enough to go on with.
-    let readiness = Readiness::new(vec![mongo.check(), consumer.check(), temporal.check()]);
-    let http = Server::bind(config.http_address, api, readiness)
-        .await
-        .map_err(RunError::Http)?
-        .with_edge(config.edge);
-
-    let inbox = Inbox::new(mongo.database(), INBOX_NAMES);
-    let rows = rows(temporal.clone(), shutdown.clone());
-    let retention = retain(inbox.clone(), config.retention, rows, shutdown.clone());
-    tasks.spawn("retention", retention);
-    let effect = WelcomeTodo(Todos::new(&mongo));
-    let answers =
-        Answers { consumer: ConsumerName::TODO, inbox: inbox.clone(), effect: effect.clone() };
-    let answering = answers.poll(&temporal, &shutdown).map_err(RunError::Thread)?;
-    let (acknowledge, sweep) = (Signal(temporal), config.sweep);
-    let consuming = Consuming { consumer, inbox, effect, acknowledge, sweep };
-    consuming.start(&tasks, shutdown.clone());
-
-    let serve = async {
-        let served = http.serve(shutdown.clone()).await;
-        shutdown.begin();
-        served.map(drop).map_err(RunError::Http)
-    };
-    let (served, drained, answered) = tokio::join!(
-        serve,
-        tasks.drained(DRAIN_DEADLINE),
-        answering.drained(&shutdown, DRAIN_DEADLINE),
-    );
-    if !answered {
-        tracing::warn!("some questions were not answered; Temporal asks again");
-    }
-    if !drained {
-        tracing::warn!("some messages were still being worked on; they come again");
-    }
-    dead_letters.close().await;
-    served
 }

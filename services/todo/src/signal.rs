@@ -3,8 +3,9 @@
 //! It is sent after the commit, and again until it is noted; the workflow takes the
 //! first and ignores the rest.
 
-use onboard_contract::Acknowledgement;
-use onboard_contract::names::{SIGNAL_ACKNOWLEDGED, workflow_id};
+use onboard_events::Acknowledgement;
+use onboard_events::registration::workflow_id;
+use onboard_events::todo::SIGNAL_ACKNOWLEDGED;
 use onboard_inbox::{Acknowledge, Done, Heard};
 use onboard_runtime::availability::chain;
 use onboard_temporal::{Signalled, Temporal, TemporalError};
@@ -18,7 +19,8 @@ impl Acknowledge for Signal {
     async fn acknowledge(&self, done: &Done) -> Heard {
         let acknowledgement =
             Acknowledgement { event_id: done.event_id, todo_id: done.reference.into() };
-        match self.0.acknowledge(&acknowledgement).await {
+        let (workflow, request) = (workflow_id(done.event_id), format!("ack-{}", done.event_id));
+        match self.0.tell(workflow, SIGNAL_ACKNOWLEDGED, &acknowledgement, request).await {
             Ok(Signalled::Delivered | Signalled::NoWorkflow) => Heard::Yes,
             Ok(Signalled::Busy) => Heard::Busy,
             Err(TemporalError::Unavailable { .. }) => Heard::Unavailable,

@@ -13,7 +13,8 @@ mod remove;
 mod welcome;
 
 use mongodb::bson::{Bson, DateTime, Document, doc};
-use onboard_contract::{TodoId, UserId};
+use onboard_contract::UserId;
+use onboard_events::TodoId;
 use onboard_mongo::bson_time::id;
 use onboard_mongo::field::{self, DATE, FLAG, TEXT, UUID};
 use onboard_mongo::scan::Kind;

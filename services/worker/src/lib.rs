@@ -53,8 +53,59 @@ impl onboard_runtime::Service for Worker {
         args.check(problems)
     }
 
-    fn run(config: WorkerConfig, shutdown: Shutdown) -> impl Future<Output = Result<(), RunError>> {
-        run(config, shutdown)
+    async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunError> {
+        let tasks = Tasks::new(shutdown.clone());
+        let outbox = Outbox::connect(&config.outbox).await.map_err(RunError::Store)?;
+        let mongo = outbox.mongo();
+        let todo =
+            mongo.beside(&config.outbox.mongo, &config.todo).await.map_err(RunError::Store)?;
+        // The activities publish while the worker drains, so the publisher stops
+        // after it, not with it.
+        let publishing = Shutdown::new();
+        let publisher =
+            Publisher::start(&config.broker, "worker publisher", &tasks, publishing.clone());
+        let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
+        let (broker, name) = (&config.broker, "worker acknowledgements");
+        let consumer =
+            Consumer::new(broker, ACKNOWLEDGEMENTS_QUEUE, name, PREFETCH, publisher.clone());
+        let checks = vec![
+            mongo.check(),
+            todo.check(),
+            publisher.check(),
+            consumer.check(),
+            temporal.check(),
+        ];
+        let http = Server::bind(config.http_address, axum::Router::new(), Readiness::new(checks))
+            .await
+            .map_err(RunError::Http)?;
+        let handler = Handler::new(outbox.clone(), temporal.clone(), shutdown.clone());
+        let consume =
+            consumer.run(move |message| handler.clone().handle(message), shutdown.clone());
+        tasks.spawn("acknowledgements", consume);
+        tasks.spawn("queue depths", depths::run(config.broker.clone(), shutdown.clone()));
+        let activities = RegistrationActivities::new(
+            (&outbox, &todo),
+            publisher.clone(),
+            config.row_missing_after,
+        );
+        let task_queue = config.temporal.task_queue.clone();
+        let polling = poller(temporal, task_queue, config.deployment, activities);
+        let polling = polling.spawn(&shutdown).map_err(RunError::Thread)?;
+        let serve = async {
+            let served = http.serve(shutdown.clone()).await;
+            shutdown.begin();
+            served.map(drop).map_err(RunError::Http)
+        };
+        let (served, drained) = tokio::join!(serve, polling.drained(&shutdown, DRAIN_DEADLINE));
+        if !drained {
+            tracing::warn!("some activities were still running; Temporal has them tried again");
+        }
+        publishing.begin();
+        publisher.close().await;
+        if !tasks.drain(TASKS_DEADLINE).await {
+            tracing::warn!("some background tasks did not end in time");
+        }
+        served
     }
 }
 
@@ -70,52 +121,4 @@ pub enum RunError {
     /// The system gives no thread.
     #[error("the worker cannot start the thread that runs workflows")]
     Thread(#[source] std::io::Error),
-}
-
-/// Runs the worker until the shutdown begins.
-///
-/// # Errors
-/// See [`RunError`].
-async fn run(config: WorkerConfig, shutdown: Shutdown) -> Result<(), RunError> {
-    let tasks = Tasks::new(shutdown.clone());
-    let outbox = Outbox::connect(&config.outbox).await.map_err(RunError::Store)?;
-    let mongo = outbox.mongo();
-    let todo = mongo.beside(&config.outbox.mongo, &config.todo).await.map_err(RunError::Store)?;
-    // The activities publish while the worker drains, so the publisher stops
-    // after it, not with it.
-    let publishing = Shutdown::new();
-    let publisher =
-        Publisher::start(&config.broker, "worker publisher", &tasks, publishing.clone());
-    let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
-    let (broker, name) = (&config.broker, "worker acknowledgements");
-    let consumer = Consumer::new(broker, ACKNOWLEDGEMENTS_QUEUE, name, PREFETCH, publisher.clone());
-    let checks =
-        vec![mongo.check(), todo.check(), publisher.check(), consumer.check(), temporal.check()];
-    let http = Server::bind(config.http_address, axum::Router::new(), Readiness::new(checks))
-        .await
-        .map_err(RunError::Http)?;
-    let handler = Handler::new(outbox.clone(), temporal.clone(), shutdown.clone());
-    let consume = consumer.run(move |message| handler.clone().handle(message), shutdown.clone());
-    tasks.spawn("acknowledgements", consume);
-    tasks.spawn("queue depths", depths::run(config.broker.clone(), shutdown.clone()));
-    let activities =
-        RegistrationActivities::new((&outbox, &todo), publisher.clone(), config.row_missing_after);
-    let task_queue = config.temporal.task_queue.clone();
-    let polling = poller(temporal, task_queue, config.deployment, activities);
-    let polling = polling.spawn(&shutdown).map_err(RunError::Thread)?;
-    let serve = async {
-        let served = http.serve(shutdown.clone()).await;
-        shutdown.begin();
-        served.map(drop).map_err(RunError::Http)
-    };
-    let (served, drained) = tokio::join!(serve, polling.drained(&shutdown, DRAIN_DEADLINE));
-    if !drained {
-        tracing::warn!("some activities were still running; Temporal has them tried again");
-    }
-    publishing.begin();
-    publisher.close().await;
-    if !tasks.drain(TASKS_DEADLINE).await {
-        tracing::warn!("some background tasks did not end in time");
-    }
-    served
 }

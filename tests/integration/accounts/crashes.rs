@@ -7,16 +7,6 @@ use serde_json::{Value, json};
 use crate::harness::{Account, App, Options, PASSWORD, Tokens, eventually, text};
 use crate::kill_points::tokens::Tokens as Points;
 
-/// Runs a tool, named after the application, into a crash before its commit.
-async fn crash_before(app: &App, args: &[&str], step: Step) {
-    let point = step.point(Side::Before);
-    let mut command = app.command(args);
-    command.env("MONGODB_URI", format!("{}&appName={}", app.places.mongodb_uri, app.id));
-    let output = command.env("FAILPOINTS", format!("{point}=return(crash)")).output();
-    let output = output.await.unwrap();
-    assert_eq!(output.status.code(), None, "{point} was not reached: {}", text(&output));
-}
-
 async fn count(app: &App, collection: &str, filter: Document) -> u64 {
     let found = app.auth_database().await.collection::<Document>(collection);
     found.count_documents(filter).await.unwrap()
@@ -43,7 +33,12 @@ async fn insist(app: &App, account: &Account) -> Tokens {
 
 #[tokio::test]
 async fn auth_may_die_at_every_step_of_a_session() {
-    let steps = [Step::LoginCommit, Step::LoginRehash, Step::RefreshCommit, Step::SessionRevoke];
+    let steps = [
+        Step("login.commit"),
+        Step("login.rehash"),
+        Step("refresh.commit"),
+        Step("session.revoke"),
+    ];
     let points = steps.iter().flat_map(|step| [step.point(Side::Before), step.point(Side::After)]);
     let points = Points::new(points);
     // Who registers at the second has a weaker hash than the first wants.
@@ -141,18 +136,17 @@ async fn roles(app: &App, account: &Account) -> Value {
 async fn a_tool_that_dies_before_its_commit_has_changed_nothing() {
     let (app, account, first) = fresh().await;
     let grant = ["users", "grant", &account.email, "admin"];
-    crash_before(&app, &grant, Step::RoleCommit).await;
+    app.crash_tool(&grant, &Step("role.commit").point(Side::Before)).await;
     assert_eq!(roles(&app, &account).await, json!(["user"]));
     assert_eq!(count(&app, "role_changes", doc! {}).await, 0);
     for (args, step) in [
-        (["keys", "rotate", "--now"], Step::KeyRotate),
-        (["keys", "remove", &first], Step::KeyRemove),
+        (["keys", "rotate", "--now"], Step("key.rotate")),
+        (["keys", "remove", &first], Step("key.remove")),
     ] {
-        crash_before(&app, &args, step).await;
+        app.crash_tool(&args, &step.point(Side::Before)).await;
         assert_eq!(kids(&app).await.len(), 1, "{args:?}");
         assert_eq!(kids(&app).await[0], first, "{args:?}");
         assert_eq!(count(&app, "signing_keys", doc! { "goneFrom": null }).await, 1, "{args:?}");
-        app.end_orphans().await;
     }
     assert_eq!(app.tool(&grant).await.yes()["changed"], true, "it can be done again");
     app.remove().await;
@@ -162,14 +156,14 @@ async fn a_tool_that_dies_before_its_commit_has_changed_nothing() {
 async fn a_tool_that_dies_after_its_commit_is_run_again_without_harm() {
     let (app, account, first) = fresh().await;
     let grant = ["users", "grant", &account.email, "admin"];
-    app.crash_tool(&grant, &Step::RoleCommit.point(Side::After)).await;
+    app.crash_tool(&grant, &Step("role.commit").point(Side::After)).await;
     assert_eq!(roles(&app, &account).await, json!(["user", "admin"]));
     assert_eq!(app.tool(&grant).await.yes()["changed"], false);
     assert_eq!(count(&app, "role_changes", doc! {}).await, 1);
 
-    app.crash_tool(&["keys", "rotate", "--now"], &Step::KeyRotate.point(Side::After)).await;
+    app.crash_tool(&["keys", "rotate", "--now"], &Step("key.rotate").point(Side::After)).await;
     assert_eq!(kids(&app).await.len(), 2);
-    app.crash_tool(&["keys", "remove", &first], &Step::KeyRemove.point(Side::After)).await;
+    app.crash_tool(&["keys", "remove", &first], &Step("key.remove").point(Side::After)).await;
     let left = kids(&app).await;
     assert!(left.len() == 1 && left[0] != first, "{left:?}");
     assert_eq!(app.tool(&["keys", "remove", &first]).await.code, Some(1));
@@ -183,7 +177,7 @@ async fn a_setup_that_dies_at_the_first_key_is_run_again() {
     let stored = app.auth_database().await.collection::<Document>("signing_keys");
     stored.delete_many(doc! {}).await.unwrap();
     for (side, after) in [(Side::Before, 0), (Side::After, 1)] {
-        app.crash_tool(&["setup"], &Step::KeyFirst.point(side)).await;
+        app.crash_tool(&["setup"], &Step("key.first").point(side)).await;
         assert_eq!(count(&app, "signing_keys", doc! {}).await, after, "{side:?}");
     }
     let output = app.onboard(&["setup"]).await;

@@ -1,7 +1,7 @@
 //! Tampering with the inbox and the todos.
 
 use mongodb::bson::{DateTime, doc};
-use onboard_contract::TodoId;
+use onboard_events::TodoId;
 use uuid::Uuid;
 
 use crate::harness::{App, Finished, binary};

@@ -2,7 +2,8 @@
 //! registration ends with the own todo, and operators see the conflict.
 
 use mongodb::bson::{Bson, DateTime, doc};
-use onboard_contract::{TodoId, UserId};
+use onboard_contract::UserId;
+use onboard_events::TodoId;
 
 use super::{of, others, user};
 use crate::harness::{App, Finished, Options, binary, eventually};

@@ -2,7 +2,8 @@
 //! alone, and of none that is retired.
 
 use futures::future::join_all;
-use onboard_contract::{ConsumerName, ExtraConsumers};
+use onboard_contract::ConsumerName;
+use onboard_events::ExtraConsumers;
 use onboard_outbox::Consumers;
 
 use super::awaits;

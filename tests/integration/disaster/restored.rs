@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use onboard::services::names;
-use onboard_contract::TodoId;
-use onboard_contract::names::workflow_id;
+use onboard_events::TodoId;
+use onboard_events::registration::workflow_id;
 use onboard_stack::Server;
 
 use super::{asks_soon, insists, several};

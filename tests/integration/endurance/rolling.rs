@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use mongodb::bson::Document;
-use onboard_contract::{EventId, TodoId};
+use onboard_contract::EventId;
+use onboard_events::TodoId;
 use onboard_stack::Server;
 use serde_json::json;
 

@@ -23,7 +23,7 @@ async fn hit_on(
     let dir = tempfile::tempdir().unwrap();
     let token = dir.path().join("token");
     std::fs::write(&token, "").unwrap();
-    let point = Step::InboxCommit.point(side);
+    let point = Step("inbox.commit").point(side);
     let armed = format!("{point}=3*off->return({act}@{})", token.display());
     let options = Options::only(&[]).failing("todo").with_for("todo", "FAILPOINTS", &armed);
     let app = start(options).await;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use mongodb::Collection;
 use mongodb::bson::{Document, doc};
-use onboard_contract::{EventId, TodoId, UserId};
+use onboard_contract::{EventId, UserId};
+use onboard_events::TodoId;
 use serde_json::{Value, json};
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::IntoRequest;

@@ -10,7 +10,8 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
-use onboard_contract::{ConsumerName, EventId, ExtraConsumers, Queue};
+use onboard_contract::{ConsumerName, EventId, Queue};
+use onboard_events::ExtraConsumers;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;

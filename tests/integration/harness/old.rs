@@ -1,7 +1,8 @@
 //! Many registrations that are done, inserted by hand.
 
 use mongodb::bson::{DateTime, Document, doc};
-use onboard_contract::{TodoId, UserId};
+use onboard_contract::UserId;
+use onboard_events::TodoId;
 use uuid::Uuid;
 
 use super::{App, binary};

@@ -51,12 +51,15 @@ impl App {
         self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
-    /// Runs a tool into a fail point that ends it.
+    /// Runs a tool into a fail point that ends it. Its open transaction is ended, which
+    /// the server would do after a minute.
     pub(crate) async fn crash_tool(&self, args: &[&str], point: &str) {
         let mut command = self.command(args);
+        command.env("MONGODB_URI", format!("{}&appName={}", self.places.mongodb_uri, self.id));
         let output = command.env("FAILPOINTS", format!("{point}=return(crash)")).output();
         let output = output.await.unwrap();
         assert_eq!(output.status.code(), None, "{point} was not reached: {}", text(&output));
+        self.end_orphans().await;
     }
 
     /// From now on the todo service's messages become dead letters

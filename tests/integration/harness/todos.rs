@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use onboard_contract::names::TOKEN_ISSUER;
-use onboard_contract::{EventId, TodoId, UserId};
+use onboard_contract::{EventId, UserId};
+use onboard_events::TodoId;
+use onboard_events::names::TOKEN_ISSUER;
 use onboard_runtime::{Problems, clock};
 use onboard_token::{Jwk, JwkSet, Role, Signer, SigningKey, Subject, TokenArgs};
 use reqwest::header::{ETAG, HeaderMap};

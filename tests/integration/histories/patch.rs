@@ -5,7 +5,7 @@
 #![allow(dead_code, reason = "the macro declares handles that only workflows would use")]
 
 use onboard_contract::workflow::{EventRef, PublishRef, Published, RecordRef};
-use onboard_contract::{Acknowledgement, RegistrationInput};
+use onboard_events::{Acknowledgement, RegistrationInput};
 use onboard_workflows::activities::{
     CheckTodoAcknowledgement, MarkOutboxSent, PublishUserRegistered, RecordAcknowledgement,
 };

@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
-use onboard_contract::RegistrationInput;
-use onboard_contract::names::{ATTRIBUTE_STAGE, WORKFLOW};
+use onboard_contract::names::ATTRIBUTE_STAGE;
 use onboard_contract::workflow::EventRef;
+use onboard_events::RegistrationInput;
+use onboard_events::registration::WORKFLOW;
 use onboard_workflows::activities::RegistrationActivities;
 use temporalio_common::data_converters::RawValue;
 use temporalio_common::search_attributes::SearchAttributeKey;

@@ -2,14 +2,16 @@
 //!
 //! The sources are parsed: a function that calls a driver's writing method must
 //! wrap each such call in `onboard_fault::step` (or stand between `before` and
-//! `after`), and every step must be taken somewhere.
+//! `after`), and a transaction takes its step by `transact_at`. The steps that the code
+//! takes are those of the kill-point matrix.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use onboard_fault::Step;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Expr, ExprCall, ExprMethodCall, ImplItemFn, ItemFn, ItemMod, Macro};
+use syn::{Attribute, Expr, ExprCall, ExprMethodCall, ImplItemFn, ItemFn, ItemMod, Lit, Macro};
+
+use crate::kill_points::{Driven, STEPS};
 
 /// Where code has effects on servers on behalf of a registration.
 const CODE: [&str; 11] = [
@@ -87,20 +89,41 @@ fn every_effect_on_a_server_is_a_step_that_can_be_killed() {
     }
     assert!(found.effects > 10, "the drivers' methods are recognised: {}", found.effects);
     assert_eq!(found.bare, Vec::<String>::new(), "effects outside `onboard_fault::step`");
-    let all: BTreeSet<String> = Step::ALL.iter().map(|step| format!("{step:?}")).collect();
-    assert_eq!(found.steps, all, "steps that are taken, and steps that are named");
+    let all: BTreeSet<String> = STEPS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(found.steps, all, "steps that are taken, and steps of the matrix");
+}
+
+#[test]
+fn every_step_that_no_registration_drives_has_a_test_of_its_own() {
+    let mut tests = Found::default();
+    for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("integration")) {
+        tests.visit_file(&syn::parse_file(&std::fs::read_to_string(&file).unwrap()).unwrap());
+    }
+    let own = STEPS.iter().filter(|(_, driven)| !matches!(driven, Driven::Plainly(_)));
+    let without: Vec<_> = own.filter(|(name, _)| !tests.steps.contains(*name)).collect();
+    assert!(without.is_empty(), "no test arms {without:?}");
 }
 
 #[test]
 fn an_effect_outside_a_step_is_seen() {
     let bare = "async fn f(c: C) { c.users.insert_one(&x).await; }";
-    let wrapped = "async fn f(c: C) { step(Step::RelayClaim, c.insert_one(&x)).await; }";
-    let second = "async fn f(c: C) { step(Step::RelayClaim, c.ack()).await; c.nack().await; }";
+    let wrapped = "async fn f(c: C) { step(CLAIM, c.insert_one(&x)).await; }";
+    let second = "async fn f(c: C) { step(CLAIM, c.ack()).await; c.nack().await; }";
+    let transaction = "async fn f(c: C) { transact(c, async |s| Ok(())).await; }";
+    let at_a_step = "async fn f(c: C) { transact_at(CLAIM, c, async |s| Ok(())).await; }";
     let hidden = "async fn f(c: C) { select! { x = c.insert_one(&x) => x } }";
     let inside = "async fn f(c: C) { c.insert_one(&x).upsert(true).session(s).await; }";
     let test = "#[cfg(test)] mod tests { fn f(c: C) { c.insert_one(&x); } }";
-    for (code, bare) in [(bare, 1), (wrapped, 0), (second, 1), (hidden, 1), (inside, 0), (test, 0)]
-    {
+    for (code, bare) in [
+        (bare, 1),
+        (wrapped, 0),
+        (second, 1),
+        (transaction, 1),
+        (at_a_step, 0),
+        (hidden, 1),
+        (inside, 0),
+        (test, 0),
+    ] {
         let mut found = Found::default();
         found.visit_file(&syn::parse_str(code).unwrap());
         assert_eq!(found.bare.len(), bare, "{code}: {:?}", found.bare);
@@ -168,9 +191,15 @@ impl<'ast> Visit<'ast> for Found {
     fn visit_expr_call(&mut self, call: &'ast ExprCall) {
         if let Expr::Path(path) = &*call.func
             && let Some(name) = path.path.segments.last()
-            && (name.ident == "step" || name.ident == "before")
         {
-            self.here.1 += 1;
+            self.here.0 += usize::from(name.ident == "transact");
+            self.here.1 += usize::from(name.ident == "step" || name.ident == "before");
+            if name.ident == "Step"
+                && let Some(Expr::Lit(lit)) = call.args.first()
+                && let Lit::Str(step) = &lit.lit
+            {
+                self.steps.insert(step.value());
+            }
         }
         visit::visit_expr_call(self, call);
     }
@@ -181,16 +210,6 @@ impl<'ast> Visit<'ast> for Found {
         let words = tokens.split(|c: char| !c.is_alphanumeric() && c != '_');
         let effects = words.filter(|word| EFFECTS.contains(word) && !tokens.contains('"'));
         self.here.0 += effects.count();
-    }
-
-    fn visit_path(&mut self, path: &'ast syn::Path) {
-        let words: Vec<String> = path.segments.iter().map(|s| s.ident.to_string()).collect();
-        if let [.., kind, step] = words.as_slice()
-            && kind == "Step"
-        {
-            self.steps.insert(step.clone());
-        }
-        visit::visit_path(self, path);
     }
 }
 

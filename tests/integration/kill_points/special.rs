@@ -11,7 +11,7 @@ use super::tokens::Tokens;
 use super::{ACTS, Act};
 use crate::harness::{App, Options, Places, eventually, own_servers, shared_servers};
 
-fn armed(service: &'static str, step: Step, act: Act) -> (Tokens, Options) {
+pub(super) fn armed(service: &'static str, step: Step, act: Act) -> (Tokens, Options) {
     let tokens = Tokens::new(std::iter::once(step.point(act.side)));
     let options = Options::default().with("RELAY_CLAIM_LEASE", "10s").with_for(
         service,
@@ -21,7 +21,7 @@ fn armed(service: &'static str, step: Step, act: Act) -> (Tokens, Options) {
     (tokens, options)
 }
 
-async fn all_used(tokens: &Tokens) {
+pub(super) async fn all_used(tokens: &Tokens) {
     eventually("the point is reached", async || match tokens.left() {
         left if left.is_empty() => Ok(()),
         left => Err(left),
@@ -33,7 +33,7 @@ async fn all_used(tokens: &Tokens) {
 #[tokio::test]
 async fn the_relay_claims_late_rows() {
     join_all(ACTS.map(async |act| {
-        let (tokens, mut options) = armed("relay", Step::RelayClaim, act);
+        let (tokens, mut options) = armed("relay", Step("relay.claim"), act);
         options.services = vec!["auth", "worker", "todo"];
         let app = App::start_with(options).await;
         app.register_many(4).await;
@@ -54,7 +54,7 @@ async fn the_relay_gives_a_row_back() {
     let mut places = Places::of(shared);
     places.temporal_address = Places::of(&own).temporal_address;
     let apps = join_all(ACTS.map(async |act| {
-        let (tokens, options) = armed("relay", Step::RelayRelease, act);
+        let (tokens, options) = armed("relay", Step("relay.release"), act);
         (App::start_on(shared, places.clone(), options).await, tokens)
     }))
     .await;
@@ -73,7 +73,7 @@ async fn the_relay_gives_a_row_back() {
 #[tokio::test]
 async fn the_relay_puts_a_row_off() {
     join_all(ACTS.map(async |act| {
-        let (tokens, mut options) = armed("relay", Step::RelayPutOff, act);
+        let (tokens, mut options) = armed("relay", Step("relay.put_off"), act);
         options.services = vec!["auth", "worker", "todo"];
         let app = App::start_with(options).await;
         let poison = doc! {
@@ -102,7 +102,7 @@ async fn the_relay_puts_a_row_off() {
 #[tokio::test]
 async fn the_todo_service_gives_a_delivery_back() {
     for act in ACTS {
-        let (tokens, options) = armed("todo", Step::DeliveryRequeue, act);
+        let (tokens, options) = armed("todo", Step("delivery.requeue"), act);
         let app = App::start_with(options.failing("todo").apart(&["todo"])).await;
         let away = doc! { "failCommands": ["insert"], "errorCode": 91 };
         let point = app.fail_commands(doc! { "times": i32::MAX }, away).await;
@@ -128,7 +128,7 @@ async fn the_todo_service_gives_a_delivery_back() {
 /// than the process dies. The steps are those of every publish.
 #[tokio::test]
 async fn a_dead_letter_survives_the_death_of_the_todo_service() {
-    let steps = [Step::PublishSend, Step::PublishConfirm, Step::DeliveryAck];
+    let steps = [Step("publish.send"), Step("publish.confirm"), Step("delivery.ack")];
     join_all(ACTS.map(async |act| {
         let tokens = Tokens::new(steps.iter().map(|step| step.point(act.side)));
         let armed = tokens.armed(act.word);
@@ -161,7 +161,7 @@ async fn a_dead_letter_survives_the_death_of_the_todo_service() {
 #[tokio::test]
 async fn a_repeated_mark_leaves_the_first_time() {
     let act = Act { side: onboard_fault::Side::After, word: "lost" };
-    let (tokens, options) = armed("worker", Step::SentMark, act);
+    let (tokens, options) = armed("worker", Step("sent.mark"), act);
     let app = App::start_with(options).await;
     let id = app.register().await;
     app.reaches(id, "SENT").await;
@@ -180,7 +180,7 @@ async fn a_repeated_mark_leaves_the_first_time() {
 /// wait for it. The worker comes when many do.
 #[tokio::test]
 async fn a_group_of_updates_may_die_stall_or_go_unheard() {
-    for step in [Step::SentMark, Step::TerminalRecord] {
+    for step in [Step("sent.mark"), Step("terminal.record")] {
         join_all(ACTS.map(async |act| {
             let tokens = Tokens::new(std::iter::once(step.point(act.side)));
             let mut options = Options::default().with("REGISTRATION_OVERDUE", "5s").with_for(

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use futures::TryStreamExt;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, DateTime, Document, RawDocumentBuf, doc};
-use onboard_contract::{EventId, TodoId, UserId};
+use onboard_contract::{EventId, UserId};
+use onboard_events::TodoId;
 use serde_json::Value;
 
 use super::event;

@@ -133,7 +133,7 @@ async fn no_more_is_started_than_gets_on_and_what_stands_still_holds_up_nobody()
 
 #[tokio::test]
 async fn a_relay_killed_after_it_claimed_a_page_leaves_that_page_to_be_due_again() {
-    let tokens = Tokens::new(std::iter::once(Step::RelayClaim.point(Side::After)));
+    let tokens = Tokens::new(std::iter::once(Step("relay.claim").point(Side::After)));
     let options = Options::only(&["auth", "worker", "todo"])
         .with("RELAY_CLAIM_LEASE", "10s")
         .with_for("relay", "FAILPOINTS", &tokens.armed("crash"));
@@ -187,7 +187,7 @@ async fn of_many_rows_a_claim_gets_those_that_nobody_has_claimed_since() {
 /// a row, so that it refuses the claim of the whole page.
 #[tokio::test]
 async fn one_damaged_row_spoils_the_claim_for_no_other() {
-    let tokens = Tokens::new(std::iter::once(Step::RelayClaim.point(Side::Before)));
+    let tokens = Tokens::new(std::iter::once(Step("relay.claim").point(Side::Before)));
     let options = Options::only(&["auth", "worker", "todo"]).with_for(
         "relay",
         "FAILPOINTS",

@@ -3,12 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use onboard_contract::names::{
-    ACKNOWLEDGEMENTS, ACKNOWLEDGEMENTS_DLQ, ACKNOWLEDGEMENTS_DLX, USER_REGISTERED,
-};
+use onboard_contract::names::{ACKNOWLEDGEMENTS, ACKNOWLEDGEMENTS_DLQ, ACKNOWLEDGEMENTS_DLX};
 use onboard_events::schemas::ASYNCAPI;
 use onboard_events::user_registered::{
-    DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY,
+    DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY, USER_REGISTERED,
 };
 use serde_json::{Map, Value};
 

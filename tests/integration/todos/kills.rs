@@ -54,7 +54,7 @@ async fn titles(person: &Person) -> Vec<String> {
 
 #[tokio::test]
 async fn a_todo_is_created_or_not() {
-    let (desk, tokens) = crashing(Step::TodoCreate).await;
+    let (desk, tokens) = crashing(Step("todo.create")).await;
     let ada = desk.somebody();
     let create = || ada.request(Method::POST, "").json(&json!({ "title": "mine" }));
     dies(&desk, create(), &tokens, 1).await;
@@ -66,7 +66,7 @@ async fn a_todo_is_created_or_not() {
 
 #[tokio::test]
 async fn a_todo_is_changed_or_not() {
-    let (desk, tokens) = crashing(Step::TodoChange).await;
+    let (desk, tokens) = crashing(Step("todo.change")).await;
     let ada = desk.somebody();
     let id = ada.add("old").await.id();
     let change = || {
@@ -86,7 +86,7 @@ async fn a_todo_is_changed_or_not() {
 
 #[tokio::test]
 async fn a_todo_is_removed_or_not() {
-    let (desk, tokens) = crashing(Step::TodoRemove).await;
+    let (desk, tokens) = crashing(Step("todo.remove")).await;
     let ada = desk.somebody();
     let id = ada.add("mine").await.id();
     let remove = || ada.request(Method::DELETE, &format!("/{id}"));
@@ -102,7 +102,7 @@ async fn a_todo_is_removed_or_not() {
 /// commit, and the event that comes again makes no second one.
 #[tokio::test]
 async fn a_welcome_todo_is_removed_and_noted_or_neither() {
-    let (desk, tokens) = crashing(Step::TodoRemoveCommit).await;
+    let (desk, tokens) = crashing(Step("todo.remove_commit")).await;
     let (ada, event) = desk.welcomed().await;
     let noted = async || {
         let records = desk.app.inbox().await;

@@ -29,7 +29,7 @@ fn act_at(step: Step, side: Side) -> Option<Act> {
 }
 
 async fn perform(step: Step, side: Side, act: &str) {
-    tracing::warn!(step = step.name(), ?side, act, "fail point");
+    tracing::warn!(step = step.0, ?side, act, "fail point");
     match act.split_once(':') {
         None if act == "crash" => std::process::abort(),
         None if act == "lost" => std::future::pending().await,

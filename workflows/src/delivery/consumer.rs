@@ -9,7 +9,7 @@ use temporalio_workflow::{TimerOptions, WorkflowContext, WorkflowResult};
 use super::details::waiting_for_consumers;
 use super::recipient::{End, Recipient};
 use super::state::{Delivering, Leave, State};
-use super::steps::{ask, publish_copy, record};
+use super::steps::{ask, before, publish_copy, record};
 use super::{enter, has_grown};
 
 /// What ended a wait for one consumer.
@@ -83,14 +83,8 @@ async fn wait<W: Delivering>(ctx: &WorkflowContext<W>, to: &ConsumerName) -> Wor
         .summary(format!("until the acknowledgement of {to} counts as overdue"))
         .cancellation_token(token.clone())
         .build();
-    let is_overdue = {
-        let mut overdue = Box::pin(futures::FutureExt::fuse(ctx.timer(overdue)));
-        let mut woken = Box::pin(ctx.wait_condition(|w| woken(w.delivery(), to).is_some()));
-        temporalio_workflow::select! {
-            woken = woken => { woken?; false }
-            _ = overdue => true,
-        }
-    };
+    let is_woken = |w: &W| woken(w.delivery(), to).is_some();
+    let is_overdue = before(ctx, is_woken, ctx.timer(overdue)).await?.is_some();
     let woken = super::of(ctx, |s| woken(s, to));
     // The last timer goes with the workflow; to cancel it is one event more.
     if !is_overdue && !super::of(ctx, |s| s.recipients.iter().all(|one| one.end.is_some())) {

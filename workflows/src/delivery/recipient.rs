@@ -25,6 +25,9 @@ pub(crate) struct Recipient {
     pub(crate) asking: bool,
     /// The only `ref` that counts, where it is known.
     pub(crate) reference: Option<String>,
+    /// How long after a publish its acknowledgement is overdue, where it has a time of its
+    /// own.
+    own_patience: Option<Duration>,
     /// Whether the broker has confirmed the event for the consumer's queue.
     pub(crate) in_queue: bool,
     /// How often its acknowledgement was found overdue.
@@ -53,11 +56,13 @@ impl Recipient {
     pub(crate) fn new(consumer: ConsumerName, delivery: Option<&Delivery>) -> Self {
         let ask = delivery.and_then(|delivery| delivery.ask.get(&consumer).cloned());
         let reference = delivery.and_then(|delivery| delivery.refs.get(&consumer).cloned());
+        let own = delivery.and_then(|delivery| delivery.patience.get(&consumer).copied());
         Self {
             consumer,
             ask,
             asking: false,
             reference,
+            own_patience: own.map(|ms| Duration::from_millis(ms.max(1))),
             in_queue: false,
             overdue_checks: 0,
             republishes: 0,
@@ -99,9 +104,15 @@ impl Recipient {
         (!self.done).then_some(Awaited { consumer, overdue_checks, in_queue })
     }
 
-    /// How long its acknowledgement may take; doubles with every overdue check.
-    pub(crate) fn patience(&self, base: Duration, event: EventId) -> Duration {
-        patience(base, self.overdue_checks, WAIT_MAX, event)
+    /// How long its acknowledgement may take at first; `others` is that of consumers
+    /// without a time of their own.
+    pub(crate) fn overdue(&self, others: Duration) -> Duration {
+        self.own_patience.unwrap_or(others)
+    }
+
+    /// The same now; doubles with every overdue check.
+    pub(crate) fn patience(&self, others: Duration, event: EventId) -> Duration {
+        patience(self.overdue(others), self.overdue_checks, WAIT_MAX, event)
     }
 }
 
@@ -110,9 +121,9 @@ mod tests {
     use super::*;
 
     fn delivery() -> Delivery {
-        let mut delivery = Delivery::to(vec![ConsumerName::TODO], false);
-        delivery.ask.insert(ConsumerName::TODO, "todo".to_owned());
-        delivery.refs.insert(ConsumerName::TODO, "the ref".to_owned());
+        let mut delivery = Delivery::to(vec![onboard_events::TODO], false);
+        delivery.ask.insert(onboard_events::TODO, "todo".to_owned());
+        delivery.refs.insert(onboard_events::TODO, "the ref".to_owned());
         delivery
     }
 
@@ -122,7 +133,7 @@ mod tests {
 
     #[test]
     fn an_acknowledgement_counts_with_the_right_ref_and_a_waiver_always() {
-        let mut todo = Recipient::new(ConsumerName::TODO, Some(&delivery()));
+        let mut todo = Recipient::new(onboard_events::TODO, Some(&delivery()));
         for wrong in [None, Some("another"), Some("")] {
             todo.end(acknowledged(wrong));
             assert_eq!(todo.end, None, "{wrong:?}");
@@ -132,7 +143,7 @@ mod tests {
         todo.end(End::Waived);
         assert_eq!(todo.end, Some(acknowledged(Some("the ref"))), "the first one stands");
 
-        let mut todo = Recipient::new(ConsumerName::TODO, Some(&delivery()));
+        let mut todo = Recipient::new(onboard_events::TODO, Some(&delivery()));
         todo.end(End::Waived);
         assert_eq!(todo.end, Some(End::Waived));
         let mut crm = Recipient::new("crm".parse().unwrap(), Some(&delivery()));
@@ -143,7 +154,7 @@ mod tests {
     #[test]
     fn a_copy_of_the_last_minute_is_remembered() {
         let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-        let mut todo = Recipient::new(ConsumerName::TODO, None);
+        let mut todo = Recipient::new(onboard_events::TODO, None);
         assert!(!todo.was_copied(at(100)));
         todo.copied_at = at(100);
         assert!(todo.was_copied(at(159)) && !todo.was_copied(at(160)));
@@ -162,8 +173,12 @@ mod tests {
         }
         crm.done = true;
         assert_eq!(crm.carry(), None);
-        let todo = Recipient::new(ConsumerName::TODO, Some(&delivery)).carry().unwrap();
+        let mut delivery = delivery;
+        delivery.patience.insert(onboard_events::TODO, 5_000);
+        let todo = Recipient::new(onboard_events::TODO, Some(&delivery)).carry().unwrap();
         let todo = Recipient::carried(todo, Some(&delivery));
         assert_eq!(todo.ask.as_deref(), Some("todo"), "it is asked in the next run, too");
+        let (own, others) = (Duration::from_secs(5), Duration::from_secs(30));
+        assert_eq!((todo.overdue(others), crm.overdue(others)), (own, others));
     }
 }

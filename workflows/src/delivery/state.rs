@@ -131,14 +131,16 @@ impl State {
         }
     }
 
-    /// When an acknowledgement counts as overdue for the first time.
+    /// When an acknowledgement counts as overdue for the first time, unless its consumer
+    /// has a time of its own.
     pub(crate) fn overdue(&self) -> Duration {
         Duration::from_millis(self.overdue_ms.max(1))
     }
 
     /// How long the wait has one timer for all consumers, and SENT is not shown.
     pub(crate) fn moment(&self) -> Duration {
-        MOMENT.min(self.overdue() / 2)
+        let each = self.recipients.iter().map(|one| one.overdue(self.overdue()));
+        MOMENT.min(each.min().unwrap_or_else(|| self.overdue()) / 2)
     }
 
     /// How far the delivery is.
@@ -147,7 +149,6 @@ impl State {
             stage: self.stage,
             publishes: self.publishes,
             overdue_checks: self.overdue_checks,
-            todo_id: None,
             awaited: self.awaited().cloned().collect(),
         }
     }
@@ -202,19 +203,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_consumer_has_acknowledged_with_is_known_however_it_was_heard() {
-        let delivery = Delivery::to(vec![ConsumerName::TODO], false);
-        let mut state = State::new(Begin {
+    fn the_first_moment_is_over_before_any_acknowledgement_is_overdue() {
+        let mut delivery = Delivery::to(vec![onboard_events::TODO, "crm".parse().unwrap()], false);
+        for (crm_ms, moment) in [(None, 2_000), (Some(3_000), 1_500), (Some(u64::MAX), 2_000)] {
+            delivery.patience = crm_ms.map(|ms| ("crm".parse().unwrap(), ms)).into_iter().collect();
+            let state = State::new(begin(&delivery, 30_000));
+            assert_eq!(state.moment(), Duration::from_millis(moment), "{crm_ms:?}");
+        }
+    }
+
+    fn begin(delivery: &Delivery, overdue_ms: u64) -> Begin<'_> {
+        Begin {
             event_id: "0190c1c4-7f6e-7d1a-8b1e-2f6f3a1b2c3d".parse().unwrap(),
             event_type: "USER_REGISTERED",
             aggregate_id: Uuid::from_u128(1),
             traceparent: None,
-            overdue_ms: 1,
-            delivery: Some(&delivery),
+            overdue_ms,
+            delivery: Some(delivery),
             carried: None,
-        });
-        assert_eq!(state.reference_of(&ConsumerName::TODO), None);
-        state.end(&ConsumerName::TODO, End::Acknowledged(Some("made".to_owned())));
-        assert_eq!(state.reference_of(&ConsumerName::TODO), Some("made"));
+        }
+    }
+
+    #[test]
+    fn what_a_consumer_has_acknowledged_with_is_known_however_it_was_heard() {
+        let delivery = Delivery::to(vec![onboard_events::TODO], false);
+        let mut state = State::new(begin(&delivery, 1));
+        assert_eq!(state.reference_of(&onboard_events::TODO), None);
+        state.end(&onboard_events::TODO, End::Acknowledged(Some("made".to_owned())));
+        assert_eq!(state.reference_of(&onboard_events::TODO), Some("made"));
     }
 }

@@ -8,9 +8,9 @@
 
 use std::time::Duration;
 
-use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::workflow::{CopyRef, EventRef, PublishRef, Published, RecordRef};
 use onboard_contract::{Acknowledged, ConsumerName, Question};
+use onboard_events::user_registered::USER_REGISTERED;
 use serde::de::DeserializeOwned;
 use temporalio_common::ActivityDefinition;
 use temporalio_common::error::{ActivityExecutionError, ApplicationFailure};
@@ -99,18 +99,25 @@ pub(crate) async fn unless<W, T>(
     activity: impl Future<Output = T>,
     token: &WorkflowCancellationToken,
 ) -> WorkflowResult<Option<T>> {
-    let done = {
-        let mut over = Box::pin(ctx.wait_condition(over));
-        let mut activity = Box::pin(futures::FutureExt::fuse(activity));
-        temporalio_workflow::select! {
-            over = over => { over?; None }
-            done = activity => Some(done),
-        }
-    };
+    let done = before(ctx, over, activity).await?;
     if done.is_none() {
         token.cancel();
     }
     Ok(done)
+}
+
+/// What an activity or a timer returns; `None` when the condition holds first.
+pub(crate) async fn before<W, T>(
+    ctx: &WorkflowContext<W>,
+    condition: impl FnMut(&W) -> bool,
+    work: impl Future<Output = T>,
+) -> WorkflowResult<Option<T>> {
+    let mut condition = Box::pin(ctx.wait_condition(condition));
+    let mut work = Box::pin(futures::FutureExt::fuse(work));
+    Ok(temporalio_workflow::select! {
+        holds = condition => { holds?; None }
+        done = work => Some(done),
+    })
 }
 
 pub(crate) async fn mark_sent<W: Delivering>(ctx: &WorkflowContext<W>) -> WorkflowResult<()> {

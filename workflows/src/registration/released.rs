@@ -5,7 +5,8 @@
 //! An acknowledgement that is overdue is looked for in the inbox, which is the
 //! truth, and else the event is published again through the exchange.
 
-use onboard_contract::{ConsumerName, Stage};
+use onboard_contract::Stage;
+use onboard_events::Acknowledgement;
 use temporalio_workflow::{WorkflowContext, WorkflowResult};
 
 use super::UserRegistration;
@@ -15,7 +16,6 @@ use crate::delivery::details::waiting_for;
 use crate::delivery::state::{Delivering as _, State};
 use crate::delivery::steps::{event, failed, mark_sent, record, retried, unless};
 use crate::delivery::{edit, enter, enter_sent, has_grown, of, show};
-use onboard_contract::Acknowledgement;
 
 pub(super) async fn deliver_to_todo(ctx: &WorkflowContext<UserRegistration>) -> WorkflowResult<()> {
     if !of(ctx, |s| s.carried) {
@@ -30,7 +30,7 @@ pub(super) async fn deliver_to_todo(ctx: &WorkflowContext<UserRegistration>) -> 
     }
     await_acknowledgement(ctx).await?;
     let todo_id = ctx.state(|s| s.acknowledgement.as_ref().map(|found| found.todo_id.to_string()));
-    record(ctx, ConsumerName::TODO, todo_id).await
+    record(ctx, onboard_events::TODO, todo_id).await
 }
 
 async fn await_acknowledgement(ctx: &WorkflowContext<UserRegistration>) -> WorkflowResult<()> {

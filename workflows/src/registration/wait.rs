@@ -9,6 +9,7 @@ use crate::delivery::details::waiting_for_acknowledgement;
 use crate::delivery::of;
 use crate::delivery::patience::patience;
 use crate::delivery::state::State;
+use crate::delivery::steps::before;
 
 /// The longest wait between two looks for an overdue acknowledgement.
 const OVERDUE_CAP: Duration = Duration::from_mins(10);
@@ -31,20 +32,14 @@ pub(super) async fn wait(ctx: &WorkflowContext<UserRegistration>) -> WorkflowRes
         .summary("until the acknowledgement counts as overdue".to_owned())
         .cancellation_token(token.clone())
         .build();
-    let woken = {
-        let mut overdue = Box::pin(futures::FutureExt::fuse(ctx.timer(overdue)));
-        let mut told = Box::pin(ctx.wait_condition(|s| s.acknowledgement.is_some() || s.republish));
-        temporalio_workflow::select! {
-            told = told => { told?; None }
-            _ = overdue => Some(Woken::Overdue),
-        }
-    };
+    let is_told = |s: &UserRegistration| s.acknowledgement.is_some() || s.republish;
+    let is_overdue = before(ctx, is_told, ctx.timer(overdue)).await?.is_some();
     if ctx.state(|s| s.acknowledgement.is_some()) {
         // The timer goes with the workflow; to cancel it is one event more.
         return Ok(Woken::Acknowledged);
     }
     token.cancel();
-    Ok(woken.unwrap_or(Woken::Republish))
+    Ok(if is_overdue { Woken::Overdue } else { Woken::Republish })
 }
 
 /// Doubles with every look that found nothing.

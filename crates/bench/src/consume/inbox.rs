@@ -6,8 +6,8 @@ use anyhow::Context as _;
 use futures::TryStreamExt as _;
 use mongodb::Collection;
 use mongodb::bson::{self, DateTime, Document, doc};
-use onboard_contract::{EventId, TodoId};
-use onboard_events::UserRegistered;
+use onboard_contract::EventId;
+use onboard_events::{TodoId, UserRegistered};
 use onboard_ops::Databases;
 use serde::Deserialize;
 

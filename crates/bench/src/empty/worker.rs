@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use onboard_contract::workflow::{EventRef, PublishRef, Published, RecordRef};
-use onboard_contract::{Acknowledgement, EventId, TodoId, UserId};
+use onboard_contract::{EventId, UserId};
+use onboard_events::{Acknowledgement, TodoId};
 use onboard_runtime::Shutdown;
 use onboard_workflows::UserRegistration;
 use onboard_workflows::activities::{

@@ -3,10 +3,9 @@
 use anyhow::ensure;
 use futures::{TryStreamExt as _, stream};
 use mongodb::bson::{DateTime, Document, doc};
-use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::{OutboxStatus, TraceParent};
 use onboard_events::UserRegistered;
-use onboard_events::user_registered::AGGREGATE_USER;
+use onboard_events::user_registered::{AGGREGATE_USER, USER_REGISTERED};
 use onboard_ops::Databases;
 use onboard_runtime::clock;
 

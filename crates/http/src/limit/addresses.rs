@@ -1,5 +1,5 @@
 //! Requests by client address: one policy for each path that costs much, and
-//! one for everything else. What watches a service is not limited.
+//! one for everything else. Health checks and metrics have no limit.
 
 use std::sync::Arc;
 

@@ -12,14 +12,17 @@
 
 use mongodb::bson::{Document, doc};
 use mongodb::error::Error;
-use onboard_fault::{self as fault, Step};
+use onboard_fault::Step;
 use onboard_mongo::bson_time::{date, id};
-use onboard_mongo::{StoreError, bounded, raw_document, transact};
+use onboard_mongo::{StoreError, bounded, raw_document, transact_at};
 use onboard_runtime::clock;
 
 use crate::{CONFLICTS_MAX, InboxNames};
 
 use super::{Applied, Arrived, Effect, Inbox, Turn, WHAT, applying};
+
+/// The step in which the effect of a conflict and its note are committed.
+const CONFLICT: Step = Step("inbox.conflict");
 
 /// What the record says about the other aggregate's message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +70,7 @@ impl Inbox {
         } } };
         let unnoted = without_note(names, event);
         let (effect, event) = (effect.clone(), event.clone());
-        let noted = transact(self.database.client(), async move |session| {
+        transact_at(CONFLICT, self.database.client(), async move |session| {
             let updated =
                 inbox.update_one(unnoted.clone(), note.clone()).session(&mut *session).await?;
             let noted = if updated.matched_count > 0 {
@@ -85,12 +88,9 @@ impl Inbox {
                 }
             };
             applying(&effect, session, &[&event], Turn::Again).await?;
-            fault::before(Step::InboxCommit).await;
             Ok(noted)
         })
-        .await?;
-        fault::after(Step::InboxCommit).await;
-        Ok(noted)
+        .await
     }
 }
 

@@ -85,7 +85,7 @@ impl Inbox {
         for noted in [deleted.to_owned(), format!("conflicts.{deleted}")] {
             orphans.insert(noted, doc! { "$exists": false });
         }
-        let delete = step(Step::PurgeInbox, async { inbox.delete_many(orphans).await });
+        let delete = step(Step("purge.inbox"), async { inbox.delete_many(orphans).await });
         let removed = bounded("remove old inbox records", delete).await?.deleted_count;
         tracing::info!(removed, %horizon, "inbox records that nothing can ask for removed");
         Ok(())

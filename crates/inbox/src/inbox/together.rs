@@ -3,11 +3,11 @@
 //! It begins with the belief that every event is new, and nothing of its effect
 //! there. A duplicate key ends it; the records that are there already are then
 //! looked up outside, and the rest begins anew, with an effect that looks. Nothing
-//! of what was looked up has to stay true: a record that was seen stays. What fails
-//! because of one member is given back to be done alone (`Inbox::apply`), so that
-//! nobody suffers from a neighbour; which one it was need not be known. So is an
-//! event whose id came for another aggregate (`conflict`), or whose record cannot be
-//! read.
+//! of what was looked up has to stay true: a record that was seen stays. The members
+//! of a group that fails because of one of them are given back to be done alone
+//! (`Inbox::apply`), so that no event waits for another; nobody needs to know which it
+//! was. An event whose id came for another aggregate (`conflict`), or whose record cannot
+//! be read, is given back, too.
 //!
 //! A crash before the commit leaves nothing and all the messages come again; a
 //! crash after it leaves all the records, and the messages are duplicates.
@@ -19,7 +19,7 @@ use std::time::Duration;
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, RawDocumentBuf, doc};
 use onboard_contract::EventId;
-use onboard_fault::{self as fault, Step};
+use onboard_fault as fault;
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::{
     OPERATION_DEADLINE, StoreError, ask, in_session, is_duplicate_key, is_write_conflict,
@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use crate::InboxRecord;
 
-use super::{Applied, Arrived, Effect, Inbox, Turn, WHAT, applying, record};
+use super::{Applied, Arrived, COMMIT, Effect, Inbox, Turn, WHAT, applying, record};
 
 /// How often a group is tried before its members are done alone.
 const TRIES: u32 = 3;
@@ -94,9 +94,9 @@ impl Inbox {
                 session.abort_transaction().await.ok();
                 return Err(error);
             }
-            fault::before(Step::InboxCommit).await;
+            fault::before(COMMIT).await;
             session.commit_transaction().await?;
-            fault::after(Step::InboxCommit).await;
+            fault::after(COMMIT).await;
             Ok(())
         })
         .await

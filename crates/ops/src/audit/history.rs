@@ -3,12 +3,11 @@
 //! without by the plan of released builds, which knew registrations alone.
 
 use onboard_contract::message::Workflow;
-use onboard_contract::names::{
-    ACTIVITY_CHECK, ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH, ACTIVITY_PUBLISH_EVENT, ACTIVITY_RECORD,
-    SIGNAL_ACKNOWLEDGED,
-};
+use onboard_contract::names::{ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH_EVENT, ACTIVITY_RECORD};
 use onboard_contract::workflow::{DeliveryInput, EventRef};
-use onboard_contract::{Acknowledgement, Progress, RegistrationInput, TodoId};
+use onboard_events::registration::ACTIVITY_PUBLISH;
+use onboard_events::todo::{ACTIVITY_CHECK, SIGNAL_ACKNOWLEDGED};
+use onboard_events::{Acknowledgement, RegistrationInput, RegistrationProgress, TodoId};
 use serde::de::DeserializeOwned;
 use temporalio_common::protos::temporal::api::common::v1::Payloads;
 use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
@@ -25,7 +24,7 @@ const OTHER_IDS: &str = "its input names other ids than the row";
 /// has published there.
 pub(crate) fn flaw(events: &[HistoryEvent], one: Finished) -> Option<String> {
     match one.event_type.workflow {
-        Workflow::Registration => flaw_of_registration(events, one),
+        Workflow::Own(_) => flaw_of_registration(events, one),
         Workflow::Delivery => flaw_of_delivery(events, one),
     }
 }
@@ -69,7 +68,7 @@ fn flaw_of_registration(events: &[HistoryEvent], one: Finished) -> Option<String
     if !acknowledgements(events).any(|(_, found)| is_it(found)) {
         return Some("nothing in it acknowledges the welcome todo".to_owned());
     }
-    match result(events) {
+    match result::<RegistrationProgress>(events) {
         Some(progress) if progress.todo_id == Some(todo) => None,
         Some(_) => Some("its result names another todo".to_owned()),
         None => Some("it does not end completed".to_owned()),
@@ -165,7 +164,7 @@ fn is_check(events: &[HistoryEvent], scheduled: i64) -> bool {
     })
 }
 
-fn result(events: &[HistoryEvent]) -> Option<Progress> {
+fn result<T: DeserializeOwned>(events: &[HistoryEvent]) -> Option<T> {
     match events.last()?.attributes.as_ref()? {
         Attributes::WorkflowExecutionCompletedEventAttributes(done) => json(done.result.as_ref()),
         _ => None,

@@ -102,7 +102,7 @@ async fn with_users(audit: &mut Audit<'_>, page: &[Document]) -> Result<Vec<Case
 
 /// Whether it is, as far as this build knows its type.
 pub(crate) fn is_registration(row: &onboard_outbox::Row) -> bool {
-    row.known_type().is_none_or(onboard_contract::EventType::is_registration)
+    row.known_type().is_none_or(onboard_events::is_registration)
 }
 
 async fn look_into_the_inbox(audit: &Audit<'_>, cases: &mut [Case]) -> Result<(), AuditError> {

@@ -1,10 +1,10 @@
 //! No dead letters of any consumer, and nothing left in the queues of this program
-//! once everything is settled. What waits in the queue of another program is that
-//! program's business, as long as no row is unfinished.
+//! once everything is settled. Messages in the queue of another program count
+//! only while a row is unfinished.
 
 use std::time::Duration;
 
-use onboard_broker::{DeadLetters, DeadLettersError, depths};
+use onboard_broker::{DeadLetters, DeadLettersError};
 use onboard_contract::{ACKNOWLEDGEMENTS_QUEUE, Queue};
 use onboard_events::TODO_QUEUE;
 use tokio::time::Instant;
@@ -41,13 +41,17 @@ async fn judge_dead_letters(audit: &mut Audit<'_>) -> Result<(), AuditError> {
 /// What is looked at is back in its order when the connection closes. Letters
 /// bring no time that could be trusted, so all of them count.
 async fn judge_letters(audit: &mut Audit<'_>, queue: Queue) -> Result<(), AuditError> {
-    let config = &audit.sources.broker;
     let named = queue.dead_letter_queue.clone();
-    let letters = DeadLetters::open(config, queue, "onboard audit", onboard_events::ids).await;
-    let letters = letters.map_err(AuditError::RabbitMq)?;
+    let letters = open(audit, queue).await?;
     let read = read_letters(audit, &letters, &named).await;
     letters.close().await;
     read.map_err(AuditError::RabbitMq)
+}
+
+async fn open(audit: &Audit<'_>, queue: Queue) -> Result<DeadLetters, AuditError> {
+    let config = &audit.sources.broker;
+    let letters = DeadLetters::open(config, queue, "onboard audit", onboard_events::ids).await;
+    letters.map_err(AuditError::RabbitMq)
 }
 
 async fn read_letters(
@@ -95,8 +99,10 @@ async fn judge_queue(
     deadline: Instant,
 ) -> Result<(), AuditError> {
     loop {
-        let depths = depths(&audit.sources.broker, queue.clone()).await;
-        let (waiting, _) = depths.map_err(AuditError::RabbitMq)?;
+        let letters = open(audit, queue.clone()).await?;
+        let waiting = letters.waiting().await;
+        letters.close().await;
+        let waiting = waiting.map_err(AuditError::RabbitMq)?;
         if waiting == 0 {
             return Ok(());
         }

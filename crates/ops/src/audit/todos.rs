@@ -2,8 +2,9 @@
 //! Whether the welcome todo is there is the users pass's.
 
 use mongodb::bson::{Document, doc};
-use onboard_contract::names::WELCOME_TITLE;
-use onboard_contract::{TodoId, UserId};
+use onboard_contract::UserId;
+use onboard_events::TodoId;
+use onboard_events::todo::WELCOME_TITLE;
 use onboard_todo::todos::{CREATED_BY_USER, check_todo};
 use uuid::Uuid;
 

@@ -7,8 +7,9 @@
 use std::collections::{HashMap, HashSet};
 
 use mongodb::bson::{Bson, Document, doc};
-use onboard_contract::names::WELCOME_TITLE;
-use onboard_contract::{EventId, TodoId, UserId};
+use onboard_contract::{EventId, UserId};
+use onboard_events::TodoId;
+use onboard_events::todo::WELCOME_TITLE;
 use onboard_todo::INBOX_NAMES;
 use onboard_todo::todos::check_todo;
 use uuid::Uuid;

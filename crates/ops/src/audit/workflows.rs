@@ -2,7 +2,7 @@
 //! knows or that no worker can go on with.
 
 use onboard_contract::EventId;
-use onboard_contract::names::{ATTRIBUTE_USER, WORKFLOW};
+use onboard_events::registration::{ATTRIBUTE_USER, WORKFLOW};
 use onboard_temporal::query::{of_events, open_of_unknown_type, open_with_failing_task};
 use onboard_temporal::{ExecutionStatus, command};
 use temporalio_client::tonic::{Code, Status};

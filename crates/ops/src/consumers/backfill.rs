@@ -94,7 +94,7 @@ impl Operator {
         consumer: &ConsumerName,
     ) -> Result<Option<Refusal>, OperatorError> {
         let name = consumer.clone();
-        if name == ConsumerName::TODO {
+        if name == onboard_events::TODO {
             return Ok(Some(Refusal::BuiltIn(name)));
         }
         let known = self.known_consumers().await?;
@@ -159,7 +159,7 @@ impl Operator {
             overdue_ms: u64::try_from(self.overdue_ms()).unwrap_or(u64::MAX),
             delivery: row.delivery,
         };
-        match step(Step::RedriveRestart, temporal.repeat_workflow(&start)).await {
+        match step(Step("redrive.restart"), temporal.repeat_workflow(&start)).await {
             Ok(Started::Now) => Ok(true),
             Ok(Started::Already) => Ok(false),
             Err(error) if error.is_retryable() => Err(OperatorError::Temporal(error)),

@@ -66,7 +66,7 @@ impl<'a> Journal<'a> {
         };
         let entries = self.entries();
         let write = bounded("record the change of rows", entries.insert_one(document));
-        step(Step::RedriveRecord, write).await?;
+        step(Step("redrive.record"), write).await?;
         Ok(entry)
     }
 
@@ -76,7 +76,7 @@ impl<'a> Journal<'a> {
         let done = doc! { "$set": { "doneAt": DateTime::from_millis(clock::now_ms()) } };
         let write = entries.update_one(doc! { "_id": id(entry), "doneAt": null }, done);
         let write = bounded("complete the record of the change", write);
-        step(Step::RedriveRecord, write).await.map(drop)
+        step(Step("redrive.record"), write).await.map(drop)
     }
 
     /// The pages of earlier runs that were cut off, or changed lately.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
 use onboard_broker::{DeadLettersError, Waiting, waiting};
-use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::{ConsumerName, EventType, Queue};
 use onboard_events::UserRegistered;
+use onboard_events::user_registered::USER_REGISTERED;
 use onboard_outbox::AwaitedBy;
 use onboard_runtime::clock;
 use serde::Serialize;
@@ -83,7 +83,7 @@ impl Operator {
             .map(|((of, queue), (awaited, counted))| standing(of, &queue, awaited, counted))
             .collect();
         // That of this program first, the others by name.
-        all.sort_by_key(|one| one.consumer != ConsumerName::TODO);
+        all.sort_by_key(|one| one.consumer != onboard_events::TODO);
         Ok(all)
     }
 }

@@ -100,7 +100,7 @@ impl Operator {
         consumer: &ConsumerName,
     ) -> Result<Option<Refusal>, OperatorError> {
         let name = consumer.clone();
-        if name == ConsumerName::TODO {
+        if name == onboard_events::TODO {
             return Ok(Some(Refusal::BuiltIn(name)));
         }
         if self.known_consumers().await?.iter().any(|one| one.name == name) {
@@ -172,7 +172,9 @@ async fn tell_one(
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
     let begun = Instant::now();
     loop {
-        match step(Step::RedriveSignal, temporal.waive(row.event_type, row.event, consumer)).await {
+        match step(Step("redrive.signal"), temporal.waive(row.event_type, row.event, consumer))
+            .await
+        {
             Ok(Signalled::Delivered) => return Ok(Told::Yes),
             Ok(Signalled::NoWorkflow) => return Ok(Told::NoRun),
             Ok(Signalled::Busy) if begun.elapsed() < BUSY_MAX => {
@@ -182,7 +184,7 @@ async fn tell_one(
             Err(error) if error.is_retryable() => return Err(OperatorError::Temporal(error)),
             // It concerns this workflow alone.
             Err(error) => {
-                tracing::error!(event_id = %row.event, error = chain(&error), "not told");
+                tracing::error!(event_id = %row.event, error = chain(&error), "the workflow is not signalled");
                 return Ok(Told::No);
             }
         }

@@ -1,6 +1,8 @@
 //! What a row says about each of its consumers. Pure, so nothing is lost when a
 //! process dies.
 
+use std::time::Duration;
+
 use onboard_contract::ConsumerName;
 use serde::Serialize;
 
@@ -14,6 +16,10 @@ pub struct ConsumerState {
     pub consumer: ConsumerName,
     /// Whether the row awaits its acknowledgement.
     pub awaited: bool,
+    /// How long after a publish its acknowledgement is overdue, in ms, where the event's
+    /// file says so; else as `REGISTRATION_OVERDUE` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience_ms: Option<u64>,
     /// When its acknowledgement was recorded.
     #[serde(serialize_with = "times::maybe")]
     pub acknowledged_at: Option<i64>,
@@ -42,7 +48,11 @@ impl ConsumerState {
                 let (at, why) = (times::rfc3339(at), self.reason.as_deref());
                 format!("{name}: waived at {at} ({})", why.unwrap_or("no reason noted"))
             }
-            (None, true) => format!("{name}: awaited"),
+            (None, true) => {
+                let own = self.patience_ms.map(Duration::from_millis);
+                let own = own.map(|own| format!(", overdue {own:?} after each publish"));
+                format!("{name}: awaited{}", own.unwrap_or_default())
+            }
             (None, false) => format!("{name}: no acknowledgement"),
         }
     }
@@ -66,13 +76,18 @@ pub(crate) fn consumers(row: &onboard_outbox::Row) -> Vec<ConsumerState> {
     }
     let awaited = row.awaited().unwrap_or_default();
     let released = row.acknowledged_at.known().filter(|_| row.expects.as_ref().known().is_none());
+    let patience = |consumer: &ConsumerName| {
+        let mut known = row.known_type()?.consumers.iter().filter(|one| one.name == *consumer);
+        u64::try_from(known.next()?.patience?.as_millis()).ok()
+    };
     let state = |consumer: ConsumerName| {
         let name = consumer.as_str();
         let acknowledged = acknowledgements.and_then(|all| all.get(name));
         let given_up = waived.and_then(|all| all.get(name));
-        let of_todo = released.filter(|_| consumer == ConsumerName::TODO);
+        let of_todo = released.filter(|_| consumer == onboard_events::TODO);
         ConsumerState {
             awaited: awaited.contains(&consumer),
+            patience_ms: patience(&consumer),
             acknowledged_at: acknowledged.and_then(|one| one.at.known()).or(of_todo),
             reference: acknowledged.and_then(|one| one.reference.as_ref().known().cloned()),
             waived_at: given_up.and_then(|one| one.at.known()),

@@ -117,7 +117,7 @@ impl Run<'_> {
         let publisher = self.publisher().await;
         let mut tries = 1;
         loop {
-            match step(Step::RedrivePutBack, put_back_once(letter, publisher)).await {
+            match step(Step("redrive.put_back"), put_back_once(letter, publisher)).await {
                 Ok(()) => return Ok(Performed::Yes),
                 Err(PutBackError::NotNow(error)) if tries < PUT_BACK_TRIES => {
                     tracing::debug!(%error, "once more");
@@ -143,7 +143,7 @@ impl Run<'_> {
         let Some(event_type) = known else { return Ok(Performed::Overtaken) };
         let redrive = self.id.to_string();
         let asked = self.temporal.republish(event_type, event, &redrive);
-        match step(Step::RedriveSignal, asked).await {
+        match step(Step("redrive.signal"), asked).await {
             Ok(Signalled::Delivered) => Ok(Performed::Yes),
             Ok(Signalled::NoWorkflow) => Ok(Performed::Overtaken),
             Ok(Signalled::Busy) => Ok(Performed::Refused(BUSY.to_owned())),
@@ -170,9 +170,9 @@ impl Run<'_> {
             if !awaits.map_err(OperatorError::Store)? {
                 return Ok(Performed::Overtaken);
             }
-            step(Step::RedriveRestart, self.temporal.repeat_workflow(&start)).await
+            step(Step("redrive.restart"), self.temporal.repeat_workflow(&start)).await
         } else {
-            step(Step::RedriveRestart, self.temporal.restart_workflow(&start)).await
+            step(Step("redrive.restart"), self.temporal.restart_workflow(&start)).await
         };
         match started {
             Ok(Started::Now) => Ok(Performed::Yes),
@@ -192,7 +192,7 @@ impl Run<'_> {
             },
         );
         let update = bounded("make the row due", update);
-        let released = step(Step::RedriveRelease, update).await?;
+        let released = step(Step("redrive.release"), update).await?;
         Ok(if released.matched_count == 1 { Performed::Yes } else { Performed::Overtaken })
     }
 }

@@ -40,7 +40,7 @@ impl Run<'_> {
         };
         let redrives = self.redrives();
         let write = bounded("record the redrive", redrives.insert_one(document));
-        step(Step::RedriveRecord, write).await?;
+        step(Step("redrive.record"), write).await?;
         Ok(record)
     }
 
@@ -60,7 +60,7 @@ impl Run<'_> {
         let redrives = self.redrives();
         let write = redrives.update_one(doc! { "_id": id(record) }, change);
         let write = bounded("complete the record of the redrive", write);
-        step(Step::RedriveRecord, write).await.map(drop)
+        step(Step("redrive.record"), write).await.map(drop)
     }
 
     fn redrives(&self) -> Collection<Document> {

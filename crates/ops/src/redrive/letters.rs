@@ -3,8 +3,8 @@
 //!
 //! A run works on the letters that were there when it began: what becomes a
 //! dead letter meanwhile stands behind them. Those of one user are worked on
-//! one after the other, those of different users side by side. What is not
-//! chosen, or cannot be redriven, is back in its place when the run ends.
+//! one after the other, those of different users side by side. A letter
+//! that is not chosen, or cannot be redriven, is back in its place when the run ends.
 
 use futures::StreamExt;
 use onboard_broker::{DeadLetter, DeadLetters};

@@ -2,9 +2,8 @@
 
 use mongodb::bson::Document;
 use onboard_broker::DeadLetter;
-use onboard_contract::{
-    ACKNOWLEDGEMENTS_QUEUE, Acknowledged, AcknowledgedError, EventId, TodoId, UserId,
-};
+use onboard_contract::{ACKNOWLEDGEMENTS_QUEUE, Acknowledged, AcknowledgedError, EventId, UserId};
+use onboard_events::TodoId;
 use onboard_inbox::InboxRecord;
 use onboard_outbox::OutboxRow;
 use onboard_runtime::availability::chain;

@@ -2,15 +2,16 @@
 //!
 //! In this order: the todo service's inbox forgets what it says of the missing effect, or
 //! the message would be a duplicate there; the row awaits its consumers again; its
-//! workflow runs again. What is removed stands in the record of the redrive before. A
+//! workflow runs again. The record of the redrive keeps the documents before they are removed. A
 //! process that dies between two of these leaves a case that the next redrive goes on
 //! with: without the record the effect is still missing, and a row that awaits somebody is
 //! started again by the relay, too.
 
 use mongodb::bson::{Bson, Document, doc};
-use onboard_contract::{ConsumerName, EventId, TodoId, UserId};
+use onboard_contract::{EventId, UserId};
+use onboard_events::TodoId;
 use onboard_fault::{Step, step};
-use onboard_mongo::transact;
+use onboard_mongo::transact_at;
 use onboard_runtime::clock;
 use onboard_temporal::ExecutionStatus;
 use onboard_todo::INBOX_NAMES;
@@ -95,7 +96,7 @@ impl Run<'_> {
             (doc! { "_id": todo.get("_id").cloned() }, renamed(todo, new_id))
         });
         let client = self.operator.mongo.todo().client();
-        let forgetting = transact(client, async move |session| {
+        let forgetting = transact_at(Step("redrive.forget"), client, async move |session| {
             if let Some(this) = &record {
                 inbox.delete_one(this.clone()).session(&mut *session).await?;
             }
@@ -109,7 +110,7 @@ impl Run<'_> {
             }
             Ok(())
         });
-        bounded(FORGET, step(Step::RedriveForget, forgetting)).await
+        bounded(FORGET, forgetting).await
     }
 
     /// Takes the acknowledgement off the row, and that of the todo service where its effect
@@ -117,14 +118,14 @@ impl Run<'_> {
     async fn await_again(&self, event: EventId, undone: bool) -> Result<bool, OperatorError> {
         let mut change = doc! { "$set": { "acknowledgedAt": null } };
         if undone {
-            let of_todo = format!("acknowledgements.{}", ConsumerName::TODO);
+            let of_todo = format!("acknowledgements.{}", onboard_events::TODO);
             change.insert("$unset", doc! { of_todo: "" });
         }
         let this = doc! { "_id": id(event.uuid()), "acknowledgedAt": { "$ne": null } };
         let outbox = self.operator.mongo.outbox();
         let update =
             bounded("take the acknowledgement off the row", outbox.update_one(this, change));
-        Ok(step(Step::RedriveRelease, update).await?.matched_count == 1)
+        Ok(step(Step("redrive.release"), update).await?.matched_count == 1)
     }
 }
 

@@ -1,7 +1,5 @@
 //! What must hold of the consumers that the row expects.
 
-use onboard_contract::ConsumerName;
-
 use super::Finding;
 use crate::ConsumerState;
 use crate::audit::Kind;
@@ -41,7 +39,7 @@ fn unsettled(case: &Case, one: &ConsumerState) -> Option<Finding> {
         let kind = Kind::ConsumerUnacknowledged;
         return Some(if sound { finding.counted(kind, words) } else { finding });
     }
-    let words = if *name == ConsumerName::TODO && case.is_registration() {
+    let words = if *name == onboard_events::TODO && case.is_registration() {
         format!("no acknowledgement of {name}: the workflow has not recorded the todo")
     } else {
         format!(

@@ -1,5 +1,5 @@
-//! What holds a workflow back that no repeat ends. It is named with the command that
-//! ends it, and `redrive` leaves such a workflow alone.
+//! Workflows that are held back by something that no repeat ends. The rule names the
+//! command that ends it, and `redrive` leaves such a workflow alone.
 
 use onboard_contract::EventType;
 use onboard_temporal::{Execution, Pause, command};

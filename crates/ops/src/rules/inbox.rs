@@ -1,7 +1,8 @@
 //! What must hold of a registration in the todo service: its record, and the
 //! welcome todo.
 
-use onboard_contract::{ConsumerName, TodoId, UserId};
+use onboard_contract::UserId;
+use onboard_events::TodoId;
 use onboard_inbox::{Conflict, InboxRecord};
 use onboard_mongo::Field;
 use uuid::Uuid;
@@ -46,7 +47,7 @@ fn conflicts(records: &[InboxRecord]) -> Option<Finding> {
 
 fn lacks(case: &Case, records: &[InboxRecord]) -> Option<Finding> {
     let Some(record) = records.first() else {
-        let owed = case.acknowledged_at().is_some() && case.names(&ConsumerName::TODO);
+        let owed = case.acknowledged_at().is_some() && case.names(&onboard_events::TODO);
         let words = "no inbox record: the todo service has not committed it";
         let finding = Finding::missing(words);
         let words = "acknowledged, and no inbox record";
@@ -113,7 +114,7 @@ pub(super) fn proves_delivery(case: &Case) -> bool {
     let settled = case.row.as_ref().is_some_and(|row| {
         !row.consumers.is_empty() && row.consumers.iter().all(ConsumerState::is_settled)
     });
-    if !settled || !case.names(&ConsumerName::TODO) || !case.is_registration() {
+    if !settled || !case.names(&onboard_events::TODO) || !case.is_registration() {
         return settled;
     }
     let user = case.row.as_ref().and_then(|row| row.user_id).map(UserId::uuid);

@@ -1,5 +1,5 @@
 use mongodb::bson::{Bson, DateTime, Document, doc};
-use onboard_contract::TodoId;
+use onboard_events::TodoId;
 use onboard_temporal::ExecutionStatus;
 use onboard_todo::INBOX_NAMES;
 use uuid::Uuid;

@@ -2,8 +2,8 @@
 
 use mongodb::bson::{Document, doc};
 use onboard_contract::names::ACTIVITY_FIND_ACKNOWLEDGEMENT;
-use onboard_contract::{ConsumerName, EventId, Queue, TodoId, UserId};
-use onboard_events::UserRegistered;
+use onboard_contract::{ConsumerName, EventId, Queue, UserId};
+use onboard_events::{TodoId, UserRegistered};
 use onboard_inbox::InboxRecord;
 use onboard_mongo::{Field, field};
 use onboard_runtime::availability::chain;
@@ -74,7 +74,8 @@ impl Operator {
         let Some(user) = field::id(&found, "_id").known() else { return Ok((None, None)) };
         record.user = Some(read_user(user.into(), &found));
         // Other events may be about the user, too.
-        let others = onboard_events::known().filter(|known| !known.is_registration());
+        let others =
+            onboard_events::known().filter(|known| !onboard_events::is_registration(known));
         let others: Vec<&str> = others.map(|known| known.name).collect();
         let of_user = doc! { "aggregateId": id(user), "eventType": { "$nin": others } };
         let outbox = self.mongo.outbox();
@@ -158,13 +159,13 @@ impl Operator {
             let looked = letters::look(&self.broker, queue, |letter| {
                 if letter.event_id == Some(event) {
                     let (reason, detail) = (letter.reason.clone(), letter.detail.clone());
-                    let consumer = Some(consumer.clone()).filter(|it| *it != ConsumerName::TODO);
+                    let consumer = Some(consumer.clone()).filter(|it| *it != onboard_events::TODO);
                     found.push(Letter { consumer, reason, detail });
                 }
             });
             match looked.await {
                 // `consumers list` says that the queue of another program is missing.
-                Err(error) if error.is_missing() && consumer != ConsumerName::TODO => (),
+                Err(error) if error.is_missing() && consumer != onboard_events::TODO => (),
                 Err(error) => {
                     record.unreachable.push(format!("RabbitMQ: {}", chain(&error)));
                     break;

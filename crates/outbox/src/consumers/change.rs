@@ -16,7 +16,7 @@ pub(super) fn awaiting(consumer: &ConsumerName) -> Document {
         format!("acknowledgements.{name}"): { "$exists": false },
         format!("waived.{name}"): { "$exists": false },
     };
-    if *consumer == ConsumerName::RELEASED {
+    if *consumer == onboard_events::RELEASED_CONSUMER {
         filter.insert(
             "$or",
             vec![
@@ -55,7 +55,7 @@ pub(super) fn not_expecting(consumer: &ConsumerName) -> Document {
 /// Adds the consumer to what a row expects. All fields are computed from the row
 /// as it was.
 pub(super) fn expected_too(consumer: &ConsumerName) -> Vec<Document> {
-    let (name, released) = (consumer.as_str(), ConsumerName::RELEASED);
+    let (name, released) = (consumer.as_str(), onboard_events::RELEASED_CONSUMER);
     let one = released.as_str();
     let expects = doc! { "$ifNull": ["$expects", [one]] };
     let added = doc! { "$cond": [{ "$in": [name, expects.clone()] }, [], [name]] };
@@ -81,7 +81,7 @@ pub(super) fn expected_too(consumer: &ConsumerName) -> Vec<Document> {
 /// since it expects somebody: the waiver says that nobody is awaited.
 pub(super) fn waived(consumer: &ConsumerName, reason: &str) -> Vec<Document> {
     let name = consumer.as_str();
-    let expects = doc! { "$ifNull": ["$expects", [ConsumerName::RELEASED.as_str()]] };
+    let expects = doc! { "$ifNull": ["$expects", [onboard_events::RELEASED_CONSUMER.as_str()]] };
     let others = doc! { "$filter": {
         "input": expects.clone(), "cond": { "$ne": ["$$this", name] },
     } };
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_row_of_a_released_build_awaits_the_todo_service_without_saying_so() {
-        let todo = awaiting(&ConsumerName::TODO);
+        let todo = awaiting(&onboard_events::TODO);
         assert!(!todo.contains_key("expects") && todo.contains_key("$or"), "{todo}");
         let crm = awaiting(&"crm".parse().unwrap());
         assert_eq!(crm.get_str("expects").unwrap(), "crm");

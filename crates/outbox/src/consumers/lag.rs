@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn rows_are_limited_before_anybody_looks_whom_they_await() {
-        let stages = pipeline(&BTreeSet::from([ConsumerName::TODO, crm()]), SENT);
+        let stages = pipeline(&BTreeSet::from([onboard_events::TODO, crm()]), SENT);
         let at = |name: &str| stages.iter().position(|stage| stage.contains_key(name)).unwrap();
         assert!(at("$sort") < at("$limit") && at("$limit") < at("$facet"), "{stages:?}");
         let each = stages[at("$facet")].get_document("$facet").unwrap();

@@ -5,7 +5,6 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Router, response::Response};
-use onboard_contract::names::TOKEN_ISSUER;
 use onboard_runtime::{Problems, clock};
 use std::time::Duration;
 use tower::ServiceExt;
@@ -27,7 +26,7 @@ fn bench() -> Bench {
     let key = SigningKey::read(&SigningKey::generate().unwrap()).unwrap();
     let public = *key.public();
     let keys = PublicKeys::new("test", move || async move { Ok(KeyRing::from_iter([public])) });
-    let config = TokenArgs::default().check(TOKEN_ISSUER, &mut Problems::default());
+    let config = TokenArgs::default().check("onboard-auth", &mut Problems::default());
     let subject = Subject {
         user: clock::random_id().into(),
         roles: vec![Role::User],
@@ -88,7 +87,7 @@ async fn exactly_one_bearer_token_is_let_in() {
 #[tokio::test]
 async fn without_keys_the_answer_is_to_come_back() {
     let keys = PublicKeys::new("test", || async { Err("away".to_owned()) });
-    let config = TokenArgs::default().check(TOKEN_ISSUER, &mut Problems::default());
+    let config = TokenArgs::default().check("onboard-auth", &mut Problems::default());
     let mut bench = bench();
     let state = Arc::new(App(Verifier::new(config, keys)));
     bench.router = Router::new().route("/", get(async |Bearer(_): Bearer| ())).with_state(state);

@@ -5,7 +5,6 @@ use super::*;
 use crate::{KeyRing, Role, Signer, SigningKey, Subject, TokenArgs};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
-use onboard_contract::names::TOKEN_ISSUER;
 use onboard_runtime::Problems;
 use proptest::prelude::*;
 use ring::hmac;
@@ -31,7 +30,7 @@ impl Bench {
         let public = *key.public();
         let keys = PublicKeys::new("test", move || async move { Ok(KeyRing::from_iter([public])) });
         assert!(keys.refresh().await);
-        let config = TokenArgs::default().check(TOKEN_ISSUER, &mut Problems::default());
+        let config = TokenArgs::default().check("onboard-auth", &mut Problems::default());
         Self { key, other, verifier: Verifier::new(config, keys) }
     }
 
@@ -92,7 +91,7 @@ fn unsigned(header: &Value, claims: &Value) -> String {
 #[tokio::test]
 async fn what_the_signer_makes_is_accepted_and_says_who() {
     let bench = Bench::new().await;
-    let config = TokenArgs::default().check(TOKEN_ISSUER, &mut Problems::default());
+    let config = TokenArgs::default().check("onboard-auth", &mut Problems::default());
     let subject = Subject {
         user: USER.parse().unwrap(),
         roles: vec![Role::User, Role::Admin],

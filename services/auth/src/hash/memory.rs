@@ -1,8 +1,8 @@
 //! The memory that argon2 fills, kept between hashes.
 //!
 //! Fresh memory costs a page fault per 4 KiB, and freed memory still holds what
-//! was computed in it. What argon2 leaves behind can be run backwards to its
-//! first block, and that block tells a guessed password from another without
+//! was computed in it. An attacker can run the memory that argon2 leaves
+//! backwards to its first block, and that block tells a guessed password from another without
 //! argon2's cost. So a buffer is wiped as soon as no hash waits for it: the next
 //! hash would overwrite it, and a buffer is freed only when it is clean.
 //!

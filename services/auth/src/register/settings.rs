@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use onboard_contract::ExtraConsumers;
+use onboard_events::ExtraConsumers;
 use onboard_outbox::ExtraConsumersArgs;
 use onboard_runtime::Problems;
 

@@ -5,9 +5,8 @@
 //! has changed nothing.
 
 use mongodb::bson::{Document, doc};
-use onboard_contract::names::USER_REGISTERED;
 use onboard_events::UserRegistered;
-use onboard_events::user_registered::AGGREGATE_USER;
+use onboard_events::user_registered::{AGGREGATE_USER, USER_REGISTERED};
 use onboard_mongo::setup::{Definition, Index, uuid};
 
 use super::registrations::IDEMPOTENCY_KEYS;

@@ -10,12 +10,14 @@ mod row;
 use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
 use mongodb::error::Error;
-use onboard_contract::{EventId, ExtraConsumers, TraceParent, UserId};
-use onboard_events::UserRegistered;
+use onboard_contract::{EventId, TraceParent, UserId};
 use onboard_events::user_registered::AGGREGATE_USER;
-use onboard_fault::{self as fault, Step};
+use onboard_events::{ExtraConsumers, UserRegistered};
+use onboard_fault::Step;
 use onboard_mongo::bson_time::{date, id};
-use onboard_mongo::{Mongo, OPERATION_DEADLINE, Raw, Read, StoreError, is_duplicate_key, transact};
+use onboard_mongo::{
+    Mongo, OPERATION_DEADLINE, Raw, Read, StoreError, is_duplicate_key, transact_at,
+};
 use onboard_outbox::{NewRow, Outbox};
 use onboard_runtime::{clock, trace};
 use tokio::time::error::Elapsed;
@@ -180,7 +182,7 @@ impl Registrations {
     ) -> mongodb::error::Result<Option<KeyRecord>> {
         let (user, row) = (user_document(new, registered), self.outbox_document(new, registered));
         let (this, key, released) = (self.clone(), key.copied(), new.email_released.clone());
-        let earlier = transact(self.mongo.client(), async move |session| {
+        transact_at(Step("register.commit"), self.mongo.client(), async move |session| {
             if let Some(key) = &key
                 && let Some(earlier) = this.claim_key(session, key, registered).await?
             {
@@ -191,14 +193,9 @@ impl Registrations {
             }
             this.mongo.documents(USERS).insert_one(&user).session(&mut *session).await?;
             this.outbox.rows().insert_one(&row).session(&mut *session).await?;
-            fault::before(Step::RegisterCommit).await;
             Ok(None)
         })
-        .await?;
-        if earlier.is_none() {
-            fault::after(Step::RegisterCommit).await;
-        }
-        Ok(earlier)
+        .await
     }
 
     /// Within the transaction: fails when a released build has registered the address.

@@ -4,7 +4,7 @@
 //! makes the next one, in one transaction. A token is good once, while it is
 //! not idle for too long, and while its session is neither over nor revoked.
 //! For a short time its second use is answered like the first one, with the same
-//! next token: two tabs of one client may refresh at once. What was used is kept
+//! next token: two tabs of one client may refresh at once. A used token is kept
 //! until the session ends, so that a later use is recognised and revokes the whole
 //! session.
 //!
@@ -16,10 +16,12 @@ use mongodb::ClientSession;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Document, doc};
 use onboard_contract::{SessionId, UserId};
-use onboard_fault::{self as fault, Step, step};
+use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::field::{self, BYTES, DATE, UUID};
-use onboard_mongo::{Malformed, Mongo, Raw, StoreError, ask, bounded, is_duplicate_key, transact};
+use onboard_mongo::{
+    Malformed, Mongo, Raw, StoreError, ask, bounded, is_duplicate_key, transact_at,
+};
 use onboard_runtime::clock;
 
 pub(crate) const SESSIONS: &str = "sessions";
@@ -131,15 +133,12 @@ impl Sessions {
     ) -> mongodb::error::Result<()> {
         let (sessions, tokens) =
             (self.mongo.documents(SESSIONS), self.mongo.documents(REFRESH_TOKENS));
-        transact(self.mongo.client(), async move |client| {
+        transact_at(Step("login.commit"), self.mongo.client(), async move |client| {
             sessions.insert_one(&session).session(&mut *client).await?;
             tokens.insert_one(&token).session(&mut *client).await?;
-            fault::before(Step::LoginCommit).await;
             Ok(())
         })
-        .await?;
-        fault::after(Step::LoginCommit).await;
-        Ok(())
+        .await
     }
 
     /// Uses a refresh token and makes the next one, or finds that it must not
@@ -158,14 +157,10 @@ impl Sessions {
     ) -> mongodb::error::Result<Rotated> {
         let mongo = self.mongo.clone();
         let now_ms = clock::now_ms();
-        let rotated = transact(self.mongo.client(), async move |client| {
-            let rotated = exchange(&mongo, client, used, next, now_ms).await?;
-            fault::before(Step::RefreshCommit).await;
-            Ok(rotated)
+        transact_at(Step("refresh.commit"), self.mongo.client(), async move |client| {
+            exchange(&mongo, client, used, next, now_ms).await
         })
-        .await?;
-        fault::after(Step::RefreshCommit).await;
-        Ok(rotated)
+        .await
     }
 
     /// The session of a refresh token, whatever became of either.
@@ -195,7 +190,7 @@ impl Sessions {
             doc! { "_id": id(session.uuid()), "revokedAt": { "$exists": false } },
             doc! { "$set": { "revokedAt": date(clock::now_ms()), "revokedFor": reason } },
         );
-        let revoke = step(Step::SessionRevoke, async { update.await });
+        let revoke = step(Step("session.revoke"), async { update.await });
         let done = bounded("revoke the session", revoke).await?;
         Ok(done.matched_count == 1)
     }

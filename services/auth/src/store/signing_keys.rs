@@ -9,11 +9,11 @@ use futures::TryStreamExt;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Document, doc};
 use mongodb::{ClientSession, Collection};
-use onboard_fault::{self as fault, Step, step};
+use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::date;
 use onboard_mongo::field::{self, BYTES, DATE, TEXT};
 use onboard_mongo::{
-    Malformed, Mongo, Raw, StoreError, Unreadable, ask, bounded, is_duplicate_key, transact,
+    Malformed, Mongo, Raw, StoreError, Unreadable, ask, bounded, is_duplicate_key, transact_at,
 };
 
 pub(crate) const SIGNING_KEYS: &str = "signing_keys";
@@ -102,7 +102,7 @@ impl SigningKeys {
     /// The store failed; list the keys to know.
     pub async fn insert(&self, key: &KeyRow) -> Result<(), StoreError> {
         let keys = self.mongo.documents(SIGNING_KEYS);
-        let insert = step(Step::KeyFirst, async { keys.insert_one(key_document(key)).await });
+        let insert = step(Step("key.first"), async { keys.insert_one(key_document(key)).await });
         bounded("write a signing key", insert).await.map(drop)
     }
 
@@ -115,7 +115,7 @@ impl SigningKeys {
         let keys = self.mongo.documents(SIGNING_KEYS);
         let mut document = key_document(key);
         document.insert("first", true);
-        let insert = step(Step::KeyFirst, async {
+        let insert = step(Step("key.first"), async {
             match keys.insert_one(document).await {
                 Ok(_) => Ok(true),
                 Err(error) if is_duplicate_key(&error) => Ok(false),
@@ -136,22 +136,19 @@ impl SigningKeys {
 
     async fn commit_rotated(&self, new: Document, gone_from_ms: i64) -> mongodb::error::Result<()> {
         let keys = self.mongo.documents(SIGNING_KEYS);
-        let done = transact(self.mongo.client(), async move |client| {
+        let done = transact_at(Step("key.rotate"), self.mongo.client(), async move |client| {
             keys.insert_one(&new).session(&mut *client).await?;
             let others = doc! { "_id": { "$ne": new.get("_id") }, "goneFrom": null };
             let end = doc! { "$set": { "goneFrom": date(gone_from_ms) } };
             keys.update_many(others, end).session(&mut *client).await?;
-            fault::before(Step::KeyRotate).await;
             Ok(())
         })
         .await;
         match done {
             // The id is the key's own: a first try was committed after all.
-            Err(error) if is_duplicate_key(&error) => (),
-            done => done?,
+            Err(error) if is_duplicate_key(&error) => Ok(()),
+            done => done,
         }
-        fault::after(Step::KeyRotate).await;
-        Ok(())
     }
 
     /// Removes a key at once. When no other is to go on signing, `spare` is
@@ -166,14 +163,10 @@ impl SigningKeys {
 
     async fn commit_removed(&self, key: String, spare: KeyRow) -> mongodb::error::Result<Removal> {
         let mongo = self.mongo.clone();
-        let removal = transact(self.mongo.client(), async move |client| {
-            let removal = take_out(&mongo, client, &key, &spare).await?;
-            fault::before(Step::KeyRemove).await;
-            Ok(removal)
+        transact_at(Step("key.remove"), self.mongo.client(), async move |client| {
+            take_out(&mongo, client, &key, &spare).await
         })
-        .await?;
-        fault::after(Step::KeyRemove).await;
-        Ok(removal)
+        .await
     }
 
     fn documents(&self) -> Collection<Raw> {

@@ -8,10 +8,10 @@ mod forms;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::{ClientSession, Collection};
 use onboard_contract::UserId;
-use onboard_fault::{self as fault, Step, step};
+use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::field::{self, DATE, TEXT, UUID};
-use onboard_mongo::{Malformed, Mongo, Raw, StoreError, ask, bounded, transact};
+use onboard_mongo::{Malformed, Mongo, Raw, StoreError, ask, bounded, transact_at};
 use onboard_runtime::clock;
 
 pub use forms::displaced;
@@ -148,7 +148,7 @@ impl Users {
             doc! { "_id": id(user.uuid()), "passwordHash": old },
             doc! { "$set": { "passwordHash": new } },
         );
-        let replace = step(Step::LoginRehash, async { update.await });
+        let replace = step(Step("login.rehash"), async { update.await });
         let done = bounded("replace the password's hash", replace).await?;
         Ok(done.matched_count == 1)
     }
@@ -163,14 +163,10 @@ impl Users {
 
     async fn commit_role(&self, change: RoleChange) -> mongodb::error::Result<RoleChanged> {
         let mongo = self.mongo.clone();
-        let changed = transact(self.mongo.client(), async move |client| {
-            let changed = apply(&mongo, client, &change).await?;
-            fault::before(Step::RoleCommit).await;
-            Ok(changed)
+        transact_at(Step("role.commit"), self.mongo.client(), async move |client| {
+            apply(&mongo, client, &change).await
         })
-        .await?;
-        fault::after(Step::RoleCommit).await;
-        Ok(changed)
+        .await
     }
 
     fn documents(&self) -> Collection<Raw> {

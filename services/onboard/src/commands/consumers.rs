@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::actor::ActorArgs;
 use super::audit::when::{Since, since};
-use super::operate::{OperateArgs, complain, print, run as operate};
+use super::operate::{ChangeArgs, OperateArgs, complain, print, run as operate};
 
 /// Arguments of `onboard consumers`.
 #[derive(Debug, clap::Args)]
@@ -35,9 +35,6 @@ enum Verb {
 /// Arguments of `onboard consumers list`.
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Print one JSON document instead of a table.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     operate: OperateArgs,
 }
@@ -52,17 +49,8 @@ struct BackfillArgs {
     /// a time in UTC, such as `2026-01-31T12:00:00Z`.
     #[arg(long, value_parser = since, value_name = "WHEN")]
     since: Since,
-    /// Why. Kept with the change.
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
     #[command(flatten)]
-    actor: ActorArgs,
-    /// Say how many rows would be changed, and do nothing.
-    #[arg(long)]
-    dry_run: bool,
-    /// Print one JSON document instead of text.
-    #[arg(long)]
-    json: bool,
+    change: ChangeArgs,
     #[command(flatten)]
     operate: OperateArgs,
 }
@@ -78,9 +66,6 @@ struct RetireArgs {
     reason: String,
     #[command(flatten)]
     actor: ActorArgs,
-    /// Print one JSON document instead of text.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     operate: OperateArgs,
 }
@@ -100,9 +85,10 @@ pub(crate) fn run(args: ConsumersArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn list(args: ListArgs) -> anyhow::Result<ExitCode> {
+    let json = args.operate.json;
     operate(args.operate, async |operator| {
         let consumers = operator.consumers().await?;
-        print(&if args.json {
+        print(&if json {
             format!("{:#}\n", json!({ "consumers": consumers }))
         } else {
             text::table(&consumers)
@@ -114,18 +100,16 @@ fn list(args: ListArgs) -> anyhow::Result<ExitCode> {
 fn backfill(args: BackfillArgs) -> anyhow::Result<ExitCode> {
     let change = Change {
         consumer: args.name,
-        reason: args
-            .reason
-            .filter(|text| !text.trim().is_empty())
-            .unwrap_or_else(|| "not given".to_owned()),
-        actor: args.actor.name(),
-        dry_run: args.dry_run,
+        reason: args.change.reason(),
+        actor: args.change.actor.name(),
+        dry_run: args.change.dry_run,
     };
+    let json = args.operate.json;
     operate(args.operate, async |operator| {
         let since_ms = args.since.ms(clock::now_ms());
         Ok(match operator.backfill(&change, since_ms).await? {
             Ok(report) => {
-                print(&if args.json {
+                print(&if json {
                     format!("{:#}\n", json!(report))
                 } else {
                     text::backfilled(&report)
@@ -144,11 +128,12 @@ fn retire(args: RetireArgs) -> anyhow::Result<ExitCode> {
         actor: args.actor.name(),
         dry_run: false,
     };
+    let json = args.operate.json;
     operate(args.operate, async |operator| {
         Ok(match operator.retire(&change).await? {
             Ok(report) => {
                 let commands = commands(&change.consumer, operator.vhost());
-                print(&if args.json {
+                print(&if json {
                     document(&report, &commands)
                 } else {
                     text::retired(&report, &commands)

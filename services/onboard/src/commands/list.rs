@@ -35,9 +35,6 @@ pub(crate) struct ListArgs {
     #[arg(long, value_name = "N", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// Print one JSON document instead of a table.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     operate: OperateArgs,
 }
@@ -67,7 +64,8 @@ impl StageArg {
 
 /// Lists, line by line as the rows are found.
 pub(crate) fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
-    let ListArgs { stage, stuck, older_than, limit, json, operate: target } = args;
+    let ListArgs { stage, stuck, older_than, limit, operate: target } = args;
+    let json = target.json;
     if stuck && stage == Some(StageArg::Acknowledged) {
         complain("nothing ACKNOWLEDGED is stuck: leave out --stuck or choose another --stage");
         return Ok(ExitCode::from(exit::USAGE));

@@ -11,17 +11,42 @@ use onboard_runtime::availability::chain;
 use onboard_runtime::exit;
 use serde_json::{Value, json};
 
+use super::actor::ActorArgs;
 use super::target::{Target, TargetArgs};
 
-/// Which servers, and what counts as overdue.
+/// How the command answers, which servers it asks, and what counts as overdue.
 #[derive(Debug, clap::Args)]
 pub(crate) struct OperateArgs {
+    /// Print one JSON document instead of text.
+    #[arg(long)]
+    pub(super) json: bool,
     #[command(flatten)]
     target: TargetArgs,
     /// How long after a publish its acknowledgement is overdue.
     #[arg(long, env = "REGISTRATION_OVERDUE", default_value = "30s", value_name = "DURATION",
         value_parser = duration)]
     registration_overdue: Duration,
+}
+
+/// Why something is changed and by whom, or that nothing is to be changed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ChangeArgs {
+    /// Why. Kept with every change.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    pub(super) actor: ActorArgs,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+impl ChangeArgs {
+    /// The reason as it is recorded.
+    pub(super) fn reason(&self) -> String {
+        let said = self.reason.as_deref().map(str::trim).filter(|text| !text.is_empty());
+        said.unwrap_or("not given").to_owned()
+    }
 }
 
 /// A duration as it is written on the command line.

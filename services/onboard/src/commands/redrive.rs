@@ -9,8 +9,7 @@ use onboard_ops::redrive::Told;
 use onboard_ops::{Item, Order, Outcome, Report, Selection};
 use onboard_runtime::exit;
 
-use super::actor::ActorArgs;
-use super::operate::{OperateArgs, complain, duration, print, run as operate};
+use super::operate::{ChangeArgs, OperateArgs, complain, duration, print, run as operate};
 
 /// Arguments of `onboard redrive`.
 #[derive(Debug, clap::Args)]
@@ -47,17 +46,8 @@ pub(crate) struct RedriveArgs {
     /// Also remove dead letters that are no events; wants a --reason.
     #[arg(long, requires = "reason")]
     discard: bool,
-    /// Why. Kept with every act.
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
     #[command(flatten)]
-    actor: ActorArgs,
-    /// Say what would be done, and do nothing.
-    #[arg(long)]
-    dry_run: bool,
-    /// Print one JSON document instead of text.
-    #[arg(long)]
-    json: bool,
+    change: ChangeArgs,
     #[command(flatten)]
     operate: OperateArgs,
 }
@@ -65,7 +55,6 @@ pub(crate) struct RedriveArgs {
 impl RedriveArgs {
     fn order(&self) -> Order {
         let all = self.all;
-        let said = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
         Order {
             selection: Selection {
                 ids: self.ids.clone(),
@@ -77,9 +66,9 @@ impl RedriveArgs {
             cause: self.cause.clone(),
             older_than: self.older_than,
             limit: self.limit,
-            reason: said(&self.reason).unwrap_or_else(|| "not given".to_owned()),
-            actor: self.actor.name(),
-            dry_run: self.dry_run,
+            reason: self.change.reason(),
+            actor: self.change.actor.name(),
+            dry_run: self.change.dry_run,
             discard: self.discard,
         }
     }
@@ -96,7 +85,7 @@ pub(crate) fn run(args: RedriveArgs) -> anyhow::Result<ExitCode> {
         );
         return Ok(ExitCode::from(exit::USAGE));
     }
-    let json = args.json;
+    let json = args.operate.json;
     operate(args.operate, async |operator| {
         let bar = bar(json);
         let mut items = Vec::new();

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use onboard_auth::email;
-use onboard_contract::names::USER_REGISTERED;
-use onboard_contract::{ConsumerName, EventId};
+use onboard_contract::EventId;
+use onboard_events::user_registered::USER_REGISTERED;
 use onboard_ops::{Record, Subject};
 use onboard_runtime::exit;
 
@@ -19,9 +19,6 @@ pub(crate) struct ShowArgs {
     /// the id of an outbox row that is no event's, as `onboard list` names it.
     #[arg(value_name = "ID or E-MAIL")]
     subject: String,
-    /// Print one JSON document instead of text.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     operate: OperateArgs,
 }
@@ -38,7 +35,8 @@ fn subject(text: &str) -> Subject {
 
 /// Shows; done only when nothing is missing.
 pub(crate) fn run(args: ShowArgs) -> anyhow::Result<ExitCode> {
-    let ShowArgs { subject, json, operate: target } = args;
+    let ShowArgs { subject, operate: target } = args;
+    let json = target.json;
     operate(target, async |operator| {
         let subject = self::subject(&subject);
         let Some(record) = operator.show(&subject).await? else {
@@ -106,7 +104,7 @@ fn text(record: &Record) -> String {
 
 /// Said where a row expects more than the todo service, or did.
 fn consumers(text: &mut String, record: &Record) {
-    let plain = matches!(&*record.consumers, [one] if one.consumer == ConsumerName::TODO);
+    let plain = matches!(&*record.consumers, [one] if one.consumer == onboard_events::TODO);
     let mut name = "consumers";
     for one in record.consumers.iter().filter(|_| !plain) {
         writeln!(text, "{}", wrapped(name, &one.words())).ok();

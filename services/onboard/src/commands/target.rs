@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use onboard_broker::{BrokerArgs, BrokerConfig};
-use onboard_contract::ExtraConsumers;
+use onboard_events::ExtraConsumers;
 use onboard_ops::{DatabasesArgs, DatabasesConfig};
 use onboard_runtime::telemetry::{self, LogFormat};
 use onboard_runtime::{ConfigError, Problems};

@@ -53,7 +53,7 @@ pub(crate) struct TodoPatch {
             content_type = "application/problem+json"),
         (status = 412, description = "It is in another version.", body = ProblemBody<'_>,
             content_type = "application/problem+json"),
-        (status = 503, description = "A server we depend on is away. The change may have happened.",
+        (status = 503, description = "A server we depend on is unavailable. The change may have happened.",
             body = ProblemBody<'_>, content_type = "application/problem+json"),
     ),
 )]

@@ -40,7 +40,7 @@ pub(crate) struct NewTodo {
         )),
         (status = 409, description = "You have as many todos as there may be.",
             body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "A server we depend on is away. The todo may have been created.",
+        (status = 503, description = "A server we depend on is unavailable. The todo may have been created.",
             body = ProblemBody<'_>, content_type = "application/problem+json"),
     ),
 )]

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use onboard_contract::TodoId;
+use onboard_events::TodoId;
 use onboard_http::timestamp::rfc3339;
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -2,7 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use onboard_contract::TodoId;
+use onboard_events::TodoId;
 use onboard_http::{IdPath, Problem};
 
 use super::unknown;

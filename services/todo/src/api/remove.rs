@@ -35,7 +35,7 @@ use super::{Api, unconfirmed, unknown};
             content_type = "application/problem+json"),
         (status = 412, description = "It is in another version.", body = ProblemBody<'_>,
             content_type = "application/problem+json"),
-        (status = 503, description = "A server we depend on is away. It may be gone.",
+        (status = 503, description = "A server we depend on is unavailable. It may be gone.",
             body = ProblemBody<'_>, content_type = "application/problem+json"),
     ),
 )]

@@ -2,7 +2,7 @@
 //!
 //! A character is a Unicode scalar value. Control characters (U+0000 to U+001F
 //! and U+007F to U+009F) are refused, so that a title is one line and spoils no
-//! terminal. What is accepted is kept exactly as it came.
+//! terminal. An accepted title is kept exactly as it came.
 
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 

@@ -2,7 +2,8 @@
 
 use mongodb::bson::{Document, doc};
 use mongodb::options::ReturnDocument;
-use onboard_contract::{TodoId, UserId};
+use onboard_contract::UserId;
+use onboard_events::TodoId;
 use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::date;
 use onboard_mongo::{OPERATION_DEADLINE, Raw, StoreError, bounded};
@@ -51,7 +52,7 @@ impl Todos {
                 "title": 1, "completed": 1, "createdAt": 1, "updatedAt": 1, "version": 1,
             })
             .max_time(OPERATION_DEADLINE);
-        let updated = step(Step::TodoChange, async { update.await });
+        let updated = step(Step("todo.change"), async { update.await });
         let changed = match bounded("change the todo", updated).await {
             Ok(changed) => changed,
             // The driver reads no answer that holds a text that is no UTF-8.

@@ -66,7 +66,7 @@ impl Todos {
             "version": todo.version,
             "createdBy": CREATED_BY_USER,
         });
-        let inserted = step(Step::TodoCreate, async { insert.await });
+        let inserted = step(Step("todo.create"), async { insert.await });
         bounded("create the todo", inserted).await.map(drop)
     }
 }

@@ -5,7 +5,8 @@
 //! that cannot be read is left out, and those behind it take its place.
 
 use mongodb::bson::{DateTime, Document, doc};
-use onboard_contract::{TodoId, UserId};
+use onboard_contract::UserId;
+use onboard_events::TodoId;
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::{Raw, StoreError, ask};
 

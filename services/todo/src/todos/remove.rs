@@ -7,10 +7,11 @@
 //! leaves open is said in ADR 0021.
 
 use mongodb::bson::{Document, doc};
-use onboard_contract::{TodoId, UserId};
-use onboard_fault::{self as fault, Step, step};
+use onboard_contract::UserId;
+use onboard_events::TodoId;
+use onboard_fault::{Step, step};
 use onboard_mongo::bson_time::{date, id};
-use onboard_mongo::{StoreError, bounded, transact};
+use onboard_mongo::{StoreError, bounded, transact_at};
 use onboard_runtime::clock;
 
 use super::{Expected, TODOS, Todos};
@@ -55,7 +56,7 @@ impl Todos {
 
     async fn remove_own(&self, filter: Document) -> mongodb::error::Result<bool> {
         let todos = self.mongo.documents(TODOS);
-        let removed = step(Step::TodoRemove, async { todos.delete_one(filter).await }).await?;
+        let removed = step(Step("todo.remove"), async { todos.delete_one(filter).await }).await?;
         Ok(removed.deleted_count > 0)
     }
 
@@ -73,7 +74,7 @@ impl Todos {
         let conflict = doc! { "conflicts": { "$elemMatch": records.clone() } };
         let note_there = doc! { "$set": { "conflicts.$[one].todoDeletedAt": now } };
         let one = doc! { "one.todoId": id(todo.uuid()), "one.userId": id(user.uuid()) };
-        let gone = transact(self.mongo.client(), async move |session| {
+        transact_at(Step("todo.remove_commit"), self.mongo.client(), async move |session| {
             let removed = todos.delete_one(filter.clone()).session(&mut *session).await?;
             if removed.deleted_count == 0 {
                 return Ok(false);
@@ -84,11 +85,8 @@ impl Todos {
                 .array_filters([one.clone()])
                 .session(&mut *session)
                 .await?;
-            fault::before(Step::TodoRemoveCommit).await;
             Ok(true)
         })
-        .await?;
-        fault::after(Step::TodoRemoveCommit).await;
-        Ok(gone)
+        .await
     }
 }

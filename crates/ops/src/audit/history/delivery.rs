@@ -8,11 +8,13 @@
 //! `mark_outbox_sent` to mark.
 
 use onboard_contract::names::{
-    ACTIVITY_FIND_ACKNOWLEDGEMENT, ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH, ACTIVITY_PUBLISH_EVENT,
-    ACTIVITY_RECORD, SIGNAL_CONSUMER_ACKNOWLEDGED, SIGNAL_WAIVED,
+    ACTIVITY_FIND_ACKNOWLEDGEMENT, ACTIVITY_MARK_SENT, ACTIVITY_PUBLISH_EVENT, ACTIVITY_RECORD,
+    SIGNAL_CONSUMER_ACKNOWLEDGED, SIGNAL_WAIVED,
 };
 use onboard_contract::workflow::{Carried, Published, RecordRef, Waiver};
-use onboard_contract::{Acknowledged, ConsumerName, Delivery, Question, Stage, TodoId};
+use onboard_contract::{Acknowledged, ConsumerName, Delivery, Progress, Question, Stage};
+use onboard_events::TodoId;
+use onboard_events::registration::ACTIVITY_PUBLISH;
 use serde::de::DeserializeOwned;
 use temporalio_common::protos::temporal::api::common::v1::Payloads;
 use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
@@ -42,7 +44,7 @@ pub(super) fn flaw(
     if let Some(flaw) = consumers.iter().find_map(|to| unsettled(events, one, to, after)) {
         return Some(flaw);
     }
-    match result(events) {
+    match result::<Progress>(events) {
         Some(end) if end.stage == Stage::Acknowledged && end.awaited.is_empty() => None,
         Some(_) => Some("its result says that a consumer is awaited".to_owned()),
         None => Some("it does not end completed".to_owned()),
@@ -105,7 +107,8 @@ fn acknowledgement(
     consumer: &ConsumerName,
 ) -> Option<(i64, Option<String>)> {
     let welcome = TodoId::welcome(one.user());
-    let is_todo = one.event_type.is_registration() && *consumer == ConsumerName::TODO;
+    let is_todo =
+        onboard_events::is_registration(one.event_type) && *consumer == onboard_events::TODO;
     let told = signals::<Acknowledged>(events, SIGNAL_CONSUMER_ACKNOWLEDGED)
         .filter(|(_, found)| found.event_id == one.event && found.consumer == *consumer)
         .map(|(at, found)| (at, found.reference));

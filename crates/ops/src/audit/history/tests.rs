@@ -1,5 +1,5 @@
-use onboard_contract::names::WORKFLOW;
 use onboard_events::UserRegistered;
+use onboard_events::registration::WORKFLOW;
 use serde::Serialize;
 use serde_json::json;
 use temporalio_common::protos::temporal::api::common::v1::{ActivityType, Payload, WorkflowType};

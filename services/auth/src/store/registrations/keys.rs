@@ -94,7 +94,7 @@ impl Registrations {
         let keys = self.mongo.documents(IDEMPOTENCY_KEYS);
         let replace = keys.replace_one(over, document(key, None)).upsert(true);
         bounded("remember the refusal", async {
-            match fault::step(Step::RefusalKeep, replace.into_future()).await {
+            match fault::step(Step("refusal.keep"), replace.into_future()).await {
                 Ok(_) => Ok(true),
                 Err(error) if is_duplicate_key(&error) => Ok(false),
                 Err(error) => Err(error),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use onboard_contract::ConsumerName;
-use onboard_contract::names::USER_REGISTERED;
+use onboard_events::user_registered::USER_REGISTERED;
 use onboard_http::timestamp::rfc3339;
 use onboard_ops::{Backfilled, Retired, Standing};
 

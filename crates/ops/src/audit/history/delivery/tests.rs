@@ -1,4 +1,5 @@
-use onboard_contract::names::{ACTIVITY_CHECK, ACTIVITY_PUBLISH_COPY, SIGNAL_ACKNOWLEDGED};
+use onboard_contract::names::ACTIVITY_PUBLISH_COPY;
+use onboard_events::todo::{ACTIVITY_CHECK, SIGNAL_ACKNOWLEDGED};
 use serde_json::{Value, json};
 use temporalio_common::protos::temporal::api::history::v1::{
     WorkflowExecutionCompletedEventAttributes, WorkflowExecutionSignaledEventAttributes,

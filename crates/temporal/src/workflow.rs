@@ -1,14 +1,9 @@
 //! Starting and signalling the workflow of an event.
 
 use onboard_contract::message::Workflow;
-use onboard_contract::names::{
-    ATTRIBUTE_STAGE, ATTRIBUTE_USER, SIGNAL_ACKNOWLEDGED, SIGNAL_CONSUMER_ACKNOWLEDGED,
-    SIGNAL_WAIVED, workflow_id,
-};
+use onboard_contract::names::{ATTRIBUTE_STAGE, SIGNAL_CONSUMER_ACKNOWLEDGED, SIGNAL_WAIVED};
 use onboard_contract::workflow::Waiver;
-use onboard_contract::{
-    Acknowledged, Acknowledgement, ConsumerName, EventId, EventType, Stage, Start,
-};
+use onboard_contract::{Acknowledged, ConsumerName, EventId, EventType, Stage, Start};
 use onboard_fault::{Step, step};
 use serde::Serialize;
 use temporalio_client::errors::{WorkflowInteractionError, WorkflowStartError};
@@ -48,7 +43,6 @@ pub enum Signalled {
 }
 
 const STAGE: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_STAGE);
-const USER: SearchAttributeKey<String> = SearchAttributeKey::keyword(ATTRIBUTE_USER);
 
 impl Temporal {
     /// Starts the workflow of an event. Repeating it is harmless: the id is
@@ -67,16 +61,13 @@ impl Temporal {
     ) -> Result<Started, TemporalError> {
         const WHAT: &str = "start the workflow";
         let client = self.client()?;
-        let input = match start.event_type.workflow {
-            Workflow::Registration => payload(&start.registration(&self.queue_prefix)),
-            Workflow::Delivery => payload(&start.delivery(&self.queue_prefix)),
-        };
+        let input = payload(&start.input(&self.queue_prefix));
         let start = client.start_workflow(
             UntypedWorkflow::new(start.event_type.workflow_type()),
             input,
             start_options(&self.task_queue, start, reuse),
         );
-        let answer = tokio::time::timeout(CALL_DEADLINE, step(Step::WorkflowStart, start)).await;
+        let answer = tokio::time::timeout(CALL_DEADLINE, step(Step("workflow.start"), start)).await;
         self.seen(match answer {
             Ok(Ok(_)) => Ok(Started::Now),
             Ok(Err(WorkflowStartError::AlreadyStarted { .. })) => Ok(Started::Already),
@@ -85,22 +76,9 @@ impl Temporal {
         })
     }
 
-    /// Tells the workflow that the todo exists. Repeating it is harmless: the
-    /// request id is the same, and the workflow takes the first.
-    ///
-    /// # Errors
-    /// See [`TemporalError`].
-    pub async fn acknowledge(
-        &self,
-        acknowledgement: &Acknowledgement,
-    ) -> Result<Signalled, TemporalError> {
-        let event = acknowledgement.event_id;
-        let request_id = format!("ack-{event}");
-        self.signal(workflow_id(event), SIGNAL_ACKNOWLEDGED, acknowledgement, request_id).await
-    }
-
     /// Tells the workflow of an event that a consumer has processed the event.
-    /// Repeating it is harmless, as above.
+    /// Repeating it is harmless: the request id is the same, and the workflow takes the
+    /// first.
     ///
     /// # Errors
     /// See [`TemporalError`].
@@ -111,7 +89,7 @@ impl Temporal {
     ) -> Result<Signalled, TemporalError> {
         let workflow = event_type.workflow_id(acknowledged.event_id);
         let request_id = acknowledged.request_id();
-        self.signal(workflow, SIGNAL_CONSUMER_ACKNOWLEDGED, acknowledged, request_id).await
+        self.tell(workflow, SIGNAL_CONSUMER_ACKNOWLEDGED, acknowledged, request_id).await
     }
 
     /// Tells the workflow that a consumer is not awaited any more.
@@ -126,12 +104,15 @@ impl Temporal {
     ) -> Result<Signalled, TemporalError> {
         let request_id = format!("waive-{consumer}-{event}");
         let waiver = Waiver { consumer: consumer.clone() };
-        self.signal(event_type.workflow_id(event), SIGNAL_WAIVED, &waiver, request_id).await
+        self.tell(event_type.workflow_id(event), SIGNAL_WAIVED, &waiver, request_id).await
     }
 
-    /// Signals once. A workflow that has decided to end takes no signal until it
-    /// has, or has thought better of it.
-    pub(crate) async fn signal<T: Serialize + 'static>(
+    /// Signals a workflow once. Temporal rejects a signal to a workflow that is completing
+    /// (`Busy`); the same request id makes a repeat harmless.
+    ///
+    /// # Errors
+    /// See [`TemporalError`].
+    pub async fn tell<T: Serialize + 'static>(
         &self,
         workflow: String,
         signal: &str,
@@ -144,7 +125,7 @@ impl Temporal {
         let options =
             WorkflowSignalOptions::builder().request_id(request_id).rpc_options(one_try()).build();
         let sent = handle.signal(UntypedSignal::new(signal), payload(input), options);
-        let sent = step(Step::AcknowledgeSignal, sent);
+        let sent = step(Step("acknowledge.signal"), sent);
         let answer = tokio::time::timeout(CALL_DEADLINE, sent).await;
         self.seen(match answer {
             Ok(Ok(())) => Ok(Signalled::Delivered),
@@ -184,15 +165,15 @@ fn start_options(
     reuse: WorkflowIdReusePolicy,
 ) -> WorkflowStartOptions {
     let stage = STAGE.value_set(Stage::Started.as_str().to_owned());
+    let aggregate = start.aggregate_id.to_string();
     let (attributes, summary) = match start.event_type.workflow {
-        Workflow::Registration => {
-            let user = USER.value_set(start.aggregate_id.to_string());
-            let summary = format!("Welcome task for user {}", start.aggregate_id);
-            (SearchAttributes::new([stage, user]), summary)
+        Workflow::Own(own) => {
+            let about = SearchAttributeKey::<String>::keyword(own.attribute);
+            let summary = format!("{} {aggregate}", own.summary);
+            (SearchAttributes::new([stage, about.value_set(aggregate)]), summary)
         }
         Workflow::Delivery => {
-            let summary = format!("{} of {}", start.event_type.name, start.aggregate_id);
-            (SearchAttributes::new([stage]), summary)
+            (SearchAttributes::new([stage]), format!("{} of {aggregate}", start.event_type.name))
         }
     };
     let details = format!(
