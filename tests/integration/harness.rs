@@ -33,6 +33,7 @@ mod runbook;
 mod servers;
 mod store;
 mod temporal;
+mod terminal;
 mod todos;
 
 pub(crate) use accounts::{Account, Tokens, claims, header};
@@ -56,4 +57,5 @@ pub(crate) use registering::Heard;
 pub(crate) use runbook::{Entry, Operated};
 pub(crate) use servers::{ONBOARD, Own, own_servers, shared_servers};
 pub(crate) use store::{FailPoint, binary};
+pub(crate) use terminal::Printed;
 pub(crate) use todos::{Desk, Issuer, Person, Reply, reply};

@@ -76,6 +76,7 @@ mod secrets;
 mod setup;
 mod strangers;
 mod stuck;
+mod terminal;
 mod todos;
 mod tracing;
 mod undone;
