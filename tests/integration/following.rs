@@ -160,3 +160,32 @@ async fn a_stream_survives_an_election_and_ends_with_the_service() {
     assert_eq!(followed.stages().await.last(), None, "no more stages, and no broken connection");
     app.remove().await;
 }
+
+#[tokio::test]
+async fn looks_that_fail_are_repeated_and_the_stream_goes_on() {
+    let app = App::start_with(Options::only(&["auth"]).failing("auth")).await;
+    let id = app.register().await;
+    let mut followed = Followed::open(&app, id).await;
+    assert_eq!(followed.next().await.unwrap()["stage"], "PENDING");
+    let away = doc! { "failCommands": ["find"], "closeConnection": true };
+    let point = app.fail_commands(doc! { "times": i32::MAX }, away).await;
+    let before = point.hits().await;
+    app.component("relay").start().await.unwrap();
+    eventually("the relay has noted the start", async || {
+        let noted = doc! { "startedAt": { "$type": "date" } };
+        match app.outbox().await.find_one(noted).await.unwrap() {
+            Some(_) => Ok(()),
+            None => Err("not yet"),
+        }
+    })
+    .await;
+    // The driver repeats a read once by itself.
+    eventually("a look has failed", async || match point.hits().await - before {
+        ..2 => Err("not yet"),
+        _ => Ok(()),
+    })
+    .await;
+    point.off().await;
+    assert_eq!(followed.next().await.unwrap()["stage"], "STARTED", "on the same stream");
+    app.remove().await;
+}
