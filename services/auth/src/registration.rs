@@ -29,7 +29,8 @@ pub(crate) use follow::{Followers, Looks, followers};
 pub(crate) struct View {
     #[schema(value_type = String, format = Uuid)]
     registration_id: EventId,
-    #[schema(value_type = String, pattern = "^(PENDING|STARTED|SENT|ACKNOWLEDGED|STALLED)$")]
+    #[schema(value_type = String, pattern = "^(PENDING|STARTED|SENT|ACKNOWLEDGED|STALLED)$",
+        examples("ACKNOWLEDGED"))]
     stage: Stage,
     #[schema(format = DateTime)]
     created_at: String,
