@@ -31,6 +31,8 @@ mod hundreds;
 #[path = "endurance/million.rs"]
 mod million;
 mod operations;
+#[path = "endurance/pages.rs"]
+mod pages;
 #[path = "endurance/promtool.rs"]
 mod promtool;
 #[path = "endurance/released.rs"]

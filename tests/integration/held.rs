@@ -11,7 +11,7 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::{
     PauseActivityRequest, PauseWorkflowExecutionRequest,
 };
 
-use crate::harness::{App, Options, eventually, shared_servers, text};
+use crate::harness::{App, Options, Printed, eventually, shared_servers, text};
 
 const REASON: &str = "the broker is being moved";
 
@@ -80,9 +80,8 @@ async fn is_named(app: &App, id: EventId, what: &str) -> String {
     assert!(reason.contains(&words) && reason.ends_with(&format!("({REASON})")), "{row}");
     assert_eq!(row["next"], record["next"][0], "{row} {record}");
     for args in [&["list", "--stuck"][..], &["show", &name]] {
-        let printed = text(&app.onboard(args).await);
-        assert!(printed.contains("paused by"), "{printed}");
-        assert!(printed.lines().all(|line| line.chars().count() <= 80), "{printed}");
+        let printed = Printed::on_terminal(app.command(args), 80, &[]).await;
+        assert!(printed.words().contains("paused by") && printed.fits(80), "{printed:?}");
     }
     // A request to publish would change nothing.
     let left = app.tool(&["redrive", &name]).await.no();

@@ -38,6 +38,7 @@ mod drain;
 mod duplicates;
 mod enumeration;
 mod faults;
+mod following;
 mod full_queue;
 #[allow(dead_code, unused_imports, reason = "the other binary of tests uses the rest")]
 mod harness;
@@ -75,6 +76,7 @@ mod secrets;
 mod setup;
 mod strangers;
 mod stuck;
+mod terminal;
 mod todos;
 mod tracing;
 mod undone;

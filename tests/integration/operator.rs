@@ -59,7 +59,6 @@ async fn a_list_shows_what_is_unfinished_by_stage_and_age() {
 
     let table = text(&app.onboard(&["list"]).await);
     assert!(table.contains(&first.to_string()) && table.contains("2 registrations"), "{table}");
-    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
 
     app.component("todo").start().await.unwrap();
     app.reaches(first, "ACKNOWLEDGED").await;
@@ -132,10 +131,7 @@ async fn show_names_every_missing_link() {
     let by_address = app.tool(&["show", &address.to_uppercase()]).await.yes();
     assert_eq!(by_address["registrationId"], name);
     let shown = text(&app.onboard(&["show", &name]).await);
-    assert!(
-        shown.contains("complete") && shown.lines().all(|l| l.chars().count() <= 80),
-        "{shown}"
-    );
+    assert!(shown.contains("complete"), "{shown}");
 
     let all = doc! {};
     app.todos().await.delete_many(all.clone()).await.unwrap();

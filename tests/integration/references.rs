@@ -44,9 +44,7 @@ fn every_setting_says_its_default_and_no_secret_has_one() {
         assert!(!meaning.is_empty() && !meaning.contains("Default:"), "{one}");
         assert!(!default.is_empty() && default.len() < 60, "{one}");
     }
-    let on_a_terminal = config(&[]);
-    assert!(on_a_terminal.lines().all(|line| line.chars().count() <= 120), "{on_a_terminal}");
-    assert!(on_a_terminal.contains("RELAY_CLAIM_LEASE"));
+    assert!(config(&[]).contains("RELAY_CLAIM_LEASE"));
 }
 
 fn config(args: &[&str]) -> String {

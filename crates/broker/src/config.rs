@@ -64,6 +64,12 @@ impl fmt::Debug for BrokerConfig {
 }
 
 impl BrokerArgs {
+    /// Whether the broker is named.
+    #[must_use]
+    pub const fn names_a_server(&self) -> bool {
+        self.amqp_url.is_some() || self.amqp_url_file.is_some()
+    }
+
     /// Checks the settings. `topology` is what connections declare.
     pub fn check(self, topology: Topology, problems: &mut Problems) -> Option<BrokerConfig> {
         let confirm_timeout = problems.duration_or(

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::connection::{CALL_TIMEOUT, close, connect};
 use crate::topology::{dead_letter_arguments, queue_arguments};
+use crate::words::words;
 use crate::{BrokerConfig, ConnectError};
 
 /// What an exchange or queue is.
@@ -97,7 +98,7 @@ pub async fn bound(config: &BrokerConfig) -> Result<Bound, ConnectError> {
     let bound = match timeout(CALL_TIMEOUT, publish).await {
         Ok(Ok(_)) => Bound::Unbounded,
         Ok(Err(error)) if is(&error, AMQPSoftError::PRECONDITIONFAILED) => Bound::Bounded,
-        Ok(Err(error)) => Bound::Unknown(error.to_string()),
+        Ok(Err(error)) => Bound::Unknown(words(&error)),
         Err(_) => Bound::Unknown("no answer".to_owned()),
     };
     close(&connection).await;
@@ -131,15 +132,15 @@ async fn judged(
     match timeout(CALL_TIMEOUT, there).await {
         Ok(Ok(())) => (),
         Ok(Err(error)) if is_missing(&error) => return Declared::Missing,
-        Ok(Err(error)) => return Declared::Unknown(error.to_string()),
+        Ok(Err(error)) => return Declared::Unknown(words(&error)),
         Err(_) => return Declared::Unknown("no answer".to_owned()),
     }
     match timeout(CALL_TIMEOUT, right).await {
         Ok(Ok(())) => Declared::Right,
         Ok(Err(error)) if is(&error, AMQPSoftError::PRECONDITIONFAILED) => {
-            Declared::Other(error.to_string())
+            Declared::Other(words(&error))
         }
-        Ok(Err(error)) => Declared::Unknown(error.to_string()),
+        Ok(Err(error)) => Declared::Unknown(words(&error)),
         Err(_) => Declared::Unknown("no answer".to_owned()),
     }
 }

@@ -35,6 +35,7 @@ mod settle;
 mod setup;
 pub mod topology;
 mod unanswered;
+mod words;
 
 pub use config::{BrokerArgs, BrokerConfig};
 pub use connection::ConnectError;

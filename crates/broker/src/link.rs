@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lapin::Connection;
 use onboard_runtime::availability::chain;
-use onboard_runtime::{Availability, Backoff, Check, Shutdown};
+use onboard_runtime::{Availability, Backoff, Check, Plain as _, Shutdown};
 use tokio::sync::{Notify, watch};
 
 use crate::connection::{Dialer, alarm, close, died, probe};
@@ -130,7 +130,10 @@ pub(crate) async fn supervise(
                 }
                 cause
             }
-            Err(error) => chain(&error),
+            Err(error) => {
+                availability.down(&chain(&error));
+                error.words()
+            }
         };
         availability.down(&cause);
         state.send_replace(LinkState::Down(cause));

@@ -6,7 +6,7 @@ use onboard_events::ExtraConsumers;
 use onboard_mongo::StoreError;
 use onboard_ops::Databases;
 use onboard_outbox::{Consumers, KnownConsumer};
-use onboard_runtime::availability::chain;
+use onboard_runtime::plain::said;
 
 use crate::{Area, Finding, Patient};
 
@@ -24,7 +24,7 @@ pub(crate) async fn examine(patient: &Patient) -> (Vec<Finding>, ExtraConsumers)
             let extra = ExtraConsumers::of(names);
             (judge(setting, &known, &extra), extra)
         }
-        Err(error) => (vec![Finding::not_checked(AREA, CHECK, chain(&error))], setting.clone()),
+        Err(error) => (vec![Finding::not_checked(AREA, CHECK, said(&error))], setting.clone()),
     }
 }
 

@@ -6,7 +6,7 @@ use onboard_auth::store::{IDEMPOTENCY_KEYS, REFRESH_TOKENS, SESSIONS, SIGNING_KE
 use onboard_mongo::StoreError;
 use onboard_mongo::scan::Kind;
 use onboard_ops::Databases;
-use onboard_runtime::availability::chain;
+use onboard_runtime::plain::said;
 use onboard_todo::todos::KIND as TODOS;
 
 use crate::{Area, Finding};
@@ -44,7 +44,7 @@ async fn look(mongo: &Databases) -> Result<Looked, StoreError> {
 
 fn judge(looked: Result<Looked, StoreError>) -> Finding {
     match looked {
-        Err(error) => Finding::not_checked(Area::Mongo, CHECK, chain(&error)),
+        Err(error) => Finding::not_checked(Area::Mongo, CHECK, said(&error)),
         Ok(Looked { read, count: 0, .. }) => {
             Finding::ok(Area::Mongo, CHECK, format!("{read} looked at, all can be read"))
         }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use onboard_contract::ConsumerName;
-use onboard_runtime::availability::chain;
+use onboard_runtime::plain::note;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
@@ -31,7 +31,7 @@ impl Management {
     /// # Errors
     /// There is no HTTP client, in words.
     pub fn at(url: &SecretString) -> Result<Self, String> {
-        let client = Client::builder().timeout(ANSWER_WITHIN).build().map_err(|e| chain(&e))?;
+        let client = Client::builder().timeout(ANSWER_WITHIN).build().map_err(|e| plain(&e))?;
         Ok(Self { url: url.clone(), client })
     }
 
@@ -39,7 +39,7 @@ impl Management {
     pub(crate) async fn ask(&self, path: &str) -> Result<Value, String> {
         let answer = self.send(self.client.get(self.place(path))).await?;
         match answer.status().as_u16() {
-            200 => answer.json::<Value>().await.map_err(|error| chain(&error.without_url())),
+            200 => answer.json::<Value>().await.map_err(|error| plain(&error.without_url())),
             404 => Ok(Value::Null),
             status => Err(answers(status)),
         }
@@ -64,7 +64,7 @@ impl Management {
 
     /// Errors come without the URL, which holds the password.
     async fn send(&self, request: RequestBuilder) -> Result<Response, String> {
-        request.send().await.map_err(|error| chain(&error.without_url()))
+        request.send().await.map_err(|error| plain(&error.without_url()))
     }
 
     fn place(&self, path: &str) -> String {
@@ -96,6 +96,18 @@ fn pattern(consumer: &ConsumerName) -> String {
 
 pub(crate) fn encoded(name: &str) -> String {
     utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
+}
+
+/// What an error of HTTP says without the library's words; the chain goes to the log.
+fn plain(error: &reqwest::Error) -> String {
+    note(error);
+    let words = match error {
+        _ if error.is_timeout() => "the management API does not answer in time",
+        _ if error.is_connect() => "nothing answers at the address of the management API",
+        _ if error.is_decode() => "the management API answers something else than JSON",
+        _ => "the management API cannot be asked",
+    };
+    words.to_owned()
 }
 
 fn answers(status: u16) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use onboard_mongo::inspect::{Facts, inspect};
 use onboard_mongo::setup::hello;
 use onboard_ops::{Databases, DatabasesConfig};
-use onboard_runtime::availability::chain;
+use onboard_runtime::plain::said;
 use onboard_runtime::{Environment, Problems};
 
 use crate::finding::REACHABLE;
@@ -35,7 +35,7 @@ pub(crate) async fn examine(patient: &Patient) -> (Vec<Finding>, Option<Duration
             findings.push(documents::examine(&mongo).await);
             (findings, oldest(&mongo).await)
         }
-        Err(error) => (vec![away(&patient.mongo, &chain(&error)).await], None),
+        Err(error) => (vec![away(&patient.mongo, &said(&error)).await], None),
     }
 }
 
@@ -133,7 +133,7 @@ async fn prepared(mongo: &Databases) -> Finding {
             Finding::ok(AREA, CHECK, "as `onboard setup` makes them")
         }
         Ok(lacking) => Finding::fail(AREA, CHECK, lacking.join("; "), SETUP),
-        Err(error) => Finding::not_checked(AREA, CHECK, chain(&error)),
+        Err(error) => Finding::not_checked(AREA, CHECK, said(&error)),
     }
 }
 

@@ -6,7 +6,7 @@ use onboard_broker::inspect::{Bound, Declared, Inspected, bound, inspect};
 use onboard_contract::{Queue, Topology};
 use onboard_events::ExtraConsumers;
 use onboard_runtime::Problems;
-use onboard_runtime::availability::chain;
+use onboard_runtime::plain::said;
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -36,7 +36,7 @@ pub(crate) async fn examine(
         Ok(declared) => declared,
         Err(error) => {
             let advice = "start RabbitMQ, or mend AMQP_URL, its rights or the network";
-            return vec![Finding::fail(AREA, REACHABLE, chain(&error), advice)];
+            return vec![Finding::fail(AREA, REACHABLE, said(&error), advice)];
         }
     };
     let mut findings = vec![Finding::ok(AREA, REACHABLE, "it answers")];
@@ -45,7 +45,7 @@ pub(crate) async fn examine(
     }
     findings.extend(declared.into_iter().map(judge));
     findings.push(largest(
-        bound(&patient.broker).await.unwrap_or_else(|error| Bound::Unknown(chain(&error))),
+        bound(&patient.broker).await.unwrap_or_else(|error| Bound::Unknown(said(&error))),
     ));
     match &patient.management {
         Some(url) => findings.extend(managed(url, patient.broker.vhost(), topology, extra).await),

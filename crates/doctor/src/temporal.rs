@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use onboard_events::ExtraConsumers;
-use onboard_runtime::availability::chain;
+use onboard_runtime::plain::said;
 use onboard_temporal::inspect::{Facts, Namespace, inspect};
 use onboard_temporal::{
     Answering, DeliveryPlan, Pollers, RateLimit, Temporal, TemporalError, command,
@@ -42,7 +42,7 @@ pub(crate) async fn examine(
                 }
                 TemporalError::Refused { .. } => "mend TEMPORAL_API_KEY or the rights it gives",
             };
-            vec![Finding::fail(AREA, REACHABLE, chain(&error), advice)]
+            vec![Finding::fail(AREA, REACHABLE, said(&error), advice)]
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use mongodb::error::{Error, ErrorKind, WriteFailure};
+use onboard_runtime::Plain;
 
 use crate::field::Malformed;
 
@@ -90,6 +91,70 @@ impl StoreError {
             // the safe side of an unknown error is to try again and be seen.
             _ => Self::Unavailable { what, source: without_values(source) },
         }
+    }
+}
+
+impl Plain for StoreError {
+    fn words(&self) -> String {
+        match self {
+            Self::Unavailable { what, source } | Self::Refused { what, source } => {
+                words(&format!("MongoDB could not {what}"), source)
+            }
+            Self::Corrupt { source, .. } => words(&self.to_string(), source),
+            Self::TimedOut { .. } | Self::ClocksDiffer { .. } => self.to_string(),
+        }
+    }
+
+    fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Unavailable { source, .. } | Self::Refused { source, .. } => remedy(source),
+            Self::TimedOut { .. } => Some(START),
+            Self::ClocksDiffer { .. } | Self::Corrupt { .. } => None,
+        }
+    }
+}
+
+const START: &str = "start MongoDB, or mend MONGODB_URI or the network";
+
+/// What failed, and why, in words without the driver's own.
+#[must_use]
+pub fn words(failed: &str, error: &Error) -> String {
+    match error.kind.as_ref() {
+        ErrorKind::ServerSelection { .. } => {
+            "MongoDB does not answer: no primary can be reached".to_owned()
+        }
+        ErrorKind::Authentication { .. } => {
+            "MongoDB refuses the user or the password of MONGODB_URI".to_owned()
+        }
+        ErrorKind::DnsResolve { .. } => {
+            "the host in MONGODB_URI has no address that can be found".to_owned()
+        }
+        ErrorKind::Command(command) => {
+            format!("{failed}: server error {} {}", command.code, command.code_name)
+        }
+        ErrorKind::Io(error) => format!("{failed}: {}", error.kind()),
+        ErrorKind::ConnectionPoolCleared { .. } => format!("{failed}: the connection was lost"),
+        ErrorKind::InvalidArgument { message, .. } => format!("{failed}: {message}"),
+        ErrorKind::Custom(_) => match error.get_custom::<String>() {
+            Some(why) => format!("{failed}: {why}"),
+            None => failed.to_owned(),
+        },
+        _ => match code(error) {
+            Some(code) => format!("{failed}: server error {code}"),
+            None => failed.to_owned(),
+        },
+    }
+}
+
+/// What can be done about an error of the driver.
+#[must_use]
+pub fn remedy(error: &Error) -> Option<&'static str> {
+    match error.kind.as_ref() {
+        ErrorKind::ServerSelection { .. } | ErrorKind::Io(_) => Some(START),
+        ErrorKind::ConnectionPoolCleared { .. } => Some("run it again"),
+        ErrorKind::Authentication { .. } => Some("give those of a user that MongoDB knows"),
+        ErrorKind::DnsResolve { .. } => Some("mend MONGODB_URI or the network's name server"),
+        _ => None,
     }
 }
 

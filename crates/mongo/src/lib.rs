@@ -22,7 +22,7 @@ pub mod testing;
 
 pub use bson_time::earlier;
 pub use config::{DatabaseSettings, MongoArgs, MongoConfig, refuse_in_production};
-pub use error::{StoreError, code, is_duplicate_key, is_write_conflict, refusal};
+pub use error::{StoreError, code, is_duplicate_key, is_write_conflict, refusal, remedy, words};
 pub use field::{Field, Malformed};
 pub use mongo::{
     Mongo, OPERATION_DEADLINE, Read, ask, bounded, client, in_session, transact, transact_at,

@@ -8,6 +8,7 @@ mod collections;
 mod replica_set;
 
 use mongodb::error::Error;
+use onboard_runtime::Plain;
 
 pub use collections::{Definition, Index, lacking, prepare_collections, step, uuid};
 pub use replica_set::{hello, prepare_replica_sets};
@@ -39,4 +40,22 @@ pub enum SetupError {
     /// The client could not be made.
     #[error("MongoDB cannot be used")]
     Store(#[source] crate::StoreError),
+}
+
+impl Plain for SetupError {
+    fn words(&self) -> String {
+        match self {
+            Self::Step { source, .. } => crate::words(&self.to_string(), source),
+            Self::Store(error) => error.words(),
+            Self::NoReplicaSet | Self::NoPrimary(_) | Self::TimedOut(_) => self.to_string(),
+        }
+    }
+
+    fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Step { source, .. } => crate::remedy(source),
+            Self::Store(error) => error.remedy(),
+            Self::NoReplicaSet | Self::NoPrimary(_) | Self::TimedOut(_) => None,
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use onboard_broker::DeadLettersError;
 use onboard_mongo::{Read, StoreError};
+use onboard_runtime::Plain;
 use onboard_temporal::TemporalError;
 
 /// How long one operation on MongoDB may take.
@@ -40,6 +41,29 @@ pub enum OperatorError {
     /// Temporal could not be reached at all.
     #[error("Temporal cannot be reached ({0})")]
     NoTemporal(String),
+}
+
+impl Plain for OperatorError {
+    fn words(&self) -> String {
+        match self {
+            Self::Store(error) => error.words(),
+            Self::Mongo { source, .. } => onboard_mongo::words(&self.to_string(), source),
+            Self::Temporal(error) => error.words(),
+            Self::Broker(error) => error.words(),
+            Self::NoTemporal(words) => words.clone(),
+            Self::MongoTimedOut { .. } => self.to_string(),
+        }
+    }
+
+    fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Store(error) => error.remedy(),
+            Self::Mongo { source, .. } => onboard_mongo::remedy(source),
+            Self::Temporal(error) => error.remedy(),
+            Self::Broker(error) => error.remedy(),
+            Self::NoTemporal(_) | Self::MongoTimedOut { .. } => None,
+        }
+    }
 }
 
 /// Asks under a deadline, at the server, too.

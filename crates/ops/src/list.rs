@@ -14,8 +14,8 @@ use mongodb::bson::{DateTime, Document, RawDocumentBuf, doc};
 use onboard_contract::Stage;
 use onboard_events::TODO_QUEUE;
 use onboard_mongo::raw_document::readable;
-use onboard_runtime::availability::chain;
 use onboard_runtime::clock::{self, millis};
+use onboard_runtime::plain::told;
 use onboard_temporal::ExecutionStatus;
 use serde::Serialize;
 
@@ -100,7 +100,7 @@ impl Operator {
     ) -> Result<Listing, OperatorError> {
         let mut listing = Listing::default();
         if let Err(error) = self.temporal() {
-            listing.unreachable.push(format!("Temporal: {}", chain(error)));
+            listing.unreachable.push(told(error));
         }
         let mut rows = Vec::new();
         for slice in slices(query, clock::now_ms(), self.overdue_ms()) {
@@ -137,7 +137,7 @@ impl Operator {
             Ok(strangers) => {
                 (listing.strangers, listing.more_strangers) = (strangers.found, strangers.more);
             }
-            Err(error) => listing.unreachable.push(format!("Temporal: {}", chain(&error))),
+            Err(error) => listing.unreachable.push(told(&error)),
         }
     }
 
@@ -151,7 +151,7 @@ impl Operator {
                 Ok(summary) => summary,
                 Err(error) if error.is_missing() && !of_todo => continue,
                 Err(error) => {
-                    listing.unreachable.push(format!("RabbitMQ: {}", chain(&error)));
+                    listing.unreachable.push(told(&error));
                     return Ok(());
                 }
             };

@@ -11,8 +11,8 @@ use onboard_inbox::{INBOX, InboxRecord};
 use onboard_mongo::raw_document;
 use onboard_mongo::retention::removed_before;
 use onboard_outbox::{OUTBOX, WORKFLOWS};
-use onboard_runtime::availability::chain;
 use onboard_runtime::clock::{self, millis};
+use onboard_runtime::plain::told;
 use onboard_temporal::{Temporal, TemporalConfig, TemporalError};
 use onboard_todo::INBOX_NAMES;
 use uuid::Uuid;
@@ -61,7 +61,7 @@ impl Operator {
 
     /// Temporal, where nothing can be done without it.
     pub(crate) fn needed_temporal(&self) -> Result<&Temporal, OperatorError> {
-        self.temporal().map_err(|error| OperatorError::NoTemporal(chain(error)))
+        self.temporal().map_err(|error| OperatorError::NoTemporal(told(error)))
     }
 
     pub(crate) fn overdue_ms(&self) -> i64 {

@@ -31,6 +31,8 @@ const DEFAULT_FILTER: &str = "info,temporalio_sdk_core=warn,temporalio_client=wa
 /// What holds whatever `RUST_LOG` says: lapin warns of a returned message with
 /// its whole body, and no personal data goes into a log.
 const ALWAYS: &str = "lapin=error,lapin::returned_messages=off";
+/// A filter that lets no line through.
+pub const SILENT: &str = "off";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -100,7 +102,10 @@ fn logs<S>(format: LogFormat, filter: Option<&str>) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let filter = EnvFilter::new(format!("{},{ALWAYS}", filter.unwrap_or(DEFAULT_FILTER)));
+    let filter = match filter.unwrap_or(DEFAULT_FILTER) {
+        SILENT => EnvFilter::new(SILENT),
+        filter => EnvFilter::new(format!("{filter},{ALWAYS}")),
+    };
     let json = match format {
         LogFormat::Auto => !std::io::stderr().is_terminal(),
         LogFormat::Json => true,

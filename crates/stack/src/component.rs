@@ -102,7 +102,20 @@ impl Component {
     /// When it keeps dying or is not ready within its time; names the log.
     pub async fn start(&self) -> anyhow::Result<()> {
         self.request_start().await?;
+        self.comes_up().await
+    }
+
+    /// Waits until it is ready, for as long as a start may take.
+    ///
+    /// # Errors
+    /// As [`Self::ready`].
+    pub(crate) async fn comes_up(&self) -> anyhow::Result<()> {
         self.ready(self.spec.ready_within).await
+    }
+
+    /// How it is asked whether it is ready.
+    pub(crate) fn probe(&self) -> Probe {
+        self.spec.probe
     }
 
     /// Starts it without waiting until it is ready.

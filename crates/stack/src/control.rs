@@ -35,7 +35,7 @@ pub enum Request {
         /// Its name.
         component: String,
     },
-    /// Start one and wait until it is ready.
+    /// Start one, and wait until it is ready or waits for another one.
     Start {
         /// Its name.
         component: String,
@@ -137,7 +137,7 @@ impl Control {
                 Ok(())
             }
             Request::Stop { component } => stack.find(&component)?.stop().await,
-            Request::Start { component } => stack.find(&component)?.start().await,
+            Request::Start { component } => stack.start(&component).await,
             Request::Kill { component } => stack.find(&component)?.kill().await,
         }
     }

@@ -70,6 +70,16 @@ impl Probe {
         })
     }
 
+    /// The servers that a service says it misses, by the names of `/readyz`; none while
+    /// it does not answer.
+    pub(crate) async fn missing(self) -> Vec<String> {
+        let Self::Service { port } = self else { return Vec::new() };
+        let answer = tokio::time::timeout(ANSWER_WITHIN, http::answer(port, "/readyz")).await;
+        let Ok(Ok(answer)) = answer else { return Vec::new() };
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        missing(body)
+    }
+
     async fn answer(self) -> Result<(), Miss> {
         match self {
             Self::Mongo { port } => mongo(port).await,
@@ -96,6 +106,14 @@ async fn http_status(port: u16, path: &str, wanted: &[u16]) -> Result<(), Miss> 
 
 async fn connect(port: u16) -> Result<TcpStream, Miss> {
     TcpStream::connect(("127.0.0.1", port)).await.map_err(|_| Miss::closed(port))
+}
+
+/// The checks of such a body that are not ok.
+fn missing(body: &str) -> Vec<String> {
+    let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let checks = body.get("checks").and_then(serde_json::Value::as_object);
+    let checks = checks.into_iter().flatten().filter(|(_, found)| *found != "ok");
+    checks.map(|(name, _)| name.clone()).collect()
 }
 
 /// AMQP 0-9-1, 4.2.2: the server answers the protocol header with a method
@@ -134,6 +152,13 @@ fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_names_the_servers_that_it_misses() {
+        let body = r#"{"status":"unavailable","checks":{"mongo":"ok","rabbitmq":"refused"}}"#;
+        assert_eq!(missing(body), ["rabbitmq"]);
+        assert!(missing("").is_empty());
+    }
 
     #[test]
     fn the_hello_message_says_its_own_length() {

@@ -1,8 +1,9 @@
 //! The ordered whole: servers, then setup, then services; and back.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use futures::future::{join_all, try_join_all};
 
 use crate::component::Component;
@@ -10,8 +11,11 @@ use crate::event::Events;
 use crate::ports::{Choice, Ports};
 use crate::servers::{Server, Servers, ServersConfig};
 use crate::services::Service;
-use crate::state::Row;
+use crate::state::{Row, State};
 use crate::{services, setup};
+
+/// How often a component that starts is asked what it waits for.
+const ASK_AGAIN: Duration = Duration::from_millis(150);
 
 /// What to run, and where.
 #[derive(Debug, Clone)]
@@ -105,6 +109,40 @@ impl Stack {
             let (_stopped, _killed) = tokio::join!(component.stop(), component.kill());
         }))
         .await;
+    }
+
+    /// Starts one component, and waits until it is ready or says that it waits for
+    /// another one, which is not ready either.
+    ///
+    /// # Errors
+    /// What it waits for; or as [`Component::start`].
+    pub async fn start(&self, name: &str) -> anyhow::Result<()> {
+        let component = self.find(name)?;
+        component.request_start().await?;
+        tokio::select! {
+            ready = component.comes_up() => ready,
+            (awaited, state) = self.awaited_by(component) => {
+                bail!(
+                    "{name} runs and waits for {awaited}, which is {state}; \
+                     `onboard start {awaited}` starts it"
+                )
+            }
+        }
+    }
+
+    /// The component that this one waits for, as soon as it says so.
+    async fn awaited_by(&self, component: &Component) -> (String, State) {
+        loop {
+            tokio::time::sleep(ASK_AGAIN).await;
+            let missing = component.probe().missing().await;
+            let awaited = missing.into_iter().find_map(|name| {
+                let state = self.find(&name).ok()?.status().state;
+                (state != State::Ready).then_some((name, state))
+            });
+            if let Some(awaited) = awaited {
+                return awaited;
+            }
+        }
     }
 
     /// One component by name.

@@ -1,5 +1,6 @@
 //! What can go wrong with Temporal, and whether trying again can help.
 
+use onboard_runtime::Plain;
 use temporalio_client::errors::{ClientConnectError, WorkflowInteractionError, WorkflowStartError};
 use temporalio_client::tonic::{Code, Status};
 
@@ -74,6 +75,56 @@ impl TemporalError {
             other => Self::Unavailable { what, source: Some(Box::new(other)) },
         }
     }
+}
+
+impl Plain for TemporalError {
+    fn words(&self) -> String {
+        match self {
+            Self::Unavailable { source: None, .. } => "Temporal does not answer".to_owned(),
+            Self::Unavailable { what, source: Some(source) } => match network(&**source) {
+                Some(why) => format!("Temporal does not answer: {why}"),
+                None => said(&format!("Temporal could not {what} now"), &**source),
+            },
+            Self::Refused { source, .. } => said(&self.to_string(), &**source),
+        }
+    }
+
+    fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Unavailable { .. } => {
+                Some("start Temporal, or mend TEMPORAL_ADDRESS, TLS or the network")
+            }
+            Self::Refused { .. } => None,
+        }
+    }
+}
+
+/// What the network did, where the error is the network's.
+fn network(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return Some(error.kind().to_string());
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// What failed, with the server's own message where it gave one.
+fn said(failed: &str, error: &(dyn std::error::Error + 'static)) -> String {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let status = match error.downcast_ref::<ClientConnectError>() {
+            Some(ClientConnectError::SystemInfoCallError(status)) => Some(status),
+            Some(_) | None => error.downcast_ref::<Status>(),
+        };
+        if let Some(status) = status.filter(|status| !status.message().is_empty()) {
+            return format!("{failed}: {}", status.message());
+        }
+        next = error.source();
+    }
+    failed.to_owned()
 }
 
 /// A client-side time-out shows as `Cancelled`; a server that is stopping

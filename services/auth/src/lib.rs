@@ -37,7 +37,7 @@ use std::time::Duration;
 use onboard_http::{Drain, Server, ServerError};
 use onboard_mongo::StoreError;
 use onboard_outbox::Outbox;
-use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
+use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks, clock};
 
 pub use config::{AuthArgs, Config};
 pub use openapi::description;
@@ -45,6 +45,8 @@ pub use register::{RegisterArgs, RegisterConfig};
 pub use session::{SessionArgs, SessionConfig};
 
 use crate::keys::Keys;
+use crate::registration::{Looks, followers};
+use crate::store::Registrations;
 
 /// How long the background work has to end at the shutdown.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
@@ -95,6 +97,7 @@ pub struct Listening {
     server: Server,
     keys: Keys,
     keys_refresh: Duration,
+    looks: Looks,
 }
 
 impl Listening {
@@ -108,13 +111,16 @@ impl Listening {
         let mongo = outbox.mongo();
         let keys = Keys::new(mongo, &config.secret);
         let readiness = Readiness::new(vec![mongo.check(), keys.check()]);
-        let app = routes::App::new(&config, &outbox, keys.clone()).map_err(RunError::Threads)?;
+        let (overdue_ms, streams) = (clock::millis(config.overdue), config.register.streams_max);
+        let (followers, looks) = followers(Registrations::new(&outbox), overdue_ms, streams);
+        let app = routes::App::new(&config, &outbox, keys.clone(), followers);
+        let app = app.map_err(RunError::Threads)?;
         let router = routes::router(app);
         let router = onboard_http::openapi::serve(router, &description());
         let server = Server::bind(config.address, router, readiness).await;
         let keys_refresh = config.session.keys_refresh;
         let server = server.map_err(RunError::Http)?.with_edge(config.edge);
-        Ok(Self { server, keys, keys_refresh })
+        Ok(Self { server, keys, keys_refresh, looks })
     }
 
     /// The address it listens on.
@@ -130,10 +136,11 @@ impl Listening {
     pub async fn serve(self, shutdown: Shutdown) -> Result<Drain, RunError> {
         let tasks = Tasks::new(shutdown.clone());
         tasks.spawn("signing keys", self.keys.run(self.keys_refresh, shutdown.clone()));
+        tasks.spawn("followed registrations", self.looks.run(shutdown.clone()));
         let served = self.server.serve(shutdown.clone()).await;
         shutdown.begin();
         if !tasks.drain(DRAIN_DEADLINE).await {
-            tracing::warn!("the signing keys were still being read");
+            tracing::warn!("signing keys or registrations were still being read");
         }
         served.map_err(RunError::Http)
     }

@@ -29,8 +29,9 @@ use crate::store::User;
 #[schema(as = Login)]
 #[expect(dead_code, reason = "it describes the body; `Attempt` reads it")]
 pub(crate) struct LoginBody {
+    #[schema(examples("ada@example.com"))]
     email: String,
-    #[schema(format = Password)]
+    #[schema(format = Password, examples("a long enough secret"))]
     password: String,
 }
 

@@ -13,6 +13,8 @@ pub const CATALOGUE: &[&[Metric]] =
 pub const METRICS: &[Metric] = &[
     Metric::counter("registrations_total", &[("outcome", &[])],
         "Answered registrations, by what became of them: `created`, or the problem's name."),
+    Metric::gauge("registration_followers", "streams", &[],
+        "Open streams of registrations that are not at their end."),
     Metric::counter("logins_total", &[("outcome", &[])],
         "Answered logins, by what became of them."),
     Metric::counter("token_refreshes_total", &[("outcome", &["success", "reused", "invalid-token"])],

@@ -21,6 +21,7 @@ pub fn description() -> utoipa::openapi::OpenApi {
     paths(
         crate::register::register,
         crate::registration::registration,
+        crate::registration::events::events,
         crate::login::login,
         crate::refresh::refresh,
         crate::logout::logout,

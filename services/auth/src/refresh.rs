@@ -26,6 +26,7 @@ use crate::store::Rotated;
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "it describes the body; `token` reads it")]
 pub(crate) struct RefreshBody {
+    #[schema(examples("the refreshToken of the last answer"))]
     refresh_token: String,
 }
 

@@ -33,11 +33,16 @@ pub use settings::{RegisterArgs, RegisterConfig};
 #[expect(dead_code, reason = "only describes the body, whose fields are judged one by one")]
 pub(crate) struct Body {
     /// At most 254 bytes; unique without regard to case.
-    #[schema(format = "email", min_length = 3, max_length = 254)]
+    #[schema(format = "email", min_length = 3, max_length = 254, examples("ada@example.com"))]
     email: String,
     /// At most 1024 bytes, taken verbatim. Common passwords are refused, and
     /// so are the address and its parts.
-    #[schema(format = "password", min_length = 8, max_length = 1024)]
+    #[schema(
+        format = "password",
+        min_length = 8,
+        max_length = 1024,
+        examples("a long enough secret")
+    )]
     password: String,
 }
 

@@ -1,6 +1,10 @@
 //! `GET /api/v1/registrations/<id>`: how far a registration is.
 //!
-//! Anyone who knows the id may ask: the answer holds no personal data.
+//! Anyone who knows the id may ask: the answer holds no personal data. `events` follows
+//! one, `follow` looks for what followers wait for.
+
+pub(crate) mod events;
+mod follow;
 
 use std::sync::Arc;
 
@@ -16,6 +20,7 @@ use utoipa::ToSchema;
 
 use crate::routes::App;
 use crate::store::RegistrationRow;
+pub(crate) use follow::{Followers, Looks, followers};
 
 /// A registration as clients see it; a time is null until it has come.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,7 +29,8 @@ use crate::store::RegistrationRow;
 pub(crate) struct View {
     #[schema(value_type = String, format = Uuid)]
     registration_id: EventId,
-    #[schema(value_type = String, pattern = "^(PENDING|STARTED|SENT|ACKNOWLEDGED|STALLED)$")]
+    #[schema(value_type = String, pattern = "^(PENDING|STARTED|SENT|ACKNOWLEDGED|STALLED)$",
+        examples("ACKNOWLEDGED"))]
     stage: Stage,
     #[schema(format = DateTime)]
     created_at: String,

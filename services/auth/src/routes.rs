@@ -21,7 +21,8 @@ use crate::login::login;
 use crate::logout::logout;
 use crate::refresh::refresh;
 use crate::register::{Mode, register};
-use crate::registration::registration;
+use crate::registration::events::events;
+use crate::registration::{Followers, registration};
 use crate::session::{self, Lifetimes, RefreshToken};
 use crate::store::{Registrations, Sessions, Users};
 use crate::throttle::Throttle;
@@ -31,6 +32,7 @@ pub(crate) fn router(app: App) -> Router {
     Router::new()
         .route("/api/v1/auth/register", post(register))
         .route("/api/v1/registrations/{id}", get(registration))
+        .route("/api/v1/registrations/{id}/events", get(events))
         .route("/api/v1/auth/login", post(login))
         .route("/api/v1/auth/refresh", post(refresh))
         .route("/api/v1/auth/logout", post(logout))
@@ -46,6 +48,7 @@ pub(crate) struct App {
     pub(crate) hasher: Hasher,
     pub(crate) throttle: Throttle,
     pub(crate) registrations: Registrations,
+    pub(crate) followers: Followers,
     pub(crate) idempotency: IdempotencyKeys,
     pub(crate) mode: Mode,
     pub(crate) overdue_ms: i64,
@@ -66,12 +69,18 @@ impl Authority for App {
 }
 
 impl App {
-    pub(crate) fn new(config: &Config, outbox: &Outbox, keys: Keys) -> std::io::Result<Self> {
+    pub(crate) fn new(
+        config: &Config,
+        outbox: &Outbox,
+        keys: Keys,
+        followers: Followers,
+    ) -> std::io::Result<Self> {
         let mongo = outbox.mongo();
         Ok(Self {
             hasher: Hasher::new(&config.hash)?,
             registrations: Registrations::new(outbox)
                 .with_consumers(config.register.extra_consumers.clone()),
+            followers,
             idempotency: IdempotencyKeys::new(&config.secret, config.register.key_lifetime),
             mode: config.register.mode,
             overdue_ms: clock::millis(config.overdue),

@@ -49,7 +49,7 @@ pub(crate) struct Lifetimes {
 pub(crate) struct Tokens {
     /// For `Authorization: Bearer`.
     access_token: String,
-    #[schema(pattern = "^Bearer$")]
+    #[schema(pattern = "^Bearer$", examples("Bearer"))]
     token_type: &'static str,
     /// How long the access token is good, in seconds.
     #[schema(minimum = 60, maximum = 900)]

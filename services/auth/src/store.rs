@@ -19,7 +19,7 @@ pub use registrations::{
 };
 pub use sessions::{NewSession, NewToken, Opened, Rotated, Sessions, TokenHash};
 pub use signing_keys::{KeyList, KeyRow, Removal, SigningKeys};
-pub use users::{RoleChange, RoleChanged, User, Users, displaced, has_roles};
+pub use users::{RoleChange, RoleChanged, User, Users, UsersPage, displaced, has_roles};
 
 /// The users, as a scan looks at them.
 pub const USERS: Kind = Kind { collection: users::USERS, check: users::check };

@@ -6,14 +6,17 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use onboard_runtime::{ConfigError, exit};
 
+use crate::commands::columns::{columns_of_errors, fitted};
 use crate::commands::service::ServiceCommand;
 use crate::commands::{
-    audit, bench, calibrate, chaos, config, consumers, control, doctor, env, guard, keys, list,
-    probe, redrive, setup, show, up, users,
+    audit, bench, calibrate, chaos, completions, config, consumers, control, doctor, env, guard,
+    keys, list, probe, redrive, register, setup, show, up, users,
 };
 
 #[derive(Debug, Parser)]
@@ -39,6 +42,8 @@ enum Command {
     Kill(control::ComponentArgs),
     /// Print the addresses of the running `up` for a shell: eval "$(onboard env)".
     Env(env::EnvArgs),
+    /// Register a user, and follow the registration to its end.
+    Register(register::RegisterArgs),
     /// Prepare MongoDB, RabbitMQ and Temporal; safe to repeat.
     Setup(setup::SetupArgs),
     /// List registrations by stage and age.
@@ -65,6 +70,8 @@ enum Command {
     Config(config::ConfigArgs),
     /// Measure password hashing and propose its settings.
     Calibrate(calibrate::CalibrateArgs),
+    /// Print the completions of this program for a shell.
+    Completions(completions::CompletionsArgs),
     #[command(flatten)]
     Service(ServiceCommand),
     /// Run a command that ends with the process that started it.
@@ -78,7 +85,7 @@ enum Command {
 /// Runs the program; called by the binary and by the tests' copy of it.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| plain(error).exit());
     let done = match cli.command.unwrap_or_else(default_command) {
         Command::Up(args) => up::run(args),
         Command::Down(args) => control::down(&args),
@@ -87,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Start(args) => control::start(args),
         Command::Kill(args) => control::kill(args),
         Command::Env(args) => env::run(&args),
+        Command::Register(args) => register::run(&args),
         Command::Setup(args) => setup::run(args),
         Command::List(args) => list::run(args),
         Command::Show(args) => show::run(args),
@@ -100,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(*args),
         Command::Config(args) => Ok(config::run(&args, &Cli::command())),
         Command::Calibrate(args) => calibrate::run(&args),
+        Command::Completions(args) => Ok(completions::run(&args, &mut Cli::command())),
         Command::Service(service) => service.run(),
         Command::Guard(args) => guard::run(&args),
         Command::Probe(args) => probe::run(&args),
@@ -107,12 +116,33 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            // Before telemetry is set up there is only standard error.
-            writeln!(std::io::stderr().lock(), "onboard: {error:#}").ok();
+            let text = fitted(&format!("onboard: {error:#}"), columns_of_errors());
+            write!(std::io::stderr().lock(), "{text}").ok();
             let bad_config = error.downcast_ref::<ConfigError>().is_some();
             ExitCode::from(if bad_config { exit::CONFIG } else { exit::NO })
         }
     }
+}
+
+/// The error with a usage that names what the subcommand requires: clap adds what the
+/// environment happens to set.
+fn plain(mut error: clap::Error) -> clap::Error {
+    if error.get(ContextKind::Usage).is_some() {
+        let words = std::env::args().skip(1);
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(usage(words)));
+    }
+    error
+}
+
+/// The usage of the subcommand that these words call.
+fn usage(words: impl Iterator<Item = String>) -> StyledStr {
+    let mut command = Cli::command();
+    command.build();
+    for word in words {
+        let below = command.find_subcommand(&word).cloned();
+        command = below.unwrap_or(command);
+    }
+    command.render_usage()
 }
 
 /// `onboard` alone means `onboard up`, its variables included.
@@ -127,6 +157,15 @@ fn default_command() -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_usage_names_required_arguments_only() {
+        let of = |words: &[&str]| usage(words.iter().map(|word| (*word).to_owned())).to_string();
+        assert_eq!(of(&["show"]), "Usage: onboard show [OPTIONS] <ID or E-MAIL>");
+        let retire = of(&["consumers", "retire", "--home", "x"]);
+        assert_eq!(retire, "Usage: onboard consumers retire [OPTIONS] --reason <TEXT> <NAME>");
+        assert_eq!(of(&["--nonsense"]), "Usage: onboard [COMMAND]");
+    }
 
     #[test]
     fn the_services_are_subcommands_beside_the_tools_and_each_is_read() {

@@ -78,3 +78,51 @@ async fn the_tool_shows_users_and_says_what_it_cannot_do() {
     }
     app.remove().await;
 }
+
+#[tokio::test]
+async fn users_are_counted_and_listed_page_by_page() {
+    let app = App::start_with(Options::only(&["auth"])).await;
+    let mut all = Vec::new();
+    for _ in 0..5 {
+        all.push(app.account().await.user_id);
+    }
+    all.reverse();
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = ["users", "list", "--limit", "2"].map(str::to_owned);
+        let page: Vec<String> = page.into_iter().chain(after.take()).collect();
+        let page: Vec<&str> = page.iter().map(String::as_str).collect();
+        let listed = app.tool(&page).await.yes();
+        assert_eq!(listed["total"], 5, "{listed}");
+        let users = listed["users"].as_array().unwrap().clone();
+        seen.extend(users.iter().map(|user| user["userId"].as_str().unwrap().to_owned()));
+        let Some(next) = listed["next"].as_str() else { break };
+        assert_eq!(users.len(), 2, "{listed}");
+        after = Some(format!("--after={next}"));
+    }
+    assert_eq!(seen, all, "the youngest first, each once");
+    let said = text(&app.onboard(&["users", "list", "--limit", "2"]).await);
+    assert!(said.contains("2 of 5 users"), "{said}");
+    let next = format!("onboard users list --limit 2 --after {}", all[1]);
+    assert!(said.contains(&next), "{said}");
+    let admins = app.tool(&["users", "list", "--role", "admin"]).await.yes();
+    assert_eq!((&admins["total"], &admins["next"]), (&json!(0), &Value::Null));
+    let nobody = uuid::Uuid::new_v4().to_string();
+    app.tool(&["users", "list", "--after", &nobody]).await.no();
+    app.remove().await;
+}
+
+#[tokio::test]
+async fn the_actor_is_the_user_of_the_operating_system_whatever_the_environment_says() {
+    let app = App::start_with(Options::only(&["auth"])).await;
+    let account = app.account().await;
+    let mut grant = app.command(&["users", "grant", &account.email, "admin"]);
+    let granted = grant.env("USER", "mallory").env_remove("ONBOARD_ACTOR").output().await.unwrap();
+    assert!(granted.status.success(), "{}", text(&granted));
+    let records = app.auth_database().await.collection::<Document>("role_changes");
+    let record = records.find_one(doc! {}).await.unwrap().unwrap();
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).unwrap().unwrap();
+    let actor = record.get_str("actor").unwrap();
+    assert!(actor.starts_with(&format!("{}@", user.name)), "{actor}");
+    app.remove().await;
+}

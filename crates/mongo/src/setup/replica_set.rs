@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use mongodb::bson::{Bson, Document, doc};
-use mongodb::error::Error;
+use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{ClientOptions, ServerAddress};
 use mongodb::{Client, Database};
 use secrecy::ExposeSecret;
@@ -131,18 +131,23 @@ async fn await_primary(admin: &Database) -> Result<(), SetupError> {
         loop {
             match admin.run_command(doc! { "hello": 1 }).await {
                 Ok(hello) if hello.get_bool("isWritablePrimary").unwrap_or(false) => {
-                    return hello.contains_key("setName");
+                    return Ok(hello.contains_key("setName"));
                 }
                 // A follower is as good: the primary is elsewhere.
-                Ok(hello) if hello.contains_key("primary") => return true,
+                Ok(hello) if hello.contains_key("primary") => return Ok(true),
+                // Nobody is there who could become primary.
+                Err(error) if matches!(*error.kind, ErrorKind::ServerSelection { .. }) => {
+                    return Err(SetupError::Step { what: "say what it is", source: error });
+                }
                 Ok(_) | Err(_) => tokio::time::sleep(POLL).await,
             }
         }
     })
     .await;
     match waited {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(SetupError::NoReplicaSet),
+        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(false)) => Err(SetupError::NoReplicaSet),
+        Ok(Err(error)) => Err(error),
         Err(_) => Err(SetupError::NoPrimary(PRIMARY_DEADLINE.as_secs())),
     }
 }

@@ -2,6 +2,7 @@
 
 use onboard_broker::DeadLettersError;
 use onboard_mongo::StoreError;
+use onboard_runtime::Plain;
 use temporalio_client::tonic::Status;
 
 /// The audit could not be made.
@@ -39,4 +40,26 @@ pub enum AuditError {
     /// `RabbitMQ` is away or refuses.
     #[error("RabbitMQ could not be read")]
     RabbitMq(#[source] DeadLettersError),
+}
+
+impl Plain for AuditError {
+    fn words(&self) -> String {
+        match self {
+            Self::Store(error) => error.words(),
+            Self::Mongo { source, .. } => onboard_mongo::words(&self.to_string(), source),
+            Self::Temporal { source, .. } => format!("{self}: {}", source.message()),
+            Self::RabbitMq(error) => error.words(),
+            Self::TimedOut { .. } => self.to_string(),
+        }
+    }
+
+    fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Store(error) => error.remedy(),
+            Self::Mongo { source, .. } => onboard_mongo::remedy(source),
+            Self::RabbitMq(error) => error.remedy(),
+            Self::TimedOut { .. } => Some("see whether it runs: `onboard doctor`"),
+            Self::Temporal { .. } => None,
+        }
+    }
 }

@@ -5,8 +5,8 @@ use onboard_broker::{DeadLetter, DeadLetters, Publisher, PutBackError};
 use onboard_contract::EventId;
 use onboard_events::TODO_QUEUE;
 use onboard_fault::{Step, step};
-use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
+use onboard_runtime::plain::said;
 use onboard_temporal::{ExecutionStatus, Signalled, Started, TemporalError};
 use uuid::Uuid;
 
@@ -215,7 +215,7 @@ fn refused(error: TemporalError) -> Result<Performed, OperatorError> {
     if error.is_retryable() {
         return Err(OperatorError::Temporal(error));
     }
-    Ok(Performed::Refused(chain(&error)))
+    Ok(Performed::Refused(said(&error)))
 }
 
 fn cause(work: &Work<'_>, facts: &Facts) -> String {

@@ -6,8 +6,8 @@ use onboard_contract::{ConsumerName, EventId, Queue, UserId};
 use onboard_events::{TodoId, UserRegistered};
 use onboard_inbox::InboxRecord;
 use onboard_mongo::{Field, field};
-use onboard_runtime::availability::chain;
 use onboard_runtime::clock;
+use onboard_runtime::plain::said;
 use onboard_temporal::{Account, Answering, Execution, PendingActivity, Temporal, TemporalError};
 use onboard_todo::INBOX_NAMES;
 
@@ -167,7 +167,7 @@ impl Operator {
                 // `consumers list` says that the queue of another program is missing.
                 Err(error) if error.is_missing() && consumer != onboard_events::TODO => (),
                 Err(error) => {
-                    record.unreachable.push(format!("RabbitMQ: {}", chain(&error)));
+                    record.unreachable.push(said(&error));
                     break;
                 }
                 Ok(_) => record.dead_letters.extend(found),
@@ -226,8 +226,8 @@ impl Operator {
             }
             Ok::<_, TemporalError>((Looked::Missing, None, None))
         };
-        let temporal = self.temporal().map_err(|error| chain(error))?;
-        ask(temporal, case).await.map_err(|error| chain(&error))
+        let temporal = self.temporal().map_err(said)?;
+        ask(temporal, case).await.map_err(|error| said(&error))
     }
 
     /// Who is there to answer a workflow that asks a consumer.

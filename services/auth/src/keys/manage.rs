@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use onboard_mongo::{Mongo, StoreError, Unreadable};
-use onboard_runtime::Secret;
 use onboard_runtime::clock::{self, millis};
+use onboard_runtime::{Plain, Secret};
 use onboard_token::{KeyError, LIFETIME_MAX, SigningKey};
 
 use crate::store::{KeyList, KeyRow, Removal, SigningKeys};
@@ -38,6 +38,22 @@ pub enum ManageError {
          to setup, auth and keys"
     )]
     WrongSecret(String),
+}
+
+impl Plain for ManageError {
+    fn words(&self) -> String {
+        match self {
+            Self::Store(error) => error.words(),
+            Self::Key(_) | Self::WrongSecret(_) => self.to_string(),
+        }
+    }
+
+    fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Store(error) => error.remedy(),
+            Self::Key(_) | Self::WrongSecret(_) => None,
+        }
+    }
 }
 
 /// A key as an operator sees it. Times in ms.

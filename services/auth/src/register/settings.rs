@@ -25,6 +25,10 @@ pub struct RegisterArgs {
     /// 1m to 30d. Default: 24h.
     #[arg(long, env = "IDEMPOTENCY_KEY_LIFETIME", hide_env_values = true)]
     pub idempotency_key_lifetime: Option<String>,
+    /// Streams of events of registrations that may be open at the same time: 0 to 65536;
+    /// more are answered with 503. Default: 1024.
+    #[arg(long, env = "REGISTRATION_STREAMS_MAX", hide_env_values = true)]
+    pub registration_streams_max: Option<String>,
     /// Who a registration waits for.
     #[command(flatten)]
     pub consumers: ExtraConsumersArgs,
@@ -35,6 +39,7 @@ pub struct RegisterArgs {
 pub struct RegisterConfig {
     pub(crate) mode: Mode,
     pub(crate) key_lifetime: Duration,
+    pub(crate) streams_max: usize,
     pub(crate) extra_consumers: ExtraConsumers,
 }
 
@@ -64,7 +69,14 @@ impl RegisterArgs {
                 Mode::Explicit
             }
         };
-        RegisterConfig { mode, key_lifetime, extra_consumers: self.consumers.check(problems) }
+        let streams = self.registration_streams_max.as_deref();
+        let streams = problems.number_or("REGISTRATION_STREAMS_MAX", streams, 1024_u32, 0..=65_536);
+        RegisterConfig {
+            mode,
+            key_lifetime,
+            streams_max: usize::try_from(streams).unwrap_or(usize::MAX),
+            extra_consumers: self.consumers.check(problems),
+        }
     }
 }
 
@@ -77,7 +89,7 @@ mod tests {
             registration_mode: Some(mode.into()),
             registration_quantum: Some(quantum.into()),
             idempotency_key_lifetime: Some(lifetime.into()),
-            consumers: ExtraConsumersArgs::default(),
+            ..RegisterArgs::default()
         };
         let mut problems = Problems::default();
         let config = args.check(&mut problems);

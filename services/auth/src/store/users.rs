@@ -42,6 +42,15 @@ impl std::fmt::Debug for User {
     }
 }
 
+/// A page of users.
+#[derive(Debug, Clone)]
+pub struct UsersPage {
+    /// The users, the youngest first.
+    pub users: Vec<User>,
+    /// Whether there are more behind them.
+    pub more: bool,
+}
+
 /// A role to be given or taken.
 #[derive(Debug, Clone)]
 pub struct RoleChange {
@@ -101,34 +110,48 @@ impl Users {
         Ok(found.and_then(|found| self.mongo.noted().read(USERS, &found, User::read)))
     }
 
-    /// Users, the youngest first; only those with this role, if one is named. Those that
-    /// cannot be read are left out; [`scan`](onboard_mongo::scan) names them.
+    /// A page of users, the youngest first; only those with this role, if one is named,
+    /// and only those behind this user. Those that cannot be read are left out;
+    /// [`scan`](onboard_mongo::scan) names them.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn list(&self, role: Option<&str>, limit: u32) -> Result<Vec<User>, StoreError> {
-        let filter = match role {
-            None => doc! {},
-            // Who has no list of roles has this one.
-            Some(DEFAULT_ROLE) => doc! { "roles": { "$in": [DEFAULT_ROLE, null] } },
-            Some(role) => doc! { "roles": role },
-        };
-        let (wanted, mut asked) = (usize::try_from(limit).unwrap_or(usize::MAX), i64::from(limit));
+    pub async fn list(
+        &self,
+        role: Option<&str>,
+        after: Option<&User>,
+        limit: u32,
+    ) -> Result<UsersPage, StoreError> {
+        let filter = doc! { "$and": [having(role), behind(after)] };
+        // One more says whether there is another page.
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut asked = i64::from(limit).saturating_add(1);
         loop {
             let found = self.youngest(filter.clone(), asked).await?;
             let all = i64::try_from(found.len()).is_ok_and(|found| found < asked);
             let read = |raw| self.mongo.noted().read(USERS, raw, User::read);
-            let users: Vec<User> = found.iter().filter_map(read).take(wanted).collect();
-            if users.len() == wanted || all {
-                return Ok(users);
+            let mut users: Vec<User> = found.iter().filter_map(read).collect();
+            if users.len() > wanted || all {
+                let more = users.len() > wanted;
+                users.truncate(wanted);
+                return Ok(UsersPage { users, more });
             }
             asked = asked.saturating_mul(2);
         }
     }
 
+    /// How many users there are; only those with this role, if one is named.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn count(&self, role: Option<&str>) -> Result<u64, StoreError> {
+        let users = self.documents();
+        ask("count the users", users.count_documents(having(role))).await
+    }
+
     async fn youngest(&self, filter: Document, limit: i64) -> Result<Vec<Raw>, StoreError> {
         let users = self.documents();
-        let find = users.find(filter).sort(doc! { "createdAt": -1 }).limit(limit);
+        let find = users.find(filter).sort(doc! { "createdAt": -1, "_id": -1 }).limit(limit);
         ask("list the users", find).await
     }
 
@@ -172,6 +195,26 @@ impl Users {
     fn documents(&self) -> Collection<Raw> {
         self.mongo.documents(USERS).clone_with_type()
     }
+}
+
+/// Who has the role.
+fn having(role: Option<&str>) -> Document {
+    match role {
+        None => doc! {},
+        // Who has no list of roles has this one.
+        Some(DEFAULT_ROLE) => doc! { "roles": { "$in": [DEFAULT_ROLE, null] } },
+        Some(role) => doc! { "roles": role },
+    }
+}
+
+/// Who comes behind a user in a list that begins with the youngest.
+fn behind(user: Option<&User>) -> Document {
+    let Some(user) = user else { return doc! {} };
+    let created = date(user.created_at_ms);
+    doc! { "$or": [
+        { "createdAt": { "$lt": created } },
+        { "createdAt": created, "_id": { "$lt": id(user.user_id.uuid()) } },
+    ] }
 }
 
 /// Inside the transaction.

@@ -9,10 +9,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use onboard_ops::audit::{AuditError, Histories, Options, Report, Sources};
-use onboard_runtime::availability::chain;
+use onboard_runtime::plain::told;
 use onboard_runtime::{clock, exit};
 
 use self::when::Since;
+use super::columns::columns;
+use super::operate::complain;
 use super::target::{Target, TargetArgs};
 
 /// Arguments of `onboard audit`.
@@ -57,8 +59,8 @@ pub(crate) fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
     let report = match runtime.block_on(audit(&target, &options)) {
         Ok(report) => report,
         Err(error) => {
-            let error = chain(&error);
-            writeln!(std::io::stderr().lock(), "onboard: no verdict: {error}").ok();
+            let error = told(&error);
+            complain(&format!("no verdict: {error}"));
             return Ok(ExitCode::from(exit::UNAVAILABLE));
         }
     };
@@ -78,7 +80,7 @@ fn print(report: &Report, json: bool) -> anyhow::Result<()> {
     let text = if json {
         serde_json::to_string_pretty(report)? + "\n"
     } else {
-        text::of(report, std::io::stdout().is_terminal())
+        text::of(report, std::io::stdout().is_terminal(), columns())
     };
     // A reader that went away needs no answer.
     std::io::stdout().lock().write_all(text.as_bytes()).ok();

@@ -12,6 +12,7 @@ use clap::Command;
 use onboard_runtime::exit;
 
 use self::settings::settings;
+use super::columns::columns;
 use super::operate::print;
 
 /// Arguments of `onboard config`.
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &ConfigArgs, program: &Command) -> ExitCode {
     print(&match (args.json, args.markdown) {
         (true, _) => page::json(&settings),
         (_, true) => page::markdown(&settings),
-        _ => page::text(&settings),
+        _ => page::text(&settings, columns()),
     });
     ExitCode::from(exit::DONE)
 }

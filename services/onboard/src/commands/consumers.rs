@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::actor::ActorArgs;
 use super::audit::when::{Since, since};
+use super::columns::columns;
 use super::operate::{ChangeArgs, OperateArgs, complain, print, run as operate};
 
 /// Arguments of `onboard consumers`.
@@ -91,7 +92,7 @@ fn list(args: ListArgs) -> anyhow::Result<ExitCode> {
         print(&if json {
             format!("{:#}\n", json!({ "consumers": consumers }))
         } else {
-            text::table(&consumers)
+            text::table(&consumers, columns())
         });
         Ok(exit::DONE)
     })

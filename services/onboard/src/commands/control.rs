@@ -1,6 +1,5 @@
 //! `down`, `status`, `stop`, `start`, `kill`: act on a running `onboard up`.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,6 +11,7 @@ use onboard_stack::{Home, Row, Server, State};
 
 mod stages;
 
+use super::operate::{complain, print};
 use crate::services::names;
 
 /// Which stack is meant.
@@ -137,13 +137,4 @@ fn not_running(home: &HomeArg) -> ExitCode {
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")
-}
-
-fn print(text: &str) {
-    // A reader that went away needs no answer.
-    write!(std::io::stdout().lock(), "{text}").ok();
-}
-
-fn complain(text: &str) {
-    writeln!(std::io::stderr().lock(), "onboard: {text}").ok();
 }

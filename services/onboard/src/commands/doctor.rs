@@ -8,12 +8,13 @@ use onboard_auth::keys::manage::Manager;
 use onboard_doctor::{Area, Finding, Patient, Verdict, examine, nobody_answers};
 use onboard_ops::{Databases, DatabasesConfig};
 use onboard_outbox::ExtraConsumersArgs;
-use onboard_runtime::availability::chain;
+use onboard_runtime::plain::said;
 use onboard_runtime::{Environment, EnvironmentArgs, Problems, Secret, SecretArgs, exit};
 use onboard_temporal::DeliveryPlanArgs;
 use secrecy::SecretString;
 use serde_json::json;
 
+use super::columns::{columns, folded};
 use super::management::ManagementArgs;
 use super::operate::print;
 use super::target::TargetArgs;
@@ -105,7 +106,7 @@ async fn keys(
                  `onboard keys remove --new-secret` the old keys",
             ),
         },
-        Err(error) => Finding::not_checked(Area::Keys, CHECK, chain(&error)),
+        Err(error) => Finding::not_checked(Area::Keys, CHECK, said(&error)),
     };
     Some(finding)
 }
@@ -155,8 +156,12 @@ fn text(findings: &[Finding]) -> String {
 }
 
 fn line(finding: &Finding) -> String {
+    const INDENT: usize = 16;
     let Finding { area, check, verdict, found, advice } = finding;
-    let advice = advice.as_ref().map(|advice| format!("                to do: {advice}\n"));
     let (area, verdict) = (area.as_str(), verdict.as_str());
-    format!("{verdict:<4}  {area:<8}  {check}: {found}\n{}", advice.unwrap_or_default())
+    let fold = |words: &str| folded(words, INDENT, columns());
+    let found = fold(&format!("{check}: {found}"));
+    let advice = advice.as_ref().map(|advice| fold(&format!("to do: {advice}")));
+    let advice = advice.map(|advice| format!("{:INDENT$}{advice}\n", ""));
+    format!("{verdict:<4}  {area:<8}  {found}\n{}", advice.unwrap_or_default())
 }

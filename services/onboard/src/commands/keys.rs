@@ -12,12 +12,13 @@ use onboard_auth::keys::manage::{KeyView, KeysView, ManageError, Manager, PUBLIS
 use onboard_auth::store::Removal;
 use onboard_http::timestamp::rfc3339;
 use onboard_ops::Databases;
-use onboard_runtime::availability::chain;
+use onboard_runtime::plain::told;
 use onboard_runtime::{Problems, SecretArgs, clock, exit};
 use serde_json::{Value, json};
 
 use super::actor::ActorArgs;
-use super::operate::{complain, duration, print, unread};
+use super::columns::{columns, row};
+use super::operate::{complain, duration, print, say, unread};
 use super::target::TargetArgs;
 
 /// The longest a new key may wait.
@@ -87,7 +88,7 @@ pub(crate) fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
             Err(error) => Err(ManageError::Store(error)),
         };
         worked.unwrap_or_else(|error| {
-            complain(&chain(&error));
+            complain(&told(&error));
             code(&error)
         })
     });
@@ -120,9 +121,9 @@ async fn work(
             Removal::Done { signs } => {
                 tracing::info!(actor = actor.name(), kid, signs, "removed a signing key");
                 if !json {
-                    print(&format!(
+                    say(&format!(
                         "{kid} is gone; services that checked tokens with it forget it within \
-                         their JWKS_REFRESH\n"
+                         their JWKS_REFRESH"
                     ));
                 }
             }
@@ -145,10 +146,12 @@ fn show(KeysView { keys, unreadable }: &KeysView, json: bool) {
     }
     let now_ms = clock::now_ms();
     for key in keys {
-        print(&format!("{:<43}  {}\n", key.id, words(key, now_ms)));
+        let start = format!("{:<43}  ", key.id);
+        print(&format!("{}\n", row(&start, &words(key, now_ms), columns())));
     }
     for key in unreadable {
-        print(&format!("{:<43}  CANNOT BE READ: {}\n", key.id, key.why));
+        let words = format!("CANNOT BE READ: {}", key.why);
+        print(&format!("{}\n", row(&format!("{:<43}  ", key.id), &words, columns())));
     }
     if keys.is_empty() {
         print("there are no keys: run onboard setup\n");

@@ -10,12 +10,10 @@ use onboard_events::user_registered::DEAD_LETTER_QUEUE;
 use onboard_ops::{LetterSummary, ListQuery, Listed, Listing};
 use onboard_runtime::exit;
 
+use super::columns::{columns, fitted, row as line};
 use super::operate::{
-    OperateArgs, age, complain, cut, duration, indented, indented_command, print, run as operate,
+    OperateArgs, age, complain, duration, indented, indented_command, print, run as operate,
 };
-
-/// Columns of a terminal.
-const COLUMNS: usize = 80;
 
 /// Arguments of `onboard list`.
 #[derive(Debug, clap::Args)]
@@ -101,32 +99,30 @@ fn json_end(listing: &Listing, begun: bool) -> String {
 fn table_row(row: &Listed, begun: bool) -> String {
     let registration = row.row.is_registration();
     let id = if registration { "registration" } else { "event" };
-    let head = format!("{id:<36} {:<8} {:>4} {:>5} reason\n", "stage", "age", "tries");
+    let head = format!("{id:<36} {:<12} {:>4} {:>5} reason\n", "stage", "age", "tries");
     let old = match row.age_ms {
         None => "?".to_owned(),
         Some(ms) if ms < 0 => format!("-{}", age(ms.saturating_neg())),
         Some(ms) => age(ms),
     };
     let start = format!(
-        "{:<36} {:<8} {old:>4} {:>5} ",
+        "{:<36} {:<12} {old:>4} {:>5} ",
         row.row.registration_id.to_string(),
         row.row.stage.as_str(),
         row.tries
     );
-    let room = COLUMNS.saturating_sub(start.chars().count());
     let reason = match &row.row.event_type {
         Some(event_type) if !registration => format!("{event_type} {}", row.reason),
         Some(_) | None => row.reason.clone(),
     };
-    let line = format!("{start}{}", cut(&reason, room));
     let head = if begun { "" } else { head.as_str() };
-    format!("{head}{}\n{}", line.trim_end(), way_on(row).unwrap_or_default())
+    format!("{head}{}\n{}", line(&start, &reason, columns()), way_on(row).unwrap_or_default())
 }
 
-/// The whole reason, and the command that lets the row go on, where there is one.
+/// The command that lets the row go on, where there is one.
 fn way_on(row: &Listed) -> Option<String> {
     let command = indented_command(row.next.as_ref()?, 4);
-    Some(format!("{}\n{command}\n", indented(&row.reason, 2)))
+    Some(format!("{command}\n"))
 }
 
 fn table_end(listing: &Listing, begun: bool, noun: &str) -> String {
@@ -149,7 +145,8 @@ fn table_end(listing: &Listing, begun: bool, noun: &str) -> String {
     lines.extend(others.flat_map(|(queue, of)| letters_of(of, &format!(" in {queue}"))));
     lines.extend(strangers(listing));
     lines.extend(listing.notes.iter().map(|note| indented(note, 0)));
-    lines.extend(listing.unreachable.iter().map(|who| format!("not asked: {who}")));
+    let unreachable = listing.unreachable.iter().map(|why| format!("not asked: {why}"));
+    lines.extend(unreachable.map(|line| fitted(&line, columns()).trim_end().to_owned()));
     lines.join("\n") + "\n"
 }
 
@@ -182,9 +179,7 @@ fn odd_rows(listing: &Listing) -> Vec<String> {
         n => vec![format!("{n} outbox rows that are no event's")],
     };
     for row in &listing.odd_rows {
-        let start = format!("{:<36} ", row.id);
-        let room = COLUMNS.saturating_sub(start.chars().count());
-        lines.push(format!("{start}{}", cut(&row.reason, room)));
+        lines.push(line(&format!("{:<36} ", row.id), &row.reason, columns()));
     }
     lines
 }

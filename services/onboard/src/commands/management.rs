@@ -20,6 +20,11 @@ impl std::fmt::Debug for ManagementArgs {
 }
 
 impl ManagementArgs {
+    /// Takes this URL where none is given.
+    pub(crate) fn use_unless_named(&mut self, url: String) {
+        self.amqp_management_url.get_or_insert(url);
+    }
+
     /// The URL, if one is given.
     pub(crate) fn url(self) -> Option<SecretString> {
         let url = self.amqp_management_url.filter(|url| !url.trim().is_empty());

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use onboard_mongo::Unreadable;
 use onboard_ops::{Operator, OperatorError};
-use onboard_runtime::availability::chain;
 use onboard_runtime::exit;
+use onboard_runtime::plain::told;
 use serde_json::{Value, json};
 
 use super::actor::ActorArgs;
+use super::columns::{columns, columns_of_errors, fitted, folded, folded_command};
 use super::target::{Target, TargetArgs};
 
 /// How the command answers, which servers it asks, and what counts as overdue.
@@ -42,10 +43,18 @@ pub(crate) struct ChangeArgs {
 }
 
 impl ChangeArgs {
+    /// Whether a reason is given.
+    pub(super) fn says_why(&self) -> bool {
+        self.said().is_some()
+    }
+
     /// The reason as it is recorded.
     pub(super) fn reason(&self) -> String {
-        let said = self.reason.as_deref().map(str::trim).filter(|text| !text.is_empty());
-        said.unwrap_or("not given").to_owned()
+        self.said().unwrap_or("not given").to_owned()
+    }
+
+    fn said(&self) -> Option<&str> {
+        self.reason.as_deref().map(str::trim).filter(|text| !text.is_empty())
     }
 }
 
@@ -66,7 +75,7 @@ pub(crate) fn run(
         work(&operator).await
     });
     Ok(ExitCode::from(worked.unwrap_or_else(|error| {
-        complain(&chain(&error));
+        complain(&told(&error));
         exit::UNAVAILABLE
     })))
 }
@@ -76,9 +85,15 @@ pub(crate) fn print(text: &str) {
     write!(std::io::stdout().lock(), "{text}").ok();
 }
 
+/// Sentences to standard output; those that do not fit are folded.
+pub(crate) fn say(text: &str) {
+    print(&fitted(text, columns()));
+}
+
 /// To standard error.
 pub(crate) fn complain(text: &str) {
-    writeln!(std::io::stderr().lock(), "onboard: {text}").ok();
+    let text = folded(&format!("onboard: {text}"), 2, columns_of_errors());
+    writeln!(std::io::stderr().lock(), "{text}").ok();
 }
 
 /// A document that cannot be read.
@@ -97,58 +112,25 @@ pub(crate) fn age(ms: i64) -> String {
     }
 }
 
-/// At most so many characters.
-pub(crate) fn cut(text: &str, chars: usize) -> String {
-    if text.chars().count() <= chars {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(chars.saturating_sub(1)).collect();
-    format!("{kept}…")
-}
-
 /// The columns of a heading and the space behind it.
 const HEADING: usize = 14;
-/// The columns of a terminal.
-const COLUMNS: usize = 80;
 
-/// A heading of 13 columns and words that fill the rest of 80.
+/// A heading of 13 columns and words that fill the rest of the line.
 pub(crate) fn wrapped(heading: &str, words: &str) -> String {
-    format!("{heading:<13} {}", folded(words, HEADING, ""))
+    format!("{heading:<13} {}", folded(words, HEADING, columns()))
 }
 
 /// The same for a command, which the shell takes as it stands there.
 pub(crate) fn wrapped_command(heading: &str, command: &str) -> String {
-    format!("{heading:<13} {}", folded_command(command, HEADING))
+    format!("{heading:<13} {}", folded_command(command, HEADING, columns()))
 }
 
 /// Words on lines that begin with this indent.
 pub(crate) fn indented(words: &str, indent: usize) -> String {
-    format!("{:indent$}{}", "", folded(words, indent, ""))
+    format!("{:indent$}{}", "", folded(words, indent, columns()))
 }
 
 /// A command on lines that begin with this indent.
 pub(crate) fn indented_command(command: &str, indent: usize) -> String {
-    format!("{:indent$}{}", "", folded_command(command, indent))
-}
-
-fn folded_command(command: &str, indent: usize) -> String {
-    folded(command, indent, " \\")
-}
-
-/// Words that fill the columns behind the indent; each line but the last ends with
-/// `more`.
-fn folded(words: &str, indent: usize, more: &str) -> String {
-    let room = COLUMNS.saturating_sub(indent + more.len());
-    let mut lines = vec![String::new()];
-    for word in words.split_whitespace() {
-        let long = lines.last().map_or(0, |line| line.chars().count());
-        if long > 0 && long + 1 + word.chars().count() > room {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            line.push_str(if line.is_empty() { "" } else { " " });
-            line.push_str(word);
-        }
-    }
-    lines.join(&format!("{more}\n{:indent$}", ""))
+    format!("{:indent$}{}", "", folded_command(command, indent, columns()))
 }

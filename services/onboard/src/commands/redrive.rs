@@ -1,6 +1,7 @@
 //! `onboard redrive`: dead letters and registrations that stand still back to
 //! work, through their workflow. Safe to interrupt and to run again.
 
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,7 +10,10 @@ use onboard_ops::redrive::Told;
 use onboard_ops::{Item, Order, Outcome, Report, Selection};
 use onboard_runtime::exit;
 
-use super::operate::{ChangeArgs, OperateArgs, complain, duration, print, run as operate};
+use super::columns::{columns, fitted};
+use super::operate::{
+    ChangeArgs, OperateArgs, complain, duration, print, run as operate, say as tell,
+};
 
 /// Arguments of `onboard redrive`.
 #[derive(Debug, clap::Args)]
@@ -30,9 +34,13 @@ pub(crate) struct RedriveArgs {
     /// Rows that the relay has put off or quarantined.
     #[arg(long)]
     quarantined: bool,
-    /// All of the four above.
+    /// All of the four above. Asks first on a terminal; elsewhere it wants a --reason
+    /// or --yes.
     #[arg(long)]
     all: bool,
+    /// Do not ask before --all.
+    #[arg(long)]
+    yes: bool,
     /// Only dead letters with this reason, as `onboard list` shows it; means
     /// --dead-letters.
     #[arg(long, value_name = "WORD", conflicts_with = "all")]
@@ -53,6 +61,32 @@ pub(crate) struct RedriveArgs {
 }
 
 impl RedriveArgs {
+    /// The exit code where --all may not go on: nobody has said yes, nor why.
+    fn refused(&self) -> anyhow::Result<Option<u8>> {
+        let said = self.yes || self.change.dry_run || self.change.says_why();
+        if said || !self.all {
+            return Ok(None);
+        }
+        if !std::io::stdin().is_terminal() {
+            complain(
+                "--all wants a --reason, or --yes; `onboard redrive --all --dry-run` shows what \
+                 would be done",
+            );
+            return Ok(Some(exit::USAGE));
+        }
+        let question = "Redrive all dead letters, and all registrations that are stalled, failed \
+                        or quarantined? `--dry-run` shows them first. [y/N] ";
+        let question = format!("{} ", fitted(question, columns()).trim_end());
+        std::io::stderr().lock().write_all(question.as_bytes())?;
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer)?;
+        if matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Ok(None);
+        }
+        complain("nothing was done");
+        Ok(Some(exit::NO))
+    }
+
     fn order(&self) -> Order {
         let all = self.all;
         Order {
@@ -85,6 +119,9 @@ pub(crate) fn run(args: RedriveArgs) -> anyhow::Result<ExitCode> {
         );
         return Ok(ExitCode::from(exit::USAGE));
     }
+    if let Some(code) = args.refused()? {
+        return Ok(ExitCode::from(code));
+    }
     let json = args.operate.json;
     operate(args.operate, async |operator| {
         let bar = bar(json);
@@ -100,7 +137,11 @@ pub(crate) fn run(args: RedriveArgs) -> anyhow::Result<ExitCode> {
         let report = Box::pin(operator.redrive(&order, &mut told)).await;
         bar.finish_and_clear();
         let report = report?;
-        print(&if json { document(&report, items) } else { summary(&report) });
+        if json {
+            print(&document(&report, items));
+        } else {
+            tell(&summary(&report));
+        }
         Ok(if report.left_total == 0 { exit::DONE } else { exit::NO })
     })
 }
@@ -124,12 +165,12 @@ fn bar(json: bool) -> ProgressBar {
 fn say(item: &Item) {
     let Item { id, cause, outcome, without } = item;
     match outcome {
-        Outcome::Would(act) => print(&format!("would {:<14} {id} ({cause})\n", act.as_str())),
-        Outcome::Left(why) => print(&format!("left {id}: {why}\n")),
+        Outcome::Would(act) => tell(&format!("would {:<14} {id} ({cause})", act.as_str())),
+        Outcome::Left(why) => tell(&format!("left {id}: {why}")),
         Outcome::Done(_) | Outcome::Finished => (),
     }
     if !without.is_empty() {
-        print(&format!("{id} goes back without {}\n", without.join(", ")));
+        tell(&format!("{id} goes back without {}", without.join(", ")));
     }
 }
 

@@ -10,6 +10,7 @@ use clap::{ArgMatches, Args as _, Command, FromArgMatches, Subcommand};
 use onboard_runtime::telemetry::{self, LogFormat, TraceArgs};
 use onboard_runtime::{ConfigError, Problems, Shutdown, Tasks, exit, lifecycle};
 
+use super::operate::complain;
 use crate::services::{self, Entry, SERVICES};
 
 /// How a process logs.
@@ -117,14 +118,18 @@ impl ServiceCommand {
     }
 }
 
-/// Checks everything, names every problem, and installs the logs.
+/// Checks everything, names every problem, and installs the logs of a tool, which logs
+/// this where `RUST_LOG` says nothing.
 pub(crate) fn configure<C>(
     log: &LogArgs,
+    usual: &str,
     check: impl FnOnce(&mut Problems) -> Option<C>,
 ) -> Result<C, ConfigError> {
     let checked = Checked::of(log, check)?;
-    telemetry::install(checked.format, log.log_filter.as_deref());
-    say(&checked.warnings);
+    telemetry::install(checked.format, Some(log.log_filter.as_deref().unwrap_or(usual)));
+    for warning in &checked.warnings {
+        complain(warning);
+    }
     Ok(checked.config)
 }
 

@@ -13,18 +13,25 @@ use onboard_doctor::{MESSAGES_MAX, Management, bound_command};
 use onboard_events::ExtraConsumers;
 use onboard_ops::{Databases, DatabasesArgs, DatabasesConfig};
 use onboard_outbox::{Consumers, ExtraConsumersArgs, note_namespace};
-use onboard_runtime::availability::chain;
-use onboard_runtime::{Backoff, Problems, Secret, SecretArgs, exit};
+use onboard_runtime::plain::told;
+use onboard_runtime::{Backoff, Problems, Secret, SecretArgs, exit, telemetry};
+use onboard_stack::Home;
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 use secrecy::SecretString;
 
+use super::columns::{columns, folded};
+use super::control::HomeArg;
 use super::keys;
 use super::management::ManagementArgs;
 use super::service::{LogArgs, configure};
+use super::target::{INSTEAD, VERBOSE};
 
-/// Where the servers are, and how long to wait for them.
-#[derive(Debug, Clone, Default, clap::Args)]
+/// Where the servers are, and how long to wait for them. Where no server is named, they
+/// are those of the running `onboard up`.
+#[derive(Debug, clap::Args)]
 pub(crate) struct SetupArgs {
+    #[command(flatten)]
+    home: HomeArg,
     /// How long to wait for servers that are not up yet (0s to 1h).
     /// Default: 60s.
     #[arg(long, env = "SETUP_WAIT")]
@@ -41,6 +48,9 @@ pub(crate) struct SetupArgs {
     temporal: TemporalArgs,
     #[command(flatten)]
     secret: SecretArgs,
+    /// Also say to standard error what the libraries say of an error.
+    #[arg(long, short, help_heading = "Logs")]
+    verbose: bool,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -56,7 +66,30 @@ struct SetupConfig {
 }
 
 impl SetupArgs {
-    fn check(self, problems: &mut Problems) -> Option<SetupConfig> {
+    /// Takes the servers of the running `up`, where no server is named.
+    fn find_local(&mut self, problems: &mut Problems) {
+        let named = self.mongo.names_a_server()
+            || self.broker.names_a_server()
+            || self.temporal.temporal_address.is_some();
+        if named {
+            return;
+        }
+        let home = &self.home.home;
+        let Some(ports) = Home::running(home) else {
+            let why = format!("no `onboard up` runs on {}; {INSTEAD}", home.display());
+            return problems.push("ONBOARD_HOME", why);
+        };
+        self.mongo.mongo.mongodb_uri = Some(ports.mongodb_uri());
+        self.broker.amqp_url = Some(ports.amqp_url());
+        self.temporal.temporal_address = Some(ports.temporal_address());
+        self.management.use_unless_named(ports.management_url());
+        if self.secret.auth_secret.is_none() && self.secret.auth_secret_file.is_none() {
+            self.secret.auth_secret_file = Some(Home::secret_of(home));
+        }
+    }
+
+    fn check(mut self, problems: &mut Problems) -> Option<SetupConfig> {
+        self.find_local(problems);
         let wait = problems.duration_or(
             "SETUP_WAIT",
             self.wait.as_deref(),
@@ -83,7 +116,8 @@ impl SetupArgs {
 /// Prepares the three servers, at the same time, then the signing key.
 pub(crate) fn run(args: SetupArgs) -> anyhow::Result<ExitCode> {
     let log = args.log.clone();
-    let config = configure(&log, |problems| args.check(problems))?;
+    let usual = if args.verbose { VERBOSE } else { telemetry::SILENT };
+    let config = configure(&log, usual, |problems| args.check(problems))?;
     let code = tokio::runtime::Runtime::new()?.block_on(async {
         let prepared = Box::pin(prepare(&config)).await;
         let noted = prepared && note_its_namespace(&config).await && note_consumers(&config).await;
@@ -115,7 +149,7 @@ async fn prepare_accounts(config: &SetupConfig) -> u8 {
             exit::DONE
         }
         Err(error) => {
-            say(&format!("{:<10}not ready: {}", "accounts", chain(&error)));
+            say(&format!("{:<10}not ready: {}", "accounts", told(&error)));
             exit::UNAVAILABLE
         }
     }
@@ -134,7 +168,7 @@ async fn make_key(config: &SetupConfig) -> u8 {
             exit::DONE
         }
         Err(error) => {
-            say(&format!("{:<10}not ready: {}", "keys", chain(&error)));
+            say(&format!("{:<10}not ready: {}", "keys", told(&error)));
             keys::code(&error)
         }
     }
@@ -143,13 +177,13 @@ async fn make_key(config: &SetupConfig) -> u8 {
 async fn prepare(config: &SetupConfig) -> bool {
     let (mongo, rabbitmq, temporal) = tokio::join!(
         step("mongo", "replica set, collections, validators, indexes", config.wait, async || {
-            config.mongo.prepare().await.map_err(|e| chain(&e))
+            config.mongo.prepare().await.map_err(|e| told(&e))
         },),
         step("rabbitmq", "exchanges, queues, dead letters", config.wait, async || {
-            onboard_broker::setup(&config.broker).await.map_err(|e| chain(&e))
+            onboard_broker::setup(&config.broker).await.map_err(|e| told(&e))
         }),
         step("temporal", "namespace, retention, search attributes", config.wait, async || {
-            onboard_temporal::setup::prepare(&config.temporal).await.map_err(|e| chain(&e))
+            onboard_temporal::setup::prepare(&config.temporal).await.map_err(|e| told(&e))
         }),
     );
     mongo && rabbitmq && temporal
@@ -159,10 +193,10 @@ async fn prepare(config: &SetupConfig) -> bool {
 async fn note_its_namespace(config: &SetupConfig) -> bool {
     step("namespace", "its id is noted", config.wait, async || {
         let id = onboard_temporal::setup::namespace_id(&config.temporal).await;
-        let id = id.map_err(|error| chain(&error))?;
-        let mongo = Databases::new(&config.mongo).await.map_err(|error| chain(&error))?;
+        let id = id.map_err(|error| told(&error))?;
+        let mongo = Databases::new(&config.mongo).await.map_err(|error| told(&error))?;
         let noted = note_namespace(mongo.of_auth(), &id).await;
-        noted.map_err(|error| chain(&error))
+        noted.map_err(|error| told(&error))
     })
     .await
 }
@@ -174,9 +208,9 @@ async fn note_consumers(config: &SetupConfig) -> bool {
         return true;
     }
     step("consumers", &format!("noted: {}", names.join(", ")), config.wait, async || {
-        let mongo = Databases::new(&config.mongo).await.map_err(|error| chain(&error))?;
+        let mongo = Databases::new(&config.mongo).await.map_err(|error| told(&error))?;
         let noted = Consumers::new(mongo.of_auth()).note(&config.consumers).await;
-        noted.map_err(|error| chain(&error))
+        noted.map_err(|error| told(&error))
     })
     .await
 }
@@ -229,7 +263,11 @@ where
     }
 }
 
+/// A line with a name before it; what does not fit stands below its words.
 fn say(line: &str) {
+    const INDENT: usize = 10;
+    let (name, words) = line.split_at_checked(INDENT).unwrap_or((line, ""));
+    let words = folded(words, INDENT, columns());
     // Standard output may be closed; then there is nobody to tell.
-    writeln!(std::io::stdout().lock(), "{line}").ok();
+    writeln!(std::io::stdout().lock(), "{name}{words}").ok();
 }

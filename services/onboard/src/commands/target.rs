@@ -14,10 +14,10 @@ use onboard_temporal::{TemporalArgs, TemporalConfig};
 
 use super::control::HomeArg;
 
-/// What a tool logs, unless `RUST_LOG` says otherwise: its output is the answer.
-const LOG_FILTER: &str = "error";
+/// What `--verbose` logs: the chains of errors, and what libraries warn of.
+pub(crate) const VERBOSE: &str = "warn,onboard=debug";
 
-const INSTEAD: &str = "run the tool where one runs, or name the servers";
+pub(crate) const INSTEAD: &str = "run the tool where one runs, or name the servers";
 
 /// Where the servers are.
 #[derive(Debug, clap::Args)]
@@ -30,10 +30,30 @@ pub(crate) struct TargetArgs {
     broker: BrokerArgs,
     #[command(flatten)]
     temporal: TemporalArgs,
+    #[command(flatten)]
+    log: ToolLogArgs,
+}
+
+/// What a tool logs beside its answer.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Logs")]
+pub(crate) struct ToolLogArgs {
+    /// Also say to standard error what the libraries say of an error.
+    #[arg(long, short)]
+    verbose: bool,
     /// What is logged to standard error, as `tracing` filter directives.
-    /// Default: `error`.
-    #[arg(long, env = "RUST_LOG", help_heading = "Logs")]
+    /// Default: nothing; with --verbose `warn,onboard=debug`.
+    #[arg(long, env = "RUST_LOG")]
     log_filter: Option<String>,
+}
+
+impl ToolLogArgs {
+    /// Installs the logs: a tool's output is its answer alone, unless somebody asks.
+    pub(crate) fn install(&self) {
+        let usual = if self.verbose { VERBOSE } else { telemetry::SILENT };
+        let filter = self.log_filter.as_deref().unwrap_or(usual);
+        telemetry::install(LogFormat::Auto, Some(filter));
+    }
 }
 
 /// The servers a tool acts on.
@@ -72,8 +92,7 @@ impl TargetArgs {
             temporal,
         });
         let target = problems.finish(target)?;
-        let filter = self.log_filter.as_deref().unwrap_or(LOG_FILTER);
-        telemetry::install(LogFormat::Auto, Some(filter));
+        self.log.install();
         Ok(target)
     }
 
@@ -90,10 +109,8 @@ impl TargetArgs {
     }
 
     fn names_a_server(&self) -> bool {
-        let (mongo, broker) = (&self.mongo, &self.broker);
-        mongo.names_a_server()
-            || broker.amqp_url.is_some()
-            || broker.amqp_url_file.is_some()
+        self.mongo.names_a_server()
+            || self.broker.names_a_server()
             || self.temporal.temporal_address.is_some()
     }
 }

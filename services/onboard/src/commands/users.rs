@@ -10,17 +10,21 @@ use onboard_contract::UserId;
 use onboard_http::timestamp::rfc3339;
 use onboard_mongo::{StoreError, Unreadable};
 use onboard_ops::Databases;
-use onboard_runtime::availability::chain;
 use onboard_runtime::exit;
+use onboard_runtime::plain::told;
 use onboard_token::Role;
 use serde_json::{Value, json};
 
 use super::actor::ActorArgs;
-use super::operate::{complain, print, unread};
+use super::columns::{columns, row};
+use super::operate::{complain, indented_command, print, unread};
 use super::target::TargetArgs;
 
 /// How many users are looked at for documents that cannot be read.
 const LOOKED_AT: usize = 20_000;
+
+/// How many users a page has.
+const LIMIT: u32 = 100;
 
 /// Arguments of `onboard users`.
 #[derive(Debug, clap::Args)]
@@ -43,8 +47,11 @@ enum Verb {
         /// Only those with this role.
         #[arg(long)]
         role: Option<Role>,
+        /// Only those behind this user: the page after the one that this user ends.
+        #[arg(long, value_name = "ID")]
+        after: Option<UserId>,
         /// At most so many.
-        #[arg(long, value_name = "N", default_value_t = 100,
+        #[arg(long, value_name = "N", default_value_t = LIMIT,
             value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
@@ -106,7 +113,7 @@ pub(crate) fn run(args: UsersArgs) -> anyhow::Result<ExitCode> {
             Err(error) => Err(error),
         };
         worked.unwrap_or_else(|error| {
-            complain(&chain(&error));
+            complain(&told(&error));
             exit::UNAVAILABLE
         })
     });
@@ -121,9 +128,20 @@ async fn work(
 ) -> Result<u8, StoreError> {
     let users = &Users::new(mongo.of_auth());
     match verb {
-        Verb::List { role, limit } => {
-            let found = users.list(role.map(Role::as_str), limit).await?;
-            list(&found, &mongo.scan(USERS, LOOKED_AT).await?.unreadable, json);
+        Verb::List { role, after, limit } => {
+            let after = match after {
+                None => None,
+                Some(id) => match users.find(id).await? {
+                    None => return Ok(nobody()),
+                    found => found,
+                },
+            };
+            let page = users.list(role.map(Role::as_str), after.as_ref(), limit).await?;
+            let total = users.count(role.map(Role::as_str)).await?;
+            let next = page.users.last().filter(|_| page.more).map(|user| user.user_id);
+            let unreadable = mongo.scan(USERS, LOOKED_AT).await?.unreadable;
+            let listed = Listed { users: page.users, unreadable, total, next };
+            print(&if json { listed.document() } else { listed.text(role, limit) });
             Ok(exit::DONE)
         }
         Verb::Show { who } => {
@@ -131,7 +149,7 @@ async fn work(
             if json {
                 print(&format!("{:#}\n", document(&user)));
             } else {
-                print(&line(&user));
+                print(&format!("{}\n", line(&user)));
             }
             Ok(exit::DONE)
         }
@@ -177,18 +195,50 @@ fn nobody() -> u8 {
     exit::NO
 }
 
-fn list(users: &[User], unreadable: &[Unreadable], json: bool) {
-    if json {
-        let users: Vec<Value> = users.iter().map(document).collect();
-        let unreadable: Vec<Value> = unreadable.iter().map(unread).collect();
-        print(&format!("{:#}\n", json!({ "users": users, "unreadable": unreadable })));
-        return;
+/// A page, and what lies behind it.
+struct Listed {
+    users: Vec<User>,
+    unreadable: Vec<Unreadable>,
+    total: u64,
+    next: Option<UserId>,
+}
+
+impl Listed {
+    fn document(&self) -> String {
+        let users: Vec<Value> = self.users.iter().map(document).collect();
+        let unreadable: Vec<Value> = self.unreadable.iter().map(unread).collect();
+        let (total, next) = (self.total, self.next);
+        let document =
+            json!({ "users": users, "total": total, "next": next, "unreadable": unreadable });
+        format!("{document:#}\n")
     }
-    for user in users {
-        print(&line(user));
-    }
-    for user in unreadable {
-        print(&format!("{}  cannot be read: {}\n", user.id, user.why));
+
+    fn text(&self, role: Option<Role>, limit: u32) -> String {
+        let mut lines = Vec::new();
+        if !self.users.is_empty() {
+            lines.push(format!("{:<36} {:<10} {:<5} e-mail", "user", "registered", "roles"));
+        }
+        lines.extend(self.users.iter().map(line));
+        let unread = self.unreadable.iter();
+        lines.extend(unread.map(|one| {
+            row(&format!("{} ", one.id), &format!("cannot be read: {}", one.why), columns())
+        }));
+        if !lines.is_empty() {
+            lines.push(String::new());
+        }
+        let (shown, total) = (self.users.len(), self.total);
+        lines.push(match total {
+            1 => format!("{shown} of 1 user"),
+            total => format!("{shown} of {total} users"),
+        });
+        if let Some(next) = self.next {
+            lines.push("The next page:".to_owned());
+            let role = role.map(|role| format!(" --role {role}")).unwrap_or_default();
+            let limit = if limit == LIMIT { String::new() } else { format!(" --limit {limit}") };
+            let command = format!("onboard users list{role}{limit} --after {next}");
+            lines.push(indented_command(&command, 2));
+        }
+        lines.join("\n") + "\n"
     }
 }
 
@@ -203,5 +253,7 @@ fn document(user: &User) -> Value {
 
 fn line(user: &User) -> String {
     let at = rfc3339(user.created_at_ms);
-    format!("{}  {at}  {:<12}  {}\n", user.user_id, user.roles.join(","), user.email)
+    let day = at.split('T').next().unwrap_or_default();
+    let start = format!("{} {day} {:<5} ", user.user_id, user.roles.join(","));
+    row(&start, &user.email, columns())
 }

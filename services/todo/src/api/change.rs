@@ -26,7 +26,7 @@ use super::{Api, title, unconfirmed, unknown};
 pub(crate) struct TodoPatch {
     #[schema(schema_with = title::schema, required = false)]
     title: Option<String>,
-    #[schema(value_type = bool, required = false)]
+    #[schema(value_type = bool, required = false, examples(true))]
     completed: Option<bool>,
 }
 

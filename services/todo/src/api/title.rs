@@ -49,6 +49,7 @@ pub(crate) fn parse(text: String) -> Result<String, TitleError> {
 pub(crate) fn schema() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
+        .examples(["Water the plants"])
         .description(Some("One line, not white space only."))
         .min_length(Some(1))
         .max_length(Some(CHARS_MAX))

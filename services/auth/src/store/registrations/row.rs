@@ -3,10 +3,12 @@
 //! A field that cannot be read is named and counts for nothing; a row is never
 //! refused for it. When the process dies here nothing has changed.
 
-use mongodb::bson::doc;
+use std::collections::HashMap;
+
+use mongodb::bson::{Bson, doc};
 use onboard_contract::{EventId, OutboxStatus, Stage, StageFacts};
 use onboard_mongo::bson_time::{born_ms, id};
-use onboard_mongo::field::Malformed;
+use onboard_mongo::field::{self, Malformed};
 use onboard_mongo::{Raw, StoreError, ask};
 use onboard_outbox::Row;
 
@@ -78,11 +80,32 @@ impl Registrations {
         let found = ask("look up the registration", find).await?;
         Ok(found.map(|Raw(row)| RegistrationRow::of(event, &Row::read(&row))))
     }
+
+    /// Looks several registrations up; those that are not there are left out.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn find_all(
+        &self,
+        events: &[EventId],
+    ) -> Result<HashMap<EventId, RegistrationRow>, StoreError> {
+        let outbox = self.outbox.rows().clone_with_type::<Raw>();
+        let ids: Vec<Bson> = events.iter().map(|event| id(event.uuid())).collect();
+        let find = outbox
+            .find(doc! { "_id": { "$in": ids } })
+            .projection(doc! { "payload": 0, "lastError": 0 });
+        let found = ask("look up the registrations", find).await?;
+        let read = |Raw(row): Raw| {
+            let event = EventId::from(field::id(&row, "_id").known()?);
+            Some((event, RegistrationRow::of(event, &Row::read(&row))))
+        };
+        Ok(found.into_iter().filter_map(read).collect())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use mongodb::bson::{Bson, Document};
+    use mongodb::bson::Document;
     use onboard_mongo::bson_time::date;
 
     use super::*;

@@ -1,4 +1,4 @@
-//! The report for people, 80 columns wide.
+//! The report for people.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use onboard_ops::audit::{Class, Kind, Report, Violation};
 
+use super::super::columns::folded;
+
 /// Violations of one kind that a terminal shows.
 const SHOWN: usize = 20;
-const COLUMNS: usize = 80;
 
 /// The whole report. On a terminal only the first of each kind are named.
-pub(super) fn of(report: &Report, terminal: bool) -> String {
+pub(super) fn of(report: &Report, terminal: bool, columns: usize) -> String {
     let mut text = counts(report);
     let mut named: BTreeMap<Kind, Vec<&Violation>> = BTreeMap::new();
     for violation in &report.violations {
@@ -20,7 +21,8 @@ pub(super) fn of(report: &Report, terminal: bool) -> String {
     for (kind, count) in &report.kinds {
         let named = named.get(kind).map_or(&[][..], Vec::as_slice);
         let shown = if terminal { named.len().min(SHOWN) } else { named.len() };
-        text.push_str(&group(*kind, *count, named.get(..shown).unwrap_or_default()));
+        let shown = named.get(..shown).unwrap_or_default();
+        text.push_str(&group(*kind, *count, shown, columns));
     }
     text.push_str(&conclusion(report));
     text
@@ -47,7 +49,7 @@ fn counts(report: &Report) -> String {
     })
 }
 
-fn group(kind: Kind, count: u64, shown: &[&Violation]) -> String {
+fn group(kind: Kind, count: u64, shown: &[&Violation], columns: usize) -> String {
     let class = match kind.class() {
         Class::Lost => "lost",
         Class::Duplicated => "duplicated",
@@ -57,37 +59,17 @@ fn group(kind: Kind, count: u64, shown: &[&Violation]) -> String {
     let mut text = format!("\n{kind}: {count} ({class})\n");
     for violation in shown {
         let line = format!("  {}  {}", violation.id, violation.detail);
-        if line.chars().count() <= COLUMNS {
+        if line.chars().count() <= columns {
             text.push_str(&line);
         } else {
-            text.push_str("  ");
-            text.push_str(&violation.id);
-            text.push_str(&folded(&violation.detail));
+            let detail = folded(&violation.detail, 4, columns);
+            write!(text, "  {}\n    {detail}", violation.id).ok();
         }
         text.push('\n');
     }
     let more = count.saturating_sub(shown.len() as u64);
     if more > 0 {
         writeln!(text, "  and {more} more").ok();
-    }
-    text
-}
-
-/// On lines of their own, each indented.
-fn folded(detail: &str) -> String {
-    const INDENT: &str = "\n    ";
-    let mut text = String::new();
-    let mut column = COLUMNS;
-    for word in detail.split(' ') {
-        let width = word.chars().count() + 1;
-        if column + width > COLUMNS {
-            text.push_str(INDENT);
-            column = INDENT.len() - 1;
-        } else {
-            text.push(' ');
-        }
-        text.push_str(word);
-        column += width;
     }
     text
 }
@@ -111,8 +93,8 @@ mod tests {
         let detail = "word ".repeat(60);
         let violation =
             Violation { kind: Kind::TodoMissing, id: "i".repeat(36), detail: detail.trim().into() };
-        let text = group(Kind::TodoMissing, 3, &[&violation]);
-        assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
+        let text = group(Kind::TodoMissing, 3, &[&violation], 80);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert_eq!(text.matches("word").count(), 60, "{text}");
         assert!(text.ends_with("  and 2 more\n"), "{text}");
     }

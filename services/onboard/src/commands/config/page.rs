@@ -4,11 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::super::columns::{folded, row};
 use super::settings::Setting;
 
-/// Columns of a terminal.
-const COLUMNS: usize = 80;
-const INDENT: &str = "    ";
+const INDENT: usize = 4;
 
 const HEAD: &str = "\
 # Settings
@@ -22,16 +21,19 @@ itself (headers, time-outs, attributes, batches): [tracing](tracing.md#switching
 ";
 
 /// For people on a terminal.
-pub(super) fn text(settings: &[Setting]) -> String {
+pub(super) fn text(settings: &[Setting], columns: usize) -> String {
     let mut text = String::new();
     let width = settings.iter().map(|one| one.variable.len()).max().unwrap_or_default();
     for (section, members) in sections(settings) {
         writeln!(text, "{section}").ok();
         for one in members {
             let secret = if one.file.is_some() { ", secret" } else { "" };
-            writeln!(text, "  {:<width$}  {}{secret}", one.variable, one.default).ok();
-            wrapped(&mut text, &one.meaning);
-            wrapped(&mut text, &format!("For: {}.", one.subcommands.join(", ")));
+            let start = format!("  {:<width$}  ", one.variable);
+            let first = row(&start, &format!("{}{secret}", one.default), columns);
+            writeln!(text, "{first}").ok();
+            for words in [&one.meaning, &format!("For: {}.", one.subcommands.join(", "))] {
+                writeln!(text, "{:INDENT$}{}", "", folded(words, INDENT, columns)).ok();
+            }
         }
         text.push('\n');
     }
@@ -95,19 +97,4 @@ fn sections(settings: &[Setting]) -> Vec<(&str, Vec<&Setting>)> {
 
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;")
-}
-
-fn wrapped(text: &mut String, words: &str) {
-    let mut line = INDENT.to_owned();
-    for word in words.split(' ') {
-        let begun = line.len() > INDENT.len();
-        if begun && line.chars().count() + 1 + word.chars().count() > COLUMNS {
-            writeln!(text, "{line}").ok();
-            INDENT.clone_into(&mut line);
-        } else if begun {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    writeln!(text, "{line}").ok();
 }

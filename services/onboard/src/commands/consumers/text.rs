@@ -7,15 +7,14 @@ use onboard_events::user_registered::USER_REGISTERED;
 use onboard_http::timestamp::rfc3339;
 use onboard_ops::{Backfilled, Retired, Standing};
 
-use super::super::operate::{age, wrapped};
+use super::super::columns::{columns, fitted};
+use super::super::operate::{age, indented_command, wrapped};
 
-/// Columns of a terminal.
-const COLUMNS: usize = 80;
 /// Columns of everything in a line but the two names.
 const NUMBERS: usize = 48;
 
 /// One line per consumer, then what is wrong with them.
-pub(super) fn table(consumers: &[Standing]) -> String {
+pub(super) fn table(consumers: &[Standing], columns: usize) -> String {
     let widest = |name: fn(&Standing) -> &str, head: &str| {
         let names = consumers.iter().map(|one| name(one).len());
         names.chain([head.len()]).max().unwrap_or_default()
@@ -23,14 +22,14 @@ pub(super) fn table(consumers: &[Standing]) -> String {
     let name = widest(|one| one.consumer.as_str(), "consumer");
     let queue = widest(|one| &one.queue, "queue");
     // The name of a queue follows from that of its consumer.
-    let queue = if NUMBERS + name + queue <= COLUMNS { queue } else { 0 };
+    let queue = if NUMBERS + name + queue <= columns { queue } else { 0 };
     let mut text = String::new();
     let head = ["consumer", "queue", "ready", "dead", "awaited", "oldest", ""];
     line(&mut text, (name, queue), head.map(str::to_owned));
     for one in consumers {
         let number = |number: Option<u32>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
         let oldest = one.oldest_age_ms.map_or_else(|| "-".to_owned(), |ms| age(ms.max(0)));
-        let columns = [
+        let cells = [
             one.consumer.to_string(),
             one.queue.clone(),
             number(one.messages),
@@ -39,7 +38,7 @@ pub(super) fn table(consumers: &[Standing]) -> String {
             oldest,
             if one.retired_at.is_some() { "retired".to_owned() } else { String::new() },
         ];
-        line(&mut text, (name, queue), columns);
+        line(&mut text, (name, queue), cells);
     }
     for one in consumers {
         for problem in &one.problems {
@@ -84,7 +83,7 @@ pub(super) fn backfilled(report: &Backfilled) -> String {
             .ok();
     }
     text.push_str(&recorded(report.dry_run, &report.run_id, &report.actor));
-    text
+    fitted(&text, columns())
 }
 
 /// What a retirement came to.
@@ -100,13 +99,14 @@ pub(super) fn retired(report: &Retired, commands: &[String]) -> String {
     if report.still_awaited > 0 {
         writeln!(text, "{} new rows await it: see the warning", report.still_awaited).ok();
     }
+    let mut text = fitted(&text, columns());
     writeln!(text, "{}", wrapped("warning", &warning(consumer))).ok();
-    writeln!(text, "Its queue still gets every event. To unbind and delete it, messages included:")
-        .ok();
+    let what = "Its queue still gets every event. To unbind and delete it, messages included:";
+    text.push_str(&fitted(what, columns()));
     for command in commands {
-        writeln!(text, "  {command}").ok();
+        writeln!(text, "{}", indented_command(command, 2)).ok();
     }
-    text.push_str(&recorded(false, &report.run_id, &report.actor));
+    text.push_str(&fitted(&recorded(false, &report.run_id, &report.actor), columns()));
     text
 }
 
@@ -149,14 +149,14 @@ mod tests {
 
     #[test]
     fn the_table_fits_a_terminal_whatever_the_names() {
-        let short = table(&[standing("crm")]);
+        let short = table(&[standing("crm")], 80);
         assert!(
             short.contains("crm.user_registered  1000000       -   10000     2h retired"),
             "{short}"
         );
-        let long = table(&[standing("crm"), standing(&"a".repeat(32))]);
+        let long = table(&[standing("crm"), standing(&"a".repeat(32))], 80);
         for text in [short, long] {
-            assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         }
     }
 }

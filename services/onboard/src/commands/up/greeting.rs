@@ -8,6 +8,10 @@ use onboard_runtime::Service as _;
 use onboard_stack::Stack;
 use onboard_todo::Todo;
 
+/// The view of all registrations in Temporal's web UI. Which columns it has is kept in the
+/// browser alone; no address can say it (UI 2.54).
+const DESK: &str = "/namespaces/default/workflows?query=WorkflowType%3D%22UserRegistration%22";
+
 /// Prints it to standard output.
 pub(super) fn show(stack: &Stack, took: Duration) {
     // A closed terminal is no reason to stop serving.
@@ -31,7 +35,12 @@ Everything is up ({took:.1} s).
   MongoDB      {mongodb}
   logs         {logs}
 
+The registrations as the desk sees them (temporal/README.md adds their stage):
+  {temporal}{DESK}
+
 Try it:
+  onboard register ada@example.com
+or
   curl -i {auth}/api/v1/auth/register \\
     -H 'content-type: application/json' \\
     -d '{{\"email\":\"ada@example.com\",\"password\":\"a long enough secret\"}}'
