@@ -7,7 +7,7 @@ use onboard_events::user_registered::USER_REGISTERED;
 use onboard_http::timestamp::rfc3339;
 use onboard_ops::{Backfilled, Retired, Standing};
 
-use super::super::columns::{columns, fitted};
+use super::super::columns::{columns, fitted, folded};
 use super::super::operate::{age, indented_command, wrapped};
 
 /// Columns of everything in a line but the two names.
@@ -42,7 +42,7 @@ pub(super) fn table(consumers: &[Standing], columns: usize) -> String {
     }
     for one in consumers {
         for problem in &one.problems {
-            writeln!(text, "{}", wrapped("problem", problem)).ok();
+            writeln!(text, "{:<13} {}", "problem", folded(problem, 14, columns)).ok();
         }
     }
     text
