@@ -57,7 +57,13 @@ impl Options {
 
     /// A component's RabbitMQ behind a proxy, where silence is noticed soon.
     pub(crate) fn amqp_through(self, component: &'static str, proxy: &Proxy) -> Self {
-        let url = format!("amqp://guest:guest@{}/{{names}}?heartbeat=2", proxy.address());
+        self.amqp_through_each(component, &[proxy])
+    }
+
+    /// The same behind several proxies: to the component each is a node of its own.
+    pub(crate) fn amqp_through_each(self, component: &'static str, proxies: &[&Proxy]) -> Self {
+        let nodes: Vec<_> = proxies.iter().map(|proxy| proxy.address().to_string()).collect();
+        let url = format!("amqp://guest:guest@{}/{{names}}?heartbeat=2", nodes.join(","));
         self.with_for(component, "AMQP_URL", &url)
     }
 
