@@ -49,9 +49,11 @@ impl Proxy {
 
 impl Options {
     /// A component's MongoDB behind a proxy. `directConnection`, since a
-    /// replica set tells its clients its real address.
+    /// replica set tells its clients its real address. Its connections are named after
+    /// the application.
     pub(crate) fn mongo_through(self, component: &'static str, proxy: &Proxy) -> Self {
-        let uri = format!("mongodb://{}/?directConnection=true", proxy.address());
+        let address = proxy.address();
+        let uri = format!("mongodb://{address}/?directConnection=true&appName={{id}}");
         self.with_for(component, "MONGODB_URI", &uri)
     }
 
