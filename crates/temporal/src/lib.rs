@@ -18,6 +18,7 @@ mod plan;
 pub mod query;
 mod redrive;
 mod registration;
+mod routing;
 mod rows;
 pub mod setup;
 
@@ -32,3 +33,4 @@ pub use meter::{METRICS, telemetry};
 pub use open::{Open, OpenPage, OpenWorkflow};
 pub use plan::{DeliveryPlan, DeliveryPlanArgs, poller_identity};
 pub use registration::{Signalled, Started};
+pub use routing::Unserved;

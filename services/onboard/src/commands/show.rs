@@ -9,6 +9,7 @@ use onboard_contract::names::USER_REGISTERED;
 use onboard_contract::{ConsumerName, EventId};
 use onboard_ops::{Record, Subject};
 use onboard_runtime::exit;
+use onboard_temporal::command;
 
 use super::operate::{OperateArgs, complain, print, run as operate, wrapped, wrapped_command};
 
@@ -96,7 +97,7 @@ fn text(record: &Record) -> String {
         }
     }
     for line in &record.next {
-        let command = line.starts_with("temporal ");
+        let command = command::BEGINS.iter().any(|begin| line.starts_with(begin));
         let folded = if command { wrapped_command("next", line) } else { wrapped("next", line) };
         writeln!(text, "{folded}").ok();
     }
