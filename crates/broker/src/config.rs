@@ -9,6 +9,8 @@ use onboard_contract::Topology;
 use onboard_runtime::Problems;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::nodes::{self, Node};
+
 /// How long a publish waits for its confirm, unless configured. Together with
 /// the wait for the connection it must stay under the start-to-close time-out
 /// of the publish activity (15 s).
@@ -26,7 +28,9 @@ const FRAME_MAX_BYTES: u32 = 128 * 1024;
 #[command(next_help_heading = "RabbitMQ")]
 pub struct BrokerArgs {
     /// URL of RabbitMQ, `amqp://user:password@host:port/vhost` (`amqps` for
-    /// TLS); the vhost `/` is written `%2f`. Required; no default.
+    /// TLS); the vhost `/` is written `%2f`. The nodes of a cluster are named as
+    /// `host:port,host:port`. A connection that is lost, or does not answer, is
+    /// followed by one to the next address. Required; no default.
     #[arg(long, env = "AMQP_URL", hide_env_values = true)]
     pub amqp_url: Option<String>,
     /// File that holds the URL, instead of `AMQP_URL`.
@@ -48,7 +52,9 @@ impl fmt::Debug for BrokerArgs {
 /// Checked settings of the RabbitMQ connections, with the topology that they declare.
 #[derive(Clone)]
 pub struct BrokerConfig {
+    /// That of the first node.
     pub(crate) uri: AMQPUri,
+    pub(crate) nodes: Vec<Node>,
     pub(crate) confirm_timeout: Duration,
     pub(crate) topology: Topology,
 }
@@ -56,8 +62,7 @@ pub struct BrokerConfig {
 impl fmt::Debug for BrokerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BrokerConfig")
-            .field("host", &self.uri.authority.host)
-            .field("port", &self.uri.authority.port)
+            .field("nodes", &self.nodes)
             .field("vhost", &self.uri.vhost)
             .finish_non_exhaustive()
     }
@@ -83,15 +88,16 @@ impl BrokerArgs {
             self.amqp_url.map(SecretString::from),
             self.amqp_url_file.as_deref(),
         )?;
-        let Ok(mut uri) = url.expose_secret().parse::<AMQPUri>() else {
+        let Some((mut uri, nodes)) = nodes::parse(url.expose_secret()) else {
             // The parser's words are left out: they may repeat the password.
-            problems.push("AMQP_URL", "is not of the form amqp://user:password@host:port/vhost");
+            let why = "is not of the form amqp://user:password@host:port,host:port/vhost";
+            problems.push("AMQP_URL", why);
             return None;
         };
         uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
         let frame_max = uri.query.frame_max.unwrap_or(FRAME_MAX_BYTES);
         uri.query.frame_max = Some(frame_max.max(FRAME_MAX_BYTES));
-        Some(BrokerConfig { uri, confirm_timeout, topology })
+        Some(BrokerConfig { uri, nodes, confirm_timeout, topology })
     }
 }
 

@@ -1,5 +1,7 @@
 //! One connection: opened under a deadline, with the topology declared on it.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -10,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::nodes::{Address, Nodes};
 use crate::screen::{self, Room};
 use crate::{BrokerConfig, topology};
 
@@ -46,17 +49,16 @@ pub(crate) struct Dialer {
     /// the socket closes. So once a broker has not answered, it is knocked at
     /// with a socket of our own before lapin is let near it again.
     knock_first: bool,
-    /// Counts connections: a host with several addresses is asked at another one
-    /// each time.
-    turn: usize,
+    /// Where to connect next.
+    nodes: Nodes,
     /// What a consumer's connection may hold of bodies that are too large.
     room: Option<Room>,
 }
 
 impl Dialer {
     pub(crate) fn new(config: &BrokerConfig, name: &str) -> Self {
-        let (config, name) = (config.clone(), name.to_owned());
-        Self { config, name, knock_first: false, turn: 0, room: None }
+        let (nodes, name) = (Nodes::new(&config.nodes), name.to_owned());
+        Self { config: config.clone(), name, knock_first: false, nodes, room: None }
     }
 
     /// Opens connections that consume.
@@ -85,44 +87,50 @@ impl Dialer {
 
     /// Connects and declares nothing.
     pub(crate) async fn look(&mut self) -> Result<Connection, ConnectError> {
-        let turn = self.turn;
-        self.turn = turn.wrapping_add(1);
-        if self.knock_first && !knock(&self.config.uri, turn).await {
+        let addresses = self.nodes.addresses().await.map_err(unreachable)?;
+        if self.knock_first && !knock(&self.config.uri, &addresses).await {
             return Err(ConnectError::TimedOut);
         }
         self.room = self.room.as_ref().map(|_| Room::for_consumer());
-        let connected = connect_at(&self.config.uri, &self.name, self.room(), turn).await;
+        let (uri, nodes) = (&self.config.uri, &self.nodes);
+        let connected = connect_at(uri, &self.name, self.room(), nodes, addresses).await;
         self.knock_first = matches!(connected, Err(ConnectError::TimedOut));
         connected
     }
 }
 
 /// Connects and declares nothing: for those who look and must not repair.
-pub(crate) async fn connect(uri: &AMQPUri, name: &str) -> Result<Connection, ConnectError> {
-    connect_at(uri, name, Room::default(), 0).await
+pub(crate) async fn connect(config: &BrokerConfig, name: &str) -> Result<Connection, ConnectError> {
+    Dialer::new(config, name).look().await
 }
 
 async fn connect_at(
     uri: &AMQPUri,
     name: &str,
     room: Room,
-    turn: usize,
+    nodes: &Nodes,
+    addresses: Vec<Address>,
 ) -> Result<Connection, ConnectError> {
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connecting = screen::connect(uri.clone(), properties, room, turn);
+    let connecting = screen::connect(uri.clone(), properties, room, nodes.clone(), addresses);
     match timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(connected) => connected.map_err(ConnectError::Refused),
         Err(_) => Err(ConnectError::TimedOut),
     }
 }
 
+/// No name could be looked up.
+fn unreachable(error: io::Error) -> ConnectError {
+    ConnectError::Refused(error.into())
+}
+
 /// Whether something that speaks AMQP answers. Only plain AMQP can be asked.
-async fn knock(uri: &AMQPUri, turn: usize) -> bool {
+async fn knock(uri: &AMQPUri, addresses: &[Address]) -> bool {
     if uri.scheme == AMQPScheme::AMQPS {
         return true;
     }
     let answer = async {
-        let addresses = screen::addresses(uri, turn).await?;
+        let addresses: Vec<SocketAddr> = addresses.iter().map(|address| address.at).collect();
         let mut socket = TcpStream::connect(&*addresses).await?;
         socket.write_all(PROTOCOL_HEADER).await?;
         socket.read_u8().await

@@ -136,7 +136,7 @@ impl DeadLetters {
         name: &str,
         read_ids: ReadIds,
     ) -> Result<Self, DeadLettersError> {
-        let connection = connect(&config.uri, name).await.map_err(DeadLettersError::Connect)?;
+        let connection = connect(config, name).await.map_err(DeadLettersError::Connect)?;
         let channel = called("open a channel", connection.create_channel()).await?;
         Ok(Self { connection, channel, queue, read_ids })
     }

@@ -50,7 +50,7 @@ pub async fn waiting(
     name: &str,
     queues: &[Queue],
 ) -> Result<Vec<(Waiting, Waiting)>, ConnectError> {
-    let connection = connect(&config.uri, name).await?;
+    let connection = connect(config, name).await?;
     let mut counted = Vec::with_capacity(queues.len());
     for queue in queues {
         let messages = count(&connection, &queue.name).await;

@@ -44,7 +44,7 @@ pub struct Inspected {
 /// # Errors
 /// RabbitMQ does not answer or refuses the connection.
 pub async fn inspect(config: &BrokerConfig) -> Result<Vec<Inspected>, ConnectError> {
-    let connection = connect(&config.uri, "onboard doctor").await?;
+    let connection = connect(config, "onboard doctor").await?;
     let mut found = Vec::new();
     for of in &config.topology.queues {
         for (what, name) in
@@ -86,7 +86,7 @@ pub enum Bound {
 /// # Errors
 /// RabbitMQ does not answer or refuses the connection.
 pub async fn bound(config: &BrokerConfig) -> Result<Bound, ConnectError> {
-    let connection = connect(&config.uri, "onboard doctor").await?;
+    let connection = connect(config, "onboard doctor").await?;
     let publish = async {
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;

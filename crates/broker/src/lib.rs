@@ -29,6 +29,7 @@ mod lanes;
 mod link;
 mod message;
 pub mod metrics;
+mod nodes;
 mod publisher;
 mod screen;
 mod settle;

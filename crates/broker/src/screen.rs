@@ -31,7 +31,7 @@ use onboard_contract::event::BODY_BYTES_MAX;
 
 use self::frames::Frames;
 
-pub(crate) use reactor::{addresses, connect};
+pub(crate) use reactor::connect;
 
 /// The header that names the headers that were left out.
 pub(crate) const DROPPED: &str = "x-onboard-dropped";

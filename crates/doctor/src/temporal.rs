@@ -6,7 +6,7 @@ use onboard_events::ExtraConsumers;
 use onboard_runtime::plain::said;
 use onboard_temporal::inspect::{Facts, Namespace, inspect};
 use onboard_temporal::{
-    Answering, DeliveryPlan, Pollers, RateLimit, Temporal, TemporalError, command,
+    Answering, DeliveryPlan, Pollers, RateLimit, Temporal, TemporalError, Unserved, command,
 };
 
 use crate::finding::REACHABLE;
@@ -55,12 +55,13 @@ fn judge(facts: &Facts, oldest: Option<Duration>) -> Vec<Finding> {
     let mut findings = vec![judge_version(AREA, &facts.version, LEAST, CURRENT)];
     match &facts.namespace {
         None => findings.push(Finding::fail(AREA, "namespace", "it is missing", SETUP)),
-        Some(Namespace { retention, has_attributes, pollers, answering, limit }) => {
+        Some(Namespace { retention, has_attributes, pollers, answering, limit, unserved }) => {
             findings.push(self::retention(*retention, oldest));
             findings.push(attributes(*has_attributes));
             findings.push(self::pollers(pollers));
             findings.extend(answering.iter().map(answers));
             findings.push(self::limit(limit.as_ref()));
+            findings.push(self::unserved(unserved.as_ref()));
         }
     }
     findings.push(Finding::not_checked(AREA, "clock", "Temporal does not tell the time"));
@@ -126,6 +127,22 @@ fn limit(limit: Option<&RateLimit>) -> Finding {
     Finding::warn(AREA, CHECK, found, command::unlimit(task_queue))
 }
 
+/// Whether the workers that poll get the tasks.
+fn unserved(unserved: Option<&Unserved>) -> Finding {
+    const CHECK: &str = "worker versions";
+    let Some(found) = unserved else {
+        return Finding::ok(AREA, CHECK, "no tasks go to a version that does not poll");
+    };
+    let Unserved { deployment, build, percent, set, .. } = found;
+    let words = format!(
+        "{percent} % of the workflow tasks go to workers of version {deployment}:{build}, set by \
+         {}, and none of them polls",
+        if set.by.is_empty() { "somebody" } else { &set.by }
+    );
+    let advice = format!("start a worker of it, or {}", command::serve(found));
+    Finding::warn(AREA, CHECK, words, advice)
+}
+
 /// Whether every worker knows the plan of steps of new runs.
 fn plan(plan: DeliveryPlan, extra: &ExtraConsumers, pollers: &Pollers) -> Finding {
     const CHECK: &str = "delivery plan";
@@ -167,6 +184,7 @@ mod tests {
             pollers,
             answering,
             limit: None,
+            unserved: None,
         }
     }
 
@@ -193,6 +211,16 @@ mod tests {
         let limit = RateLimit { task_queue: "q".into(), per_second: 0.0, set: Pause::default() };
         let limited = Namespace { limit: Some(limit), ..good() };
         assert_eq!(said(Some(limited), 1), [("task queue", Verdict::Warn)]);
+        let unserved = Unserved {
+            deployment: "d".into(),
+            build: "7".into(),
+            percent: 100.0,
+            is_current: true,
+            instead: None,
+            set: Pause::default(),
+        };
+        let elsewhere = Namespace { unserved: Some(unserved), ..good() };
+        assert_eq!(said(Some(elsewhere), 1), [("worker versions", Verdict::Warn)]);
     }
 
     #[test]

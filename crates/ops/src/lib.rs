@@ -16,6 +16,7 @@ mod list;
 mod odd;
 mod operator;
 pub mod redrive;
+mod routing;
 mod row;
 mod rules;
 pub mod show;

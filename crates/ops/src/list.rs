@@ -23,7 +23,9 @@ use crate::case::{Case, Looked, WorkflowRun};
 use crate::error::ask;
 use crate::row::without_payload;
 use crate::slice::Slice;
-use crate::{LetterSummary, OddRow, Operator, OperatorError, Row, Stranger, letters, limit, rules};
+use crate::{
+    LetterSummary, OddRow, Operator, OperatorError, Row, Stranger, letters, limit, routing, rules,
+};
 
 /// A row this old that nobody has started is stuck.
 const PENDING_STUCK: Duration = Duration::from_secs(30);
@@ -133,6 +135,7 @@ impl Operator {
     async fn look_for_strangers(&self, listing: &mut Listing) {
         let Ok(temporal) = self.temporal() else { return };
         listing.notes.extend(limit::note(temporal).await);
+        listing.notes.extend(routing::note(temporal).await);
         match self.strangers().await {
             Ok(strangers) => {
                 (listing.strangers, listing.more_strangers) = (strangers.found, strangers.more);

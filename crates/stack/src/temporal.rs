@@ -3,7 +3,7 @@
 //! The pragmas double its throughput and survive SIGKILL; the poll setting
 //! takes 50 ms off every workflow step; a task queue in one partition needs no
 //! forwarding between four, 5 to 8 % of the server's work. An operator may pause a
-//! workflow, which a server refuses by default.
+//! workflow, and make rules that pause activities, which a server refuses by default.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,8 +16,9 @@ use crate::probe::Probe;
 use crate::process::{Inherited, Launch, Priority};
 
 /// The same as in `docker-compose.yml`.
-const DYNAMIC: [&str; 4] = [
+const DYNAMIC: [&str; 5] = [
     "frontend.WorkflowPauseEnabled=true",
+    "frontend.workflowRulesAPIsEnabled=true",
     "history.transferProcessorMaxPollRPS=2000",
     "matching.numTaskqueueReadPartitions=1",
     "matching.numTaskqueueWritePartitions=1",

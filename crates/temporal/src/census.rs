@@ -132,7 +132,8 @@ fn count(identities: &BTreeSet<String>) -> u32 {
     u32::try_from(identities.len()).unwrap_or(u32::MAX)
 }
 
-fn is_there(poller: &PollerInfo, now_ms: i64) -> bool {
+/// Whether it has polled within [`POLLER_GONE_AFTER`].
+pub(crate) fn is_there(poller: &PollerInfo, now_ms: i64) -> bool {
     let Some(at) = &poller.last_access_time else { return false };
     let at_ms = at.seconds.saturating_mul(1_000).saturating_add(i64::from(at.nanos) / 1_000_000);
     let silent_ms = u128::try_from(now_ms.saturating_sub(at_ms)).unwrap_or_default();

@@ -8,7 +8,7 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::GetSystemInfo
 
 use crate::connection::CALL_DEADLINE;
 use crate::setup::{kept, listed};
-use crate::{Answering, Pollers, RateLimit, Temporal, TemporalError};
+use crate::{Answering, Pollers, RateLimit, Temporal, TemporalError, Unserved};
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +32,8 @@ pub struct Namespace {
     pub answering: Vec<Answering>,
     /// The limit that somebody has set for the activities of the task queue.
     pub limit: Option<RateLimit>,
+    /// The version of the workers that gets tasks and does not poll.
+    pub unserved: Option<Unserved>,
 }
 
 /// Asks.
@@ -60,6 +62,7 @@ async fn ask(temporal: &Temporal) -> Result<Facts, TemporalError> {
             pollers: temporal.pollers().await?,
             answering: temporal.answering().await?,
             limit: temporal.rate_limit().await?,
+            unserved: temporal.unserved().await?,
         }),
         Err(status) if status.code() == Code::NotFound => None,
         Err(status) => return Err(TemporalError::from_status("describe the namespace", status)),

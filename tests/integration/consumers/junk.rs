@@ -121,3 +121,28 @@ async fn an_acknowledgement_whose_run_alone_is_not_answered_becomes_a_dead_lette
     app.purge("crm.user_registered").await;
     app.finish().await;
 }
+
+/// Temporal itself is away: that is nobody's fault.
+#[tokio::test]
+async fn an_acknowledgement_waits_for_as_long_as_temporal_answers_nobody() {
+    let calls = Calls::start().await;
+    let options = Options::default().expecting_crm().temporal_calls_through("worker", &calls);
+    let app = App::start_with(options).await;
+    let event = app.register().await;
+    awaits(&app, event, &["crm"]).await;
+    calls.do_not_answer(Some(b""));
+    app.acknowledge("crm", event, &reference(event)).await;
+    let signal = format!("ack-crm-{event}");
+    eventually("it is tried more often than for one run alone", async || {
+        match calls.unanswered_with(signal.as_bytes()) {
+            12.. => Ok(()),
+            tries => Err(tries),
+        }
+    })
+    .await;
+    assert_eq!(app.depth(LETTERS).await, 0);
+    calls.do_not_answer(None);
+    app.reaches(event, "ACKNOWLEDGED").await;
+    app.purge("crm.user_registered").await;
+    app.finish().await;
+}

@@ -2,7 +2,6 @@
 //! whose message holds some bytes, and passes all others on.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http_body_util::{BodyExt, Full};
@@ -26,7 +25,7 @@ pub(crate) struct Calls {
 #[derive(Debug, Default)]
 struct Shared {
     marked: Mutex<Option<Vec<u8>>>,
-    unanswered: AtomicUsize,
+    unanswered: Mutex<Vec<Bytes>>,
 }
 
 impl Calls {
@@ -44,14 +43,21 @@ impl Calls {
         Self { address, shared, _serving: serving }
     }
 
-    /// Whether calls whose message holds these bytes are not answered from now on.
+    /// Whether calls whose message holds these bytes are not answered from now on; no
+    /// bytes are in all.
     pub(crate) fn do_not_answer(&self, marked: Option<&[u8]>) {
         *self.shared.marked.lock().unwrap() = marked.map(<[u8]>::to_vec);
     }
 
     /// How many were not answered so far.
     pub(crate) fn unanswered(&self) -> usize {
-        self.shared.unanswered.load(Ordering::SeqCst)
+        self.unanswered_with(b"")
+    }
+
+    /// How many of those hold these bytes.
+    pub(crate) fn unanswered_with(&self, marked: &[u8]) -> usize {
+        let all = self.shared.unanswered.lock().unwrap();
+        all.iter().filter(|message| memchr::memmem::find(message, marked).is_some()).count()
     }
 }
 
@@ -73,7 +79,7 @@ impl Passing {
         let (head, body) = request.into_parts();
         let message: Bytes = body.collect().await?.to_bytes();
         if self.is_marked(&message) {
-            self.shared.unanswered.fetch_add(1, Ordering::SeqCst);
+            self.shared.unanswered.lock().unwrap().push(message);
             return Ok(Status::unavailable("not this one").into_http());
         }
         std::future::poll_fn(|context| self.temporal.poll_ready(context)).await?;

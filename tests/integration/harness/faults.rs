@@ -49,15 +49,23 @@ impl Proxy {
 
 impl Options {
     /// A component's MongoDB behind a proxy. `directConnection`, since a
-    /// replica set tells its clients its real address.
+    /// replica set tells its clients its real address. Its connections are named after
+    /// the application.
     pub(crate) fn mongo_through(self, component: &'static str, proxy: &Proxy) -> Self {
-        let uri = format!("mongodb://{}/?directConnection=true", proxy.address());
+        let address = proxy.address();
+        let uri = format!("mongodb://{address}/?directConnection=true&appName={{id}}");
         self.with_for(component, "MONGODB_URI", &uri)
     }
 
     /// A component's RabbitMQ behind a proxy, where silence is noticed soon.
     pub(crate) fn amqp_through(self, component: &'static str, proxy: &Proxy) -> Self {
-        let url = format!("amqp://guest:guest@{}/{{names}}?heartbeat=2", proxy.address());
+        self.amqp_through_each(component, &[proxy])
+    }
+
+    /// The same behind several proxies: to the component each is a node of its own.
+    pub(crate) fn amqp_through_each(self, component: &'static str, proxies: &[&Proxy]) -> Self {
+        let nodes: Vec<_> = proxies.iter().map(|proxy| proxy.address().to_string()).collect();
+        let url = format!("amqp://guest:guest@{}/{{names}}?heartbeat=2", nodes.join(","));
         self.with_for(component, "AMQP_URL", &url)
     }
 

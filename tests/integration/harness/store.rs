@@ -92,8 +92,8 @@ impl App {
         data.insert("appName", &self.id);
         let admin = self.client().await.database("admin");
         let on = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
-        admin.run_command(on).await.unwrap();
-        FailPoint { admin, _turn: turn }
+        let before = number(&admin.run_command(on).await.unwrap(), "count");
+        FailPoint { admin, before, _turn: turn }
     }
 
     /// Has MongoDB refuse every update of a row that breaks the validator, or lets it
@@ -127,18 +127,24 @@ impl App {
         false
     }
 
+    /// The sessions of the application with a transaction that waits for its next command.
+    pub(crate) async fn idle_sessions(&self) -> Vec<Document> {
+        let client = Client::with_uri_str(&self.places.mongodb_uri).await.unwrap();
+        let idle = [
+            doc! { "$currentOp": { "allUsers": true, "idleSessions": true } },
+            doc! { "$match": { "type": "idleSession", "appName": &self.id } },
+        ];
+        let found = client.database("admin").aggregate(idle).await.unwrap();
+        found.try_collect().await.unwrap()
+    }
+
     /// Ends the transactions that dead processes of the application have left, and says
     /// how many: the server itself would do it after a minute. Only connections that are
     /// named after the application are looked at.
     pub(crate) async fn end_orphans(&self) -> usize {
         let client = Client::with_uri_str(&self.places.mongodb_uri).await.unwrap();
         let admin = client.database("admin");
-        let idle = [
-            doc! { "$currentOp": { "allUsers": true, "idleSessions": true } },
-            doc! { "$match": { "type": "idleSession", "appName": &self.id } },
-        ];
-        let found = admin.aggregate(idle).await.unwrap();
-        let found: Vec<Document> = found.try_collect().await.unwrap();
+        let found = self.idle_sessions().await;
         let id = |session: &Document| session.get_document("lsid").unwrap().get("id").cloned();
         let ids: Vec<Document> = found.iter().map(|one| doc! { "id": id(one) }).collect();
         let left = ids.len();
@@ -153,6 +159,8 @@ impl App {
 /// A fail point that is on.
 pub(crate) struct FailPoint {
     admin: Database,
+    /// How often it had hit for those before: the server counts for all.
+    before: i64,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -168,11 +176,13 @@ impl FailPoint {
         let ask = doc! { "getParameter": 1, "failpoint.failCommand": 1 };
         let answer = self.admin.run_command(ask).await.unwrap();
         let point = answer.get_document("failpoint.failCommand").unwrap();
-        point
-            .get_i64("timesEntered")
-            .or_else(|_| point.get_i32("timesEntered").map(i64::from))
-            .unwrap()
+        number(point, "timesEntered") - self.before
     }
+}
+
+/// A number that the server may write in either size.
+fn number(document: &Document, field: &str) -> i64 {
+    document.get_i64(field).or_else(|_| document.get_i32(field).map(i64::from)).unwrap()
 }
 
 /// An id as it is stored.

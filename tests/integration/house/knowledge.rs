@@ -21,8 +21,11 @@ const TOOLS: [&str; 5] = ["bench", "chaos", "doctor", "ops", "stack"];
 
 /// Words that mean no service in a crate. Relay and worker are roles of an outbox, of
 /// which the services are shells; Temporal calls whoever polls it a worker.
-const ROLES: [(&str, &[&str]); 2] =
-    [("outbox", &["relay", "relays", "worker"]), ("poller", &["worker"])];
+const ROLES: [(&str, &[&str]); 3] = [
+    ("outbox", &["relay", "relays", "worker"]),
+    ("poller", &["worker"]),
+    ("temporal", &["worker"]),
+];
 
 /// Constants of `events` whose names do not tell that they are about an
 /// event or a queue.

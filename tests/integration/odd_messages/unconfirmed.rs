@@ -37,3 +37,26 @@ async fn a_publisher_that_hears_no_confirms_connects_anew() {
     assert_eq!(proxy.connections(), now, "one that confirms is kept");
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_publisher_that_hears_no_confirms_goes_on_at_another_node() {
+    let [mute, sound] =
+        [Proxy::before(Server::Rabbitmq).await, Proxy::before(Server::Rabbitmq).await];
+    let options = Options::default().apart(&["worker"]);
+    let options = options.amqp_through_each("worker", &[&mute, &sound]);
+    let app = App::start_with(options.with_for("worker", "AMQP_CONFIRM_TIMEOUT", "500ms")).await;
+    let first = app.register().await;
+    app.reaches(first, "ACKNOWLEDGED").await;
+    assert_eq!(sound.connections(), 0, "the first node takes connections");
+    let connections = mute.connections();
+
+    mute.when(Way::ToClient, ACK, Act::Lose, usize::MAX);
+    for _ in 0..3 {
+        let id = app.register().await;
+        app.reaches(id, "ACKNOWLEDGED").await;
+    }
+    assert!(mute.acted() > 0, "the first node has confirmed nothing");
+    assert_eq!(mute.connections(), connections, "no new connection goes to it");
+    assert_eq!(sound.connections(), 1, "one that confirms is kept");
+    app.finish().await;
+}

@@ -1,8 +1,6 @@
 //! lapin's way to the network, with the screen in between.
 //!
-//! Above TLS, so that frames are seen. A host name with several addresses is tried
-//! from another one on at each turn: a node that accepts connections and does not
-//! answer must not be the only one that is ever asked.
+//! Above TLS, so that frames are seen.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -17,8 +15,13 @@ use futures_io::{AsyncRead, AsyncWrite};
 use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties};
+use tokio::time::timeout;
 
 use super::{Room, Screened};
+use crate::nodes::{Address, Nodes};
+
+/// How long an address has to accept a connection when another one follows.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 
 type Socket = AsyncTcpStream<<Tokio as Reactor>::TcpStream>;
 
@@ -54,41 +57,50 @@ impl Reactor for Screening {
     }
 }
 
-/// Connects, with the addresses of the host in the order of this turn.
+/// Connects to the first of these addresses that accepts.
 pub(crate) async fn connect(
     uri: AMQPUri,
     properties: ConnectionProperties,
     room: Room,
-    turn: usize,
+    nodes: Nodes,
+    addresses: Vec<Address>,
 ) -> lapin::Result<Connection> {
     let tokio = Tokio::current();
     let runtime = Runtime::new(RuntimeParts::new(tokio.clone(), Screening(tokio.clone())));
     let dial = move |uri: AMQPUri, _| {
         let (tokio, room) = (Runtime::new(tokio.clone()), room.clone());
+        let (nodes, addresses) = (nodes.clone(), addresses.clone());
         async move {
-            let socket = open(&uri, &tokio, turn).await?;
+            let socket = open(&uri.scheme, &tokio, &nodes, &addresses).await?;
             Ok(AsyncTcpStream::Plain(Screened::new(socket, room)))
         }
     };
     Connection::connector(uri, runtime, dial, properties).await
 }
 
-/// The addresses of the host, in the order of this turn.
-pub(crate) async fn addresses(uri: &AMQPUri, turn: usize) -> io::Result<Vec<SocketAddr>> {
-    let host = (uri.authority.host.as_str(), uri.authority.port);
-    let mut addresses: Vec<SocketAddr> = tokio::net::lookup_host(host).await?.collect();
-    let first = turn.checked_rem(addresses.len()).unwrap_or_default();
-    addresses.rotate_left(first);
-    Ok(addresses)
-}
-
-async fn open(uri: &AMQPUri, tokio: &Runtime<Tokio>, turn: usize) -> io::Result<Socket> {
-    let socket = AsyncTcpStream::connect(tokio, addresses(uri, turn).await?).await?;
-    match uri.scheme {
-        AMQPScheme::AMQP => Ok(socket),
-        AMQPScheme::AMQPS => {
-            let tls = OwnedTLSConfig::default();
-            socket.into_tls(&uri.authority.host, tls.as_ref()).await
+async fn open(
+    scheme: &AMQPScheme,
+    tokio: &Runtime<Tokio>,
+    nodes: &Nodes,
+    addresses: &[Address],
+) -> io::Result<Socket> {
+    let mut failed = io::ErrorKind::AddrNotAvailable.into();
+    for (asked, address) in addresses.iter().enumerate() {
+        nodes.asks(*address);
+        let dial = AsyncTcpStream::connect(tokio, vec![address.at]);
+        let socket = if asked + 1 == addresses.len() {
+            dial.await
+        } else {
+            timeout(DIAL_TIMEOUT, dial).await.unwrap_or_else(|late| Err(late.into()))
+        };
+        match (socket, scheme) {
+            (Ok(socket), AMQPScheme::AMQP) => return Ok(socket),
+            (Ok(socket), AMQPScheme::AMQPS) => {
+                let tls = OwnedTLSConfig::default();
+                return socket.into_tls(nodes.host(*address), tls.as_ref()).await;
+            }
+            (Err(error), _) => failed = error,
         }
     }
+    Err(failed)
 }

@@ -49,8 +49,13 @@ fn paused(run: &Execution) -> Option<Held> {
 
 fn activity_paused(run: &Execution) -> Option<Held> {
     let activity = run.pending.as_ref()?;
-    let words = format!("{} is {}", activity.activity, by(activity.paused.as_ref()?));
-    Some(Held { words, next: command::unpause_activity(&run.workflow_id, &activity.activity_id) })
+    let pause = activity.paused.as_ref()?;
+    let (workflow, id) = (&run.workflow_id, &activity.activity_id);
+    let next = match &pause.rule {
+        None => command::unpause_activity(workflow, id),
+        Some(rule) => command::remove_rule(rule, workflow, id),
+    };
+    Some(Held { words: format!("{} is {}", activity.activity, by(pause)), next })
 }
 
 fn pinned(run: &Execution) -> Option<Held> {

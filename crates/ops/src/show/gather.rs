@@ -16,7 +16,7 @@ use crate::case::{Case, Looked, TodoOwner, WorkflowRun};
 use crate::error::ask;
 use crate::operator::id;
 use crate::redrive::REDRIVES;
-use crate::{Operator, OperatorError, letters, limit};
+use crate::{Operator, OperatorError, letters, limit, routing};
 
 /// Redrives shown, the youngest.
 const REDRIVES_MAX: i64 = 20;
@@ -54,6 +54,7 @@ impl Operator {
             && !record.complete
         {
             record.notes.extend(limit::note(temporal).await);
+            record.notes.extend(routing::note(temporal).await);
         }
         Ok(Some(record))
     }

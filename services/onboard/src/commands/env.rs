@@ -49,6 +49,7 @@ fn variables(home: &Path, ports: &Ports) -> Vec<(String, String)> {
         ("AMQP_MANAGEMENT_URL", quoted(&ports.management_url())),
         ("TEMPORAL_ADDRESS", quoted(&ports.temporal_address())),
         ("TEMPORAL_NAMESPACE", quoted("default")),
+        ("TEMPORAL_HTTP_URL", url(ports.temporal_http)),
         ("TEMPORAL_UI_URL", url(ports.temporal_ui)),
         ("ONBOARD_HOME", file(home)),
         ("ONBOARD_ENVIRONMENT", quoted("local")),

@@ -9,6 +9,7 @@ use onboard_contract::EventId;
 use onboard_events::user_registered::USER_REGISTERED;
 use onboard_ops::{Record, Subject};
 use onboard_runtime::exit;
+use onboard_temporal::command;
 
 use super::operate::{OperateArgs, complain, print, run as operate, wrapped, wrapped_command};
 
@@ -94,7 +95,7 @@ fn text(record: &Record) -> String {
         }
     }
     for line in &record.next {
-        let command = line.starts_with("temporal ");
+        let command = command::BEGINS.iter().any(|begin| line.starts_with(begin));
         let folded = if command { wrapped_command("next", line) } else { wrapped("next", line) };
         writeln!(text, "{folded}").ok();
     }
