@@ -1,12 +1,15 @@
 //! `onboard doctor`: a sound environment passes, and each thing that is broken
 //! is found, with the words that say what to do. It mends nothing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
-use mongodb::bson::doc;
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::{Collection, IndexModel};
 use onboard_events::user_registered::{EXCHANGE, QUEUE, ROUTING_KEY};
 use onboard_stack::Server;
 use reqwest::Method;
@@ -17,8 +20,9 @@ use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
     PollWorkflowTaskQueueRequest, RegisterNamespaceRequest,
 };
+use uuid::Uuid;
 
-use crate::harness::{App, Options, eventually, with_own};
+use crate::harness::{App, Options, eventually, text, with_own};
 
 /// An application whose services do not run, and a doctor who may ask
 /// everything.
@@ -75,6 +79,7 @@ async fn a_sound_environment_passes_and_what_cannot_be_asked_is_said() {
         ("mongo", "clock"),
         ("mongo", "connection string"),
         ("mongo", "collections and indexes"),
+        ("mongo", "lists in indexes"),
         ("rabbitmq", "queue"),
         ("rabbitmq", "dead-letter queue"),
         ("rabbitmq", "exchange"),
@@ -87,6 +92,7 @@ async fn a_sound_environment_passes_and_what_cannot_be_asked_is_said() {
         ("temporal", "retention"),
         ("temporal", "search attributes"),
         ("temporal", "workers"),
+        ("temporal", "worker versions"),
         ("temporal", "delivery plan"),
         ("temporal", "worker versions"),
         ("keys", "signing keys"),
@@ -126,6 +132,88 @@ async fn a_lost_index_and_a_changed_validator_are_found_and_setup_mends_them() {
     let (code, findings) = examine(&app, &[]).await;
     assert_eq!((code, &finding(&findings, place.0, place.1)["verdict"]), (Some(0), &"ok".into()));
     app.remove().await;
+}
+
+/// Every index of ours but the one that is meant for lists.
+#[tokio::test]
+async fn an_index_that_has_held_a_list_is_found_until_it_is_built_anew() {
+    let app = patient().await;
+    let before = indexes(&app).await;
+    // One key alone may be the first; setup makes another.
+    let keys = app.auth_database().await.collection::<Document>("signing_keys");
+    keys.delete_many(doc! {}).await.unwrap();
+    let (mut named, mut holders) = (Vec::new(), Vec::new());
+    for (documents, index) in &before {
+        let (holder, id) = holder(index);
+        documents.insert_one(&holder).bypass_document_validation(true).await.unwrap();
+        holders.push((documents, doc! { "_id": &id }));
+        let fields = index.keys.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        if !fields.starts_with("conflicts.") {
+            let index = format!("the index of {} over {fields}", documents.name());
+            named.push((index, format!("holds a list of the document {id}")));
+        }
+    }
+    assert_eq!(named.len(), before.len() - 1, "one is meant for lists");
+    let place = ("mongo", "lists in indexes");
+    says(&app, place, "fail", &named[0].1, "remove the document").await;
+    let (_, findings) = examine(&app, &[]).await;
+    let found = finding(&findings, place.0, place.1)["found"].as_str().unwrap();
+    for (index, holds) in &named {
+        assert!(found.contains(&format!("{index} {holds}")), "{index} {holds}: {found}");
+    }
+    let refused = app.onboard(&["setup", "--rebuild-indexes"]).await;
+    assert_eq!(refused.status.code(), Some(69), "{}", text(&refused));
+    for (documents, holder) in holders {
+        documents.delete_one(holder).await.unwrap();
+    }
+    let gone = "has held a list, and no document has it any more";
+    let (_, findings) = examine(&app, &[]).await;
+    let found = finding(&findings, place.0, place.1);
+    for (index, _) in &named {
+        assert!(found["found"].as_str().unwrap().contains(&format!("{index} {gone}")), "{found}");
+    }
+    let rebuilt = app.onboard(&["setup", "--rebuild-indexes"]).await;
+    assert!(rebuilt.status.success(), "{}", text(&rebuilt));
+    assert!(text(&rebuilt).contains(&format!("{} built anew", named.len())), "{}", text(&rebuilt));
+    assert_eq!(examine(&app, &[]).await.0, Some(0));
+    let as_text = |all: &[(Collection<Document>, IndexModel)]| -> BTreeSet<String> {
+        all.iter().map(|(of, index)| format!("{} {index:?}", of.name())).collect()
+    };
+    assert_eq!(as_text(&indexes(&app).await), as_text(&before), "they are as they were");
+    app.remove().await;
+}
+
+/// The indexes beside those of the ids.
+async fn indexes(app: &App) -> Vec<(Collection<Document>, IndexModel)> {
+    let mut all = Vec::new();
+    for database in [app.auth_database().await, app.todo_database().await] {
+        for name in database.list_collection_names().await.unwrap() {
+            let documents = database.collection::<Document>(&name);
+            let cursor = documents.list_indexes().await.unwrap();
+            let there: Vec<IndexModel> = cursor.try_collect().await.unwrap();
+            let there = there.into_iter().filter(|index| index.keys != doc! { "_id": 1 });
+            all.extend(there.map(|index| (documents.clone(), index)));
+        }
+    }
+    all
+}
+
+/// A document that the index holds, with a list in its first field; and its id.
+fn holder(index: &IndexModel) -> (Document, String) {
+    let options = index.options.as_ref().unwrap();
+    let filter = options.partial_filter_expression.clone().unwrap_or_default();
+    let id = format!("list-{}", Uuid::new_v4().simple());
+    let mut document = doc! { "_id": &id, "eventId": &id, "emailCanonical": &id };
+    let plain = |value: &Bson| value.as_document().is_none() && *value != Bson::Null;
+    document.extend(filter.clone().into_iter().filter(|(_, value)| plain(value)));
+    let field = index.keys.keys().find(|key| *key != "_id").unwrap();
+    let member = filter.get(field).filter(|value| plain(value)).cloned();
+    let list = vec![member.unwrap_or(Bson::Int32(1)), Bson::Int32(2)];
+    match field.split_once('.') {
+        Some((outer, inner)) => document.insert(outer, vec![doc! { inner: 1 }]),
+        None => document.insert(field, list),
+    };
+    (document, id)
 }
 
 #[tokio::test]

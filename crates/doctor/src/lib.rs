@@ -8,6 +8,7 @@
 mod consumers;
 mod documents;
 mod finding;
+mod indexes;
 mod management;
 mod mongo;
 mod process;

@@ -9,7 +9,7 @@ use onboard_runtime::plain::said;
 use onboard_runtime::{Environment, Problems};
 
 use crate::finding::REACHABLE;
-use crate::{Area, Finding, Patient, clock, documents, judge_version};
+use crate::{Area, Finding, Patient, clock, documents, indexes, judge_version};
 
 const AREA: Area = Area::Mongo;
 /// The oldest line whose transactions, validators and time-outs are those the
@@ -32,6 +32,7 @@ pub(crate) async fn examine(patient: &Patient) -> (Vec<Finding>, Option<Duration
             findings.extend(judge(&facts, patient.environment));
             findings.push(connection_string(&patient.mongo));
             findings.push(prepared(&mongo).await);
+            findings.push(indexes::examine(&mongo).await);
             findings.push(documents::examine(&mongo).await);
             (findings, oldest(&mongo).await)
         }

@@ -22,7 +22,7 @@ impl InboxNames {
                 Index::unique(doc! { "eventId": 1 }),
                 Index::partial(doc! { "processedAt": 1 }, unnoted),
                 Index::plain(doc! { self.reference: 1 }),
-                Index::sparse(doc! { reference_of_conflict: 1 }),
+                Index::of_lists(doc! { reference_of_conflict: 1 }),
             ],
         }
     }

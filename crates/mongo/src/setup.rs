@@ -5,12 +5,14 @@
 //! "already there" for success.
 
 mod collections;
+mod lists;
 mod replica_set;
 
 use mongodb::error::Error;
 use onboard_runtime::Plain;
 
 pub use collections::{Definition, Index, lacking, prepare_collections, step, uuid};
+pub use lists::{Holder, Spoiled, rebuild_spoiled, spoiled};
 pub use replica_set::{hello, prepare_replica_sets};
 
 /// MongoDB could not be prepared.

@@ -7,7 +7,8 @@ use mongodb::bson::{Document, doc};
 use mongodb::{Collection, Database};
 use onboard_mongo::scan::{Kind, Scanned, scan};
 use onboard_mongo::setup::{
-    Definition, Index, SetupError, lacking, prepare_collections, prepare_replica_sets, uuid,
+    Definition, Index, SetupError, Spoiled, lacking, prepare_collections, prepare_replica_sets,
+    rebuild_spoiled, spoiled, uuid,
 };
 use onboard_mongo::{Mongo, MongoArgs, MongoConfig, StoreError, refuse_in_production};
 use onboard_outbox::{Outbox, OutboxArgs, OutboxConfig};
@@ -183,6 +184,31 @@ impl Databases {
         let mut all = Vec::new();
         for (database, wanted) in self.wanted() {
             all.extend(lacking(database, &wanted).await?);
+        }
+        Ok(all)
+    }
+
+    /// The indexes that hold a list, or have held one, where none belongs.
+    ///
+    /// # Errors
+    /// See [`SetupError`].
+    pub async fn spoiled(&self) -> Result<Vec<Spoiled>, SetupError> {
+        let mut all = Vec::new();
+        for (database, wanted) in self.wanted() {
+            all.extend(spoiled(database, &wanted).await?);
+        }
+        Ok(all)
+    }
+
+    /// Builds those of these indexes anew in which nobody has a list any more; returns all
+    /// of them, as they were.
+    ///
+    /// # Errors
+    /// See [`SetupError`].
+    pub async fn rebuild_spoiled(&self) -> Result<Vec<Spoiled>, SetupError> {
+        let mut all = Vec::new();
+        for (database, wanted) in self.wanted() {
+            all.extend(rebuild_spoiled(database, &wanted).await?);
         }
         Ok(all)
     }

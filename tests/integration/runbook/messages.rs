@@ -1,6 +1,6 @@
 //! What cannot go on by itself: dead letters, failed workflows, lost records.
 
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{DateTime, Document, doc};
 use onboard_contract::EventId;
 use serde_json::json;
 use uuid::Uuid;
@@ -61,6 +61,22 @@ async fn a_todo_and_its_record_are_removed(watched: &Watched) {
     watched.mend(&entry, &[("ID", &id), REASON]).await;
 }
 
+async fn a_row_holds_a_list(watched: &Watched) {
+    let entry = Entry::named("An index has held a list");
+    watched.breaks("onboard stop todo").await;
+    let id = watched.register().await;
+    watched.reaches(&id, "SENT").await;
+    watched.spoil(&id, doc! { "$set": { "startedAt": [1, 2] } }).await;
+    watched.breaks("onboard start todo").await;
+    let examined = watched.operated.sh("onboard doctor", &[]).await;
+    assert_eq!(examined.status.code(), Some(1), "{}", crate::harness::text(&examined));
+    watched.check(&entry, &[]).await;
+    // The person puts the row right.
+    watched.spoil(&id, doc! { "$set": { "startedAt": DateTime::now() } }).await;
+    watched.reaches(&id, "ACKNOWLEDGED").await;
+    watched.mend(&entry, &[]).await;
+}
+
 async fn a_workflow_does_not_belong_here(watched: &Watched) {
     let entry = Entry::named("A workflow does not belong here");
     let start = "temporal workflow start --task-queue registration --task-timeout 1s";
@@ -117,6 +133,7 @@ async fn what_cannot_go_on_is_named_and_put_back_to_work() {
     a_message_becomes_a_dead_letter(&watched).await;
     a_workflow_fails(&watched).await;
     a_todo_and_its_record_are_removed(&watched).await;
+    a_row_holds_a_list(&watched).await;
     a_workflow_does_not_belong_here(&watched).await;
     a_registration_counts_as_done_and_is_not(&watched).await;
     // Last: the audit names the conflict from now on.

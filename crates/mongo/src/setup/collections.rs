@@ -31,48 +31,65 @@ pub struct Definition {
 /// An index of a collection.
 #[derive(Debug, Clone)]
 pub struct Index {
-    keys: Document,
-    options: IndexOptions,
+    pub(super) keys: Document,
+    pub(super) options: IndexOptions,
+    /// Whether a field of it is a list in a sound document.
+    pub(super) of_lists: bool,
 }
 
 impl Index {
     /// Over these keys.
     #[must_use]
     pub fn plain(keys: Document) -> Self {
-        Self { keys, options: IndexOptions::default() }
+        Self::with(keys, IndexOptions::default())
     }
 
     /// No two documents have the same keys.
     #[must_use]
     pub fn unique(keys: Document) -> Self {
-        Self { keys, options: IndexOptions::builder().unique(true).build() }
+        Self::with(keys, IndexOptions::builder().unique(true).build())
     }
 
-    /// Without the documents that lack the keys.
+    /// Over the members of lists, without the documents that lack the keys.
     #[must_use]
-    pub fn sparse(keys: Document) -> Self {
-        Self { keys, options: IndexOptions::builder().sparse(true).build() }
+    pub fn of_lists(keys: Document) -> Self {
+        let options = IndexOptions::builder().sparse(true).build();
+        Self { of_lists: true, ..Self::with(keys, options) }
     }
 
     /// Over the documents of the filter.
     #[must_use]
     pub fn partial(keys: Document, filter: Document) -> Self {
         let options = IndexOptions::builder().partial_filter_expression(filter).build();
-        Self { keys, options }
+        Self::with(keys, options)
     }
 
     /// At most one document of those in the filter.
     #[must_use]
     pub fn one(keys: Document, filter: Document) -> Self {
         let options = IndexOptions::builder().unique(true).partial_filter_expression(filter);
-        Self { keys, options: options.build() }
+        Self::with(keys, options.build())
     }
 
     /// Documents are removed by the server once the time in the field has come. A
     /// document that has expired counts for nothing before that, too.
     #[must_use]
     pub fn expired(keys: Document) -> Self {
-        Self { keys, options: IndexOptions::builder().expire_after(Duration::ZERO).build() }
+        Self::with(keys, IndexOptions::builder().expire_after(Duration::ZERO).build())
+    }
+
+    const fn with(keys: Document, options: IndexOptions) -> Self {
+        Self { keys, options, of_lists: false }
+    }
+
+    /// Its fields, for people.
+    pub(super) fn fields(&self) -> String {
+        let fields: Vec<_> = self.keys.keys().map(String::as_str).collect();
+        fields.join(", ")
+    }
+
+    pub(super) fn model(&self) -> IndexModel {
+        IndexModel::builder().keys(self.keys.clone()).options(self.options.clone()).build()
     }
 }
 
@@ -111,10 +128,9 @@ pub async fn lacking(
         }
     }
     for Definition { name, indexes, .. } in wanted {
-        for Index { keys, options } in indexes {
-            if !has_index(database, name, keys, options).await? {
-                let fields: Vec<_> = keys.keys().map(String::as_str).collect();
-                let fields = fields.join(", ");
+        for index in indexes {
+            if find_index(database, name, index).await?.is_none() {
+                let fields = index.fields();
                 lacking.push(format!("the index of {name} over {fields} is missing or another"));
             }
         }
@@ -133,12 +149,12 @@ async fn validator(database: &Database, name: &str) -> Result<Option<Document>, 
     }))
 }
 
-async fn has_index(
+/// The name of an index that is there as it is wanted.
+pub(super) async fn find_index(
     database: &Database,
     name: &str,
-    keys: &Document,
-    options: &IndexOptions,
-) -> Result<bool, SetupError> {
+    Index { keys, options, .. }: &Index,
+) -> Result<Option<String>, SetupError> {
     let rows = database.collection::<Document>(name);
     let listing = async {
         let cursor = rows.list_indexes().await?;
@@ -147,11 +163,15 @@ async fn has_index(
     let there = match step("list the indexes", listing).await {
         Ok(there) => there,
         Err(SetupError::Step { source, .. }) if code(&source) == Some(NAMESPACE_NOT_FOUND) => {
-            return Ok(false);
+            return Ok(None);
         }
         Err(error) => return Err(error),
     };
-    Ok(there.iter().any(|found| found.keys == *keys && is_as(found.options.as_ref(), options)))
+    let mut as_wanted = there.into_iter().filter_map(|found| {
+        let is = found.keys == *keys && is_as(found.options.as_ref(), options);
+        found.options.and_then(|options| options.name).filter(|_| is)
+    });
+    Ok(as_wanted.next())
 }
 
 fn is_as(found: Option<&IndexOptions>, wanted: &IndexOptions) -> bool {
@@ -181,9 +201,7 @@ async fn collection(database: &Database, name: &str, schema: Document) -> Result
 
 /// Creates the indexes of a collection with one command.
 async fn create(database: &Database, name: &str, indexes: &[Index]) -> Result<(), SetupError> {
-    let models = indexes.iter().map(|Index { keys, options }| {
-        IndexModel::builder().keys(keys.clone()).options(options.clone()).build()
-    });
+    let models = indexes.iter().map(Index::model);
     let rows = database.collection::<Document>(name);
     step("create the indexes", rows.create_indexes(models)).await.map(drop)
 }

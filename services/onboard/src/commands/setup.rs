@@ -11,6 +11,7 @@ use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_contract::ConsumerName;
 use onboard_doctor::{MESSAGES_MAX, Management, bound_command};
 use onboard_events::ExtraConsumers;
+use onboard_mongo::setup::Holder;
 use onboard_ops::{Databases, DatabasesArgs, DatabasesConfig};
 use onboard_outbox::{Consumers, ExtraConsumersArgs, note_namespace};
 use onboard_runtime::plain::told;
@@ -36,6 +37,9 @@ pub(crate) struct SetupArgs {
     /// Default: 60s.
     #[arg(long, env = "SETUP_WAIT")]
     wait: Option<String>,
+    /// Build the indexes anew that have held a list, which `onboard doctor` names.
+    #[arg(long)]
+    rebuild_indexes: bool,
     #[command(flatten)]
     mongo: DatabasesArgs,
     #[command(flatten)]
@@ -57,6 +61,7 @@ pub(crate) struct SetupArgs {
 
 struct SetupConfig {
     wait: Duration,
+    rebuild_indexes: bool,
     consumers: ExtraConsumers,
     management: Option<SecretString>,
     secret: Secret,
@@ -103,6 +108,7 @@ impl SetupArgs {
         let secret = self.secret.check(problems);
         Some(SetupConfig {
             wait,
+            rebuild_indexes: self.rebuild_indexes,
             consumers,
             management: self.management.url(),
             secret: secret?,
@@ -121,6 +127,9 @@ pub(crate) fn run(args: SetupArgs) -> anyhow::Result<ExitCode> {
     let code = tokio::runtime::Runtime::new()?.block_on(async {
         let prepared = Box::pin(prepare(&config)).await;
         let noted = prepared && note_its_namespace(&config).await && note_consumers(&config).await;
+        if config.rebuild_indexes && !(noted && rebuild_indexes(&config).await) {
+            return exit::UNAVAILABLE;
+        }
         if noted && bound_queues(&config).await {
             match prepare_accounts(&config).await {
                 exit::DONE => make_key(&config).await,
@@ -131,6 +140,28 @@ pub(crate) fn run(args: SetupArgs) -> anyhow::Result<ExitCode> {
         }
     });
     Ok(ExitCode::from(code))
+}
+
+/// Builds the indexes anew that have held a list, unless a document still has it.
+async fn rebuild_indexes(config: &SetupConfig) -> bool {
+    let rebuilt = match Databases::new(&config.mongo).await {
+        Ok(mongo) => mongo.rebuild_spoiled().await.map_err(|error| told(&error)),
+        Err(error) => Err(told(&error)),
+    };
+    let (all, left) = match rebuilt {
+        Ok(all) => {
+            let left = all.iter().filter(|one| one.holder != Holder::Nobody);
+            (all.len(), left.map(ToString::to_string).collect())
+        }
+        Err(error) => (0, vec![error]),
+    };
+    let words = if left.is_empty() {
+        format!("ready: {all} built anew")
+    } else {
+        format!("not ready: {}", left.join("; "))
+    };
+    say(&format!("{:<10}{words}", "indexes"));
+    left.is_empty()
 }
 
 /// Gives accounts of released builds the form that is unique now.
