@@ -114,6 +114,33 @@ async fn open_streams_are_bounded_and_a_client_that_leaves_frees_its_place() {
     app.remove().await;
 }
 
+/// All clients of a proxy share its connections.
+#[tokio::test]
+async fn one_client_of_a_proxy_cannot_take_all_places() {
+    let options = Options::only(&["auth"]).with("TRUSTED_PROXIES", "127.0.0.1");
+    let app = App::start_with(options).await;
+    let id = app.register().await;
+    let url = format!("{}/api/v1/registrations/{id}/events", app.url("auth"));
+    let opened = async |client: &str| {
+        app.http.get(&url).header("x-forwarded-for", client).send().await.unwrap()
+    };
+    let mut held = Vec::new();
+    for number in 0..32 {
+        let stream = opened("192.0.2.1").await;
+        assert_eq!(stream.status(), 200, "{number}");
+        held.push(stream);
+    }
+    assert_eq!(opened("192.0.2.1").await.status(), 503);
+    assert_eq!(opened("192.0.2.2").await.status(), 200, "others have places");
+    held.clear();
+    eventually("its places are free", async || match opened("192.0.2.1").await.status().as_u16() {
+        200 => Ok(()),
+        status => Err(status),
+    })
+    .await;
+    app.remove().await;
+}
+
 #[tokio::test]
 async fn all_followers_share_one_query() {
     let app = App::start_with(Options::only(&["auth"])).await;

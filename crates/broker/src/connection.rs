@@ -40,6 +40,17 @@ pub enum ConnectError {
     Topology(#[source] lapin::Error),
 }
 
+impl ConnectError {
+    /// Whether another node may answer where this one did not.
+    fn is_about_the_node(&self) -> bool {
+        match self {
+            Self::TimedOut => true,
+            Self::Refused(error) => error.is_io_error(),
+            Self::Topology(_) => false,
+        }
+    }
+}
+
 /// Opens connections under one name, which RabbitMQ's management page shows.
 #[derive(Debug, Clone)]
 pub(crate) struct Dialer {
@@ -85,6 +96,19 @@ impl Dialer {
         opened.unwrap_or(Err(ConnectError::TimedOut))
     }
 
+    /// Connects once to each node, until one answers.
+    async fn at_a_node(mut self, declares: bool) -> Result<Connection, ConnectError> {
+        let mut left = self.config.nodes.len();
+        loop {
+            let connected = if declares { self.open().await } else { self.look().await };
+            left = left.saturating_sub(1);
+            match connected {
+                Err(error) if left > 0 && error.is_about_the_node() => (),
+                connected => return connected,
+            }
+        }
+    }
+
     /// Connects and declares nothing.
     pub(crate) async fn look(&mut self) -> Result<Connection, ConnectError> {
         let addresses = self.nodes.addresses().await.map_err(unreachable)?;
@@ -101,7 +125,12 @@ impl Dialer {
 
 /// Connects and declares nothing: for those who look and must not repair.
 pub(crate) async fn connect(config: &BrokerConfig, name: &str) -> Result<Connection, ConnectError> {
-    Dialer::new(config, name).look().await
+    Dialer::new(config, name).at_a_node(false).await
+}
+
+/// Connects and declares the topology.
+pub(crate) async fn declare(config: &BrokerConfig, name: &str) -> Result<Connection, ConnectError> {
+    Dialer::new(config, name).at_a_node(true).await
 }
 
 async fn connect_at(

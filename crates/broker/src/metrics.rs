@@ -9,7 +9,7 @@ pub const PUBLISHES: &[Metric] = &[
         "From the publish of an event to its confirm, or to the failure."),
     Metric::counter("broker_publishes_total",
         &[("outcome", &["confirmed", "returned", "nacked", "timed_out", "away"])],
-        "Publishes by outcome: returned is no queue, nacked a full one, away no connection."),
+        "Publishes by outcome: returned is no queue, nacked a full one, away that there was no connection."),
 ];
 
 /// The metrics of a process that has a [`crate::Publisher`], for dead letters too.

@@ -31,10 +31,16 @@ pub(crate) fn parse(url: &str) -> Option<(AMQPUri, Vec<Node>)> {
     let (scheme, rest) = url.split_once("://")?;
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let (user, hosts) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
-    let several = hosts.contains(',');
     let uri = |host: &str| -> Option<AMQPUri> {
-        let named = !several || !host.is_empty();
-        format!("{scheme}://{user}{host}{path}").parse().ok().filter(|_| named)
+        let mut uri: AMQPUri = format!("{scheme}://{user}{host}{path}").parse().ok()?;
+        // The parser takes no name, and an IPv6 address, for localhost.
+        if host.is_empty() || host.starts_with(':') {
+            return None;
+        }
+        if let Some((address, _)) = host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+            address.clone_into(&mut uri.authority.host);
+        }
+        Some(uri)
     };
     let uris: Vec<AMQPUri> = hosts.split(',').map(uri).collect::<Option<_>>()?;
     let node = |uri: &AMQPUri| Node { host: uri.authority.host.clone(), port: uri.authority.port };
@@ -125,12 +131,24 @@ mod tests {
             Some(nodes.iter().map(|(host, port)| ((*host).to_owned(), *port)).collect())
         };
         assert_eq!(named("amqp://rabbit"), expected(&[("rabbit", 5672)]));
+        let addresses = "amqp://[2001:db8::1],[2001:db8::2]:7,10.0.0.1/v";
+        let expected_of_addresses = [("2001:db8::1", 5672), ("2001:db8::2", 7), ("10.0.0.1", 5672)];
+        assert_eq!(named(addresses), expected(&expected_of_addresses));
         let several = "amqps://u:p,w@a,b:1,c:2/%2f?heartbeat=3";
         assert_eq!(named(several), expected(&[("a", 5671), ("b", 1), ("c", 2)]));
         let (uri, _) = parse(several).unwrap();
         assert_eq!(uri.authority.userinfo.password, "p,w");
         assert_eq!((uri.vhost.as_str(), uri.query.heartbeat), ("/", Some(3)));
-        for odd in ["amqp://u:p@a,/v", "amqp://,a", "amqp://a,b:x/v", "a,b", "http://a,b"] {
+        for odd in [
+            "amqp://u:p@a,/v",
+            "amqp://,a",
+            "amqp:///v",
+            "amqp://u:p@:5672/v",
+            "amqp://[::1/v",
+            "amqp://a,b:x/v",
+            "a,b",
+            "http://a,b",
+        ] {
             assert_eq!(named(odd), None, "{odd}");
         }
     }

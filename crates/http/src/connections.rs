@@ -5,7 +5,6 @@
 //! that sends it byte by byte would hold a connection for ever. A body has the
 //! time limit of its request (`guard`), an answer that of [`stream`].
 
-mod places;
 mod stream;
 
 use std::io::{self, ErrorKind};
@@ -25,10 +24,10 @@ use onboard_runtime::Shutdown;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use self::places::{Place, Places};
 use self::stream::Impatient;
 use crate::client::Peer;
 use crate::network::{ClientNetwork, Networks};
+use crate::places::{Place, Places};
 use crate::{Drain, Edge};
 
 /// The pause when the process has run out of descriptors or memory.

@@ -128,6 +128,12 @@ impl Edge {
         self
     }
 
+    /// The networks whose clients no limit by address holds for.
+    #[must_use]
+    pub const fn exempt(&self) -> &Networks {
+        &self.exempt
+    }
+
     pub(crate) fn address_limits(&self) -> AddressLimits {
         let limits = self
             .limits

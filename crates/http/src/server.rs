@@ -49,6 +49,7 @@ pub struct Server {
     router: Router,
     edge: Edge,
     readiness: Readiness,
+    closing: Shutdown,
 }
 
 impl Server {
@@ -67,7 +68,8 @@ impl Server {
         let (local, listener) = bound.map_err(|error| ServerError::Bind(address, error))?;
         tracing::info!(address = %local, "listening for HTTP");
         let router = router.merge(health::routes(readiness.clone()));
-        Ok(Self { listener, address: local, router, edge: Edge::default(), readiness })
+        let (edge, closing) = (Edge::default(), Shutdown::new());
+        Ok(Self { listener, address: local, router, edge, readiness, closing })
     }
 
     /// With the settings of a side to the Internet; by default there is no
@@ -84,6 +86,13 @@ impl Server {
         self.address
     }
 
+    /// Begins when nothing new is answered any more: the shutdown has begun, and its delay
+    /// is over. For answers that end with the server alone.
+    #[must_use]
+    pub fn closing(&self) -> Shutdown {
+        self.closing.clone()
+    }
+
     /// Answers until the shutdown begins and its delay is over, then lets what
     /// is in flight end.
     ///
@@ -91,7 +100,7 @@ impl Server {
     /// The listening socket is broken.
     pub async fn serve(self, shutdown: Shutdown) -> Result<Drain, ServerError> {
         let router = complete(self.router, &self.edge, &shutdown);
-        let closing = Shutdown::new();
+        let closing = self.closing;
         let mut connections = Connections::new(router, closing.clone(), &self.edge);
         let mut upkeep = tokio::time::interval(metrics::UPKEEP_EVERY);
         let mut watch = pin!(metrics::watch(&self.readiness));

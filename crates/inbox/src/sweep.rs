@@ -97,7 +97,7 @@ impl Known {
     }
 }
 
-/// Names the record in the log, once.
+/// Names the record in the log, once, as far as the process keeps it in mind.
 fn name(noted: &Noted, Unreadable { id, why }: Unreadable) {
     if noted.is_news(id.clone()) {
         tracing::error!(id, error = %why, "an inbox record cannot be read; repair it by hand");

@@ -134,7 +134,10 @@ pub fn words(failed: &str, error: &Error) -> String {
         }
         ErrorKind::Io(error) => format!("{failed}: {}", error.kind()),
         ErrorKind::ConnectionPoolCleared { .. } => format!("{failed}: the connection was lost"),
-        ErrorKind::InvalidArgument { message, .. } => format!("{failed}: {message}"),
+        // The driver's words are left out: they may repeat a part of the password.
+        ErrorKind::InvalidArgument { .. } => {
+            format!("{failed}: MONGODB_URI is no valid connection string")
+        }
         ErrorKind::Custom(_) => match error.get_custom::<String>() {
             Some(why) => format!("{failed}: {why}"),
             None => failed.to_owned(),

@@ -9,6 +9,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use mongodb::bson::{Bson, Document, RawDocumentBuf};
 use serde::{Deserialize, Deserializer};
@@ -18,8 +19,10 @@ use crate::raw_document::readable;
 
 /// The longest name of an odd id.
 const NAME_CHARS_MAX: usize = 64;
-/// How many documents a process keeps in mind that it has named in the log.
+/// How many texts a process remembers that it has said in the log.
 const NOTED_MAX: usize = 1_000;
+/// For how long it remembers them at least.
+const NOTED_FOR: Duration = Duration::from_hours(1);
 
 /// A document as it lies in MongoDB. A value that is no valid BSON, such as a text
 /// that is no UTF-8, is read as `undefined`; the other fields are read as they are.
@@ -75,7 +78,19 @@ pub fn name(document: &Document) -> String {
 
 /// The documents that this process has named in its log.
 #[derive(Debug, Clone, Default)]
-pub struct Noted(Arc<Mutex<HashSet<String>>>);
+pub struct Noted(Arc<Mutex<Said>>);
+
+#[derive(Debug)]
+struct Said {
+    texts: HashSet<String>,
+    since: Instant,
+}
+
+impl Default for Said {
+    fn default() -> Self {
+        Self { texts: HashSet::new(), since: Instant::now() }
+    }
+}
 
 impl Noted {
     /// What a document says; `None` when it cannot be read, which is logged once.
@@ -102,13 +117,15 @@ impl Noted {
         }
     }
 
-    /// Whether this process has not said that before, as far as it keeps it in mind.
+    /// Whether this process has not said that before. It remembers 1,000 texts for an
+    /// hour at least and says no more than these in that time: a look that finds more
+    /// would otherwise say all of it again each time.
     pub fn is_news(&self, what: String) -> bool {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted.len() >= NOTED_MAX {
-            noted.clear();
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.texts.len() >= NOTED_MAX && said.since.elapsed() >= NOTED_FOR {
+            *said = Said::default();
         }
-        noted.insert(what)
+        said.texts.len() < NOTED_MAX && said.texts.insert(what)
     }
 }
 
@@ -124,6 +141,8 @@ mod tests {
         let noted = Noted::default();
         let is_news = |what: &str| noted.is_news(what.to_owned());
         assert!(is_news("a") && !is_news("a") && is_news("b"));
+        let said = (0..2 * NOTED_MAX).filter(|number| is_news(&number.to_string())).count();
+        assert_eq!(said, NOTED_MAX - 2, "more is not remembered, and not said");
     }
 
     #[test]

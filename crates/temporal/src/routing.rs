@@ -91,7 +91,7 @@ impl Polling {
 
 fn find(routing: &TaskQueueVersioningInfo, polling: &[Polling]) -> Option<Unserved> {
     let ramped = routing.ramping_version_percentage;
-    let current = routing.current_deployment_version.as_ref();
+    let current = routing.current_deployment_version.as_ref().filter(|_| ramped < 100.0);
     let ramping = routing.ramping_deployment_version.as_ref().filter(|_| ramped > 0.0);
     let all = current.map(|version| (version, 100.0 - ramped, true)).into_iter();
     let mut all = all.chain(ramping.map(|version| (version, ramped, false)));
@@ -153,5 +153,8 @@ mod tests {
         let found = find(&tried, &[seven]).unwrap();
         assert_eq!((found.build.as_str(), found.is_current), ("9", false));
         assert!((found.percent - 5.0).abs() < f32::EPSILON);
+        let all = routing(Some("7"), Some(("9", 100.0)));
+        let nine = Polling::Version(version("d", "9"));
+        assert_eq!(find(&all, &[nine]), None, "the current one gets nothing");
     }
 }

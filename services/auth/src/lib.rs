@@ -112,7 +112,9 @@ impl Listening {
         let keys = Keys::new(mongo, &config.secret);
         let readiness = Readiness::new(vec![mongo.check(), keys.check()]);
         let (overdue_ms, streams) = (clock::millis(config.overdue), config.register.streams_max);
-        let (followers, looks) = followers(Registrations::new(&outbox), overdue_ms, streams);
+        let registrations = Registrations::new(&outbox);
+        let exempt = config.edge.exempt().clone();
+        let (followers, looks) = followers(registrations, overdue_ms, streams, exempt);
         let app = routes::App::new(&config, &outbox, keys.clone(), followers);
         let app = app.map_err(RunError::Threads)?;
         let router = routes::router(app);
@@ -136,8 +138,10 @@ impl Listening {
     pub async fn serve(self, shutdown: Shutdown) -> Result<Drain, RunError> {
         let tasks = Tasks::new(shutdown.clone());
         tasks.spawn("signing keys", self.keys.run(self.keys_refresh, shutdown.clone()));
-        tasks.spawn("followed registrations", self.looks.run(shutdown.clone()));
+        let closing = self.server.closing();
+        tasks.spawn("followed registrations", self.looks.run(closing.clone()));
         let served = self.server.serve(shutdown.clone()).await;
+        closing.begin();
         shutdown.begin();
         if !tasks.drain(DRAIN_DEADLINE).await {
             tracing::warn!("signing keys or registrations were still being read");

@@ -96,7 +96,7 @@ impl Throttle {
     }
 
     /// Lets a login to this address pass, after a wait if others failed at it.
-    /// To be asked before anything is looked up or hashed.
+    /// To be asked before it is told, or hashed, whether a password is right.
     ///
     /// # Errors
     /// This client failed too often, or too many wait already: 429.

@@ -128,7 +128,8 @@ pub fn main() -> ExitCode {
 /// environment happens to set.
 fn plain(mut error: clap::Error) -> clap::Error {
     if error.get(ContextKind::Usage).is_some() {
-        let words = std::env::args().skip(1);
+        let words = std::env::args_os().skip(1);
+        let words = words.map(|word| word.to_string_lossy().into_owned());
         error.insert(ContextKind::Usage, ContextValue::StyledStr(usage(words)));
     }
     error

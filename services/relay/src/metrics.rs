@@ -24,7 +24,7 @@ pub const METRICS: &[Metric] = &[
         "From the commit of a registration to the start of its workflow.").in_buckets(Buckets::Long),
     Metric::counter("relay_starts_total",
         &[("outcome", &["started", "already", "unavailable", "refused"])],
-        "Tries to start a workflow: started, there already, Temporal away, refused."),
+        "Tries to start a workflow: started, there already, Temporal unavailable, refused."),
     Metric::counter("relay_rows_claimed_total", &[("found", &["handed_over", "swept"])],
         "Rows taken to be started: `handed_over` by the change stream, without a write, or `swept`, with a claim."),
     Metric::counter("relay_claims_lost_total", &[],

@@ -6,17 +6,22 @@
 //! process that dies in between leaves the copy, and the index to the next setup.
 
 use std::fmt;
+use std::time::Duration;
 
 use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
+use mongodb::options::CommitQuorum;
+use tokio::time::timeout;
 
 use super::collections::{find_index, step};
 use super::{Definition, Index, SetupError};
 use crate::error::code;
-use crate::mongo::{Read, bounded};
-use crate::{OPERATION_DEADLINE, StoreError, name};
+use crate::mongo::Read;
+use crate::{OPERATION_DEADLINE, name};
 
 const INDEX_NOT_FOUND: i32 = 27;
+/// How long whoever builds indexes anew looks for the list: it is a walk over all documents.
+const SEARCH_MAX: Duration = Duration::from_mins(10);
 /// How the copy of an index begins that guards it while it is built anew.
 const GUARD: &str = "guard_of_";
 
@@ -65,7 +70,7 @@ pub async fn spoiled(
     let mut spoiled = Vec::new();
     for (collection, index) in checked(wanted) {
         let Some(name) = find_index(database, collection, index).await? else { continue };
-        spoiled.extend(look(database, collection, index, name).await?);
+        spoiled.extend(look(database, collection, index, name, OPERATION_DEADLINE).await?);
     }
     Ok(spoiled)
 }
@@ -82,10 +87,12 @@ pub async fn rebuild_spoiled(
     let mut all = Vec::new();
     for (collection, index) in checked(wanted) {
         let Some(name) = find_index(database, collection, index).await? else { continue };
-        match look(database, collection, index, name.clone()).await? {
+        match look(database, collection, index, name.clone(), SEARCH_MAX).await? {
             None => drop_index(database, collection, &format!("{GUARD}{name}")).await?,
             Some(one) => {
-                if one.holder == Holder::Nobody {
+                // Another setup may have built it anew while the list was looked for.
+                let paths = list_paths(database, collection, index, &name).await?;
+                if one.holder == Holder::Nobody && paths.is_some() {
                     rebuild(database, collection, index, &name).await?;
                 }
                 all.push(one);
@@ -106,12 +113,13 @@ async fn look(
     collection: &str,
     index: &Index,
     name: String,
+    limit: Duration,
 ) -> Result<Option<Spoiled>, SetupError> {
     let Some(paths) = list_paths(database, collection, index, &name).await? else {
         return Ok(None);
     };
     let (collection, fields) = (collection.to_owned(), index.fields());
-    let holder = holder(database, &collection, &paths).await;
+    let holder = holder(database, &collection, &paths, limit).await;
     Ok(Some(Spoiled { collection, fields, holder }))
 }
 
@@ -124,10 +132,18 @@ async fn rebuild(
     let rows = database.collection::<Document>(collection);
     let guard = index.options.unique.unwrap_or(false).then(|| guard_of(index, name));
     if let Some(guard) = &guard {
-        step("guard the index", rows.create_index(guard.model())).await?;
+        step(
+            "guard the index",
+            rows.create_index(guard.model()).commit_quorum(CommitQuorum::Majority),
+        )
+        .await?;
     }
     drop_index(database, collection, name).await?;
-    step("create the index", rows.create_index(index.model())).await?;
+    step(
+        "create the index",
+        rows.create_index(index.model()).commit_quorum(CommitQuorum::Majority),
+    )
+    .await?;
     match guard {
         Some(_) => drop_index(database, collection, &format!("{GUARD}{name}")).await,
         None => Ok(()),
@@ -182,7 +198,12 @@ fn marked(plan: &Bson) -> Option<Vec<String>> {
     }
 }
 
-async fn holder(database: &Database, collection: &str, paths: &[String]) -> Holder {
+async fn holder(
+    database: &Database,
+    collection: &str,
+    paths: &[String],
+    limit: Duration,
+) -> Holder {
     let lists: Vec<Document> =
         paths.iter().map(|path| doc! { path: { "$type": "array" } }).collect();
     if lists.is_empty() {
@@ -190,12 +211,10 @@ async fn holder(database: &Database, collection: &str, paths: &[String]) -> Hold
     }
     let rows = database.collection::<Document>(collection);
     let find = rows.find_one(doc! { "$or": lists }).projection(doc! { "_id": 1 });
-    let found: Result<_, StoreError> =
-        bounded("look for the list", find.read(OPERATION_DEADLINE)).await;
-    match found {
-        Ok(Some(document)) => Holder::Document(name(&document)),
-        Ok(None) => Holder::Nobody,
-        Err(_) => Holder::Unknown,
+    match timeout(limit, find.read(limit)).await {
+        Ok(Ok(Some(document))) => Holder::Document(name(&document)),
+        Ok(Ok(None)) => Holder::Nobody,
+        Ok(Err(_)) | Err(_) => Holder::Unknown,
     }
 }
 

@@ -24,8 +24,12 @@ const OTHER_IDS: &str = "its input names other ids than the row";
 /// has published there.
 pub(crate) fn flaw(events: &[HistoryEvent], one: Finished) -> Option<String> {
     match one.event_type.workflow {
-        Workflow::Own(_) => flaw_of_registration(events, one),
         Workflow::Delivery => flaw_of_delivery(events, one),
+        Workflow::Own(_) if onboard_events::is_registration(one.event_type) => {
+            flaw_of_registration(events, one)
+        }
+        // Its steps are its own.
+        Workflow::Own(_) => None,
     }
 }
 

@@ -11,7 +11,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use onboard_contract::{EventId, Stage};
-use onboard_http::{IdPath, Problem, ProblemBody};
+use onboard_http::{Client, IdPath, Problem, ProblemBody};
 
 use super::follow::Seen;
 use super::unknown;
@@ -50,6 +50,7 @@ const UNBUFFERED: (&str, &str) = ("x-accel-buffering", "no");
 )]
 pub(crate) async fn events(
     State(app): State<Arc<App>>,
+    client: Client,
     IdPath(id): IdPath<EventId>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -63,7 +64,7 @@ pub(crate) async fn events(
     if seen.stage == acknowledged && seen_before == Some(acknowledged.as_str().as_bytes()) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let stages = app.followers.follow(id, seen).await?;
+    let stages = app.followers.follow(id, seen, client).await?;
     let events = Sse::new(stages.map(|seen| Ok::<_, Infallible>(event(&seen))));
     Ok(([UNBUFFERED], events.keep_alive(KeepAlive::new().interval(ALIVE_EVERY))).into_response())
 }

@@ -6,8 +6,8 @@
 //! fails is repeated: followers wait out an election of MongoDB. Each follower has a place,
 //! and there is a bounded number of places.
 //!
-//! The process keeps nothing: when it dies, clients open another stream. At the shutdown
-//! the task ends, and every stream with it.
+//! The process keeps nothing: when it dies, clients open another stream. When the server
+//! closes the task ends, and every stream with it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures::Stream;
 use futures::stream::unfold;
 use onboard_contract::{EventId, Stage};
-use onboard_http::{Kind, Problem};
+use onboard_http::{Client, Kind, Networks, Place, Places, Problem};
 use onboard_runtime::{Availability, Shutdown, clock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -29,10 +29,16 @@ const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
+/// Streams of one client network: behind a proxy all clients share its connections, and
+/// one of them must not take all places.
+const OF_ONE_CLIENT: u32 = 32;
+
 /// Where followers join.
 #[derive(Debug, Clone)]
 pub(crate) struct Followers {
     places: Arc<Semaphore>,
+    of_clients: Places,
+    exempt: Networks,
     joining: mpsc::Sender<Followed>,
 }
 
@@ -46,16 +52,19 @@ pub(crate) struct Looks {
     store: Availability,
 }
 
-/// Room for so many followers, and the task that serves them.
+/// Room for so many followers, and the task that serves them. Clients in `exempt` networks
+/// may have all of it.
 pub(crate) fn followers(
     registrations: Registrations,
     overdue_ms: i64,
     places: usize,
+    exempt: Networks,
 ) -> (Followers, Looks) {
     let (joining, joined) = mpsc::channel(places.max(1));
     let store = Availability::new("mongo (followed registrations)");
     let looks = Looks { registrations, overdue_ms, joining: joined, followed: Vec::new(), store };
-    (Followers { places: Arc::new(Semaphore::new(places)), joining }, looks)
+    let (places, of_clients) = (Arc::new(Semaphore::new(places)), Places::default());
+    (Followers { places, of_clients, exempt, joining }, looks)
 }
 
 /// How far a registration is, as it was last seen.
@@ -117,17 +126,22 @@ impl Followers {
         &self,
         id: EventId,
         seen: Seen,
+        client: Client,
     ) -> Result<impl Stream<Item = Seen> + use<>, Problem> {
+        let of_client = self.of_clients.take(client.network());
+        if of_client.number() > OF_ONE_CLIENT && !client.is_in(&self.exempt) {
+            return Err(Problem::new(Kind::Overloaded));
+        }
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|_| Problem::new(Kind::Overloaded))?;
         let last = seen.is_last();
         let (sender, changes) = watch::channel(seen);
         if !last {
-            // There is nobody to join once the shutdown has begun.
+            // There is nobody to join once the server closes.
             let joined = self.joining.send(Followed::new(id, sender)).await;
             joined.map_err(|_| Problem::new(Kind::Unavailable))?;
         }
-        Ok(unfold(Follower { changes, first: true, _place: place }, Follower::next))
+        Ok(unfold(Follower { changes, first: true, _places: (place, of_client) }, Follower::next))
     }
 }
 
@@ -135,7 +149,7 @@ impl Followers {
 struct Follower {
     changes: watch::Receiver<Seen>,
     first: bool,
-    _place: OwnedSemaphorePermit,
+    _places: (OwnedSemaphorePermit, Place),
 }
 
 impl Follower {
@@ -149,8 +163,8 @@ impl Follower {
 }
 
 impl Looks {
-    /// Serves followers until the shutdown.
-    pub(crate) async fn run(mut self, shutdown: Shutdown) {
+    /// Serves followers until the server closes.
+    pub(crate) async fn run(mut self, closing: Shutdown) {
         let mut earliest = Instant::now();
         loop {
             let followed = u32::try_from(self.followed.len()).unwrap_or(u32::MAX);
@@ -163,13 +177,13 @@ impl Looks {
                 }
             };
             tokio::select! {
-                () = shutdown.begun() => return,
+                () = closing.begun() => return,
                 joined = self.joining.recv() => match joined {
                     Some(followed) => self.followed.push(followed),
                     None => return,
                 },
                 () = look => {
-                    if shutdown.or(self.look()).await.is_none() {
+                    if closing.or(self.look()).await.is_none() {
                         return;
                     }
                     earliest = Instant::now() + PAUSE_FIRST;

@@ -21,12 +21,12 @@ pub(crate) struct OperateArgs {
     /// Print one JSON document instead of text.
     #[arg(long)]
     pub(super) json: bool,
-    #[command(flatten)]
-    target: TargetArgs,
     /// How long after a publish its acknowledgement is overdue.
     #[arg(long, env = "REGISTRATION_OVERDUE", default_value = "30s", value_name = "DURATION",
         value_parser = duration)]
     registration_overdue: Duration,
+    #[command(flatten)]
+    target: TargetArgs,
 }
 
 /// Why something is changed and by whom, or that nothing is to be changed.

@@ -34,8 +34,8 @@ pub(crate) struct RedriveArgs {
     /// Rows that the relay has put off or quarantined.
     #[arg(long)]
     quarantined: bool,
-    /// All of the four above. Asks first on a terminal; elsewhere it wants a --reason
-    /// or --yes.
+    /// All of the four above. Without --reason and --yes it asks first on a terminal, and
+    /// is refused elsewhere.
     #[arg(long)]
     all: bool,
     /// Do not ask before --all.

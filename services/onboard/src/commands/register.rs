@@ -21,6 +21,9 @@ use super::control::HomeArg;
 use super::operate::{complain, duration, print};
 use super::target::INSTEAD;
 
+/// The service shows every 15 s that a stream is alive.
+const SILENCE_MAX: Duration = Duration::from_secs(45);
+
 /// Arguments of `onboard register`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RegisterArgs {
@@ -59,6 +62,10 @@ pub(crate) fn run(args: &RegisterArgs) -> anyhow::Result<ExitCode> {
         complain(&format!("no `onboard up` runs on {home}; {INSTEAD} by --url"));
         return Ok(ExitCode::from(exit::CONFIG));
     };
+    if !url.starts_with("http://") {
+        complain(&format!("{url} is no URL of the form http://host:port; mend --url"));
+        return Ok(ExitCode::from(exit::USAGE));
+    }
     let Some(password) = password::read()? else {
         complain("no password was given, or two that differ");
         return Ok(ExitCode::from(exit::USAGE));
@@ -66,22 +73,34 @@ pub(crate) fn run(args: &RegisterArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let code = runtime.block_on(async {
         let until = Instant::now() + args.wait;
-        let client = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).build()?;
+        // The password goes to this address and to no other.
+        let client = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .read_timeout(SILENCE_MAX)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
         match request::send(&client, &url, (&args.email, &password), until).await? {
             Answer::Registered(id) => {
                 let followed = follow::Following { client, url, id, json: args.json };
                 anyhow::Ok(followed.to_its_end(until).await)
             }
             Answer::Received => {
-                print("received; the service tells nobody whether the address was free\n");
+                print(if args.json {
+                    "{\n  \"registrationId\": null\n}\n"
+                } else {
+                    "received; the service tells nobody whether the address was free\n"
+                });
                 Ok(exit::DONE)
             }
-            Answer::Refused(why) => {
+            Answer::Refused(why) | Answer::NotNow(why) => {
                 complain(&why);
                 Ok(exit::NO)
             }
-            Answer::Unavailable(why) => {
-                complain(&format!("{why} at {url}; start it, or mend --url"));
+            Answer::Silent => {
+                complain(&format!(
+                    "the auth service does not answer at {url}; start it, or mend --url"
+                ));
                 Ok(exit::UNAVAILABLE)
             }
         }

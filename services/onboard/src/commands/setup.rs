@@ -127,41 +127,40 @@ pub(crate) fn run(args: SetupArgs) -> anyhow::Result<ExitCode> {
     let code = tokio::runtime::Runtime::new()?.block_on(async {
         let prepared = Box::pin(prepare(&config)).await;
         let noted = prepared && note_its_namespace(&config).await && note_consumers(&config).await;
-        if config.rebuild_indexes && !(noted && rebuild_indexes(&config).await) {
+        let rebuilt = if config.rebuild_indexes && noted {
+            rebuild_indexes(&config).await
+        } else {
+            exit::DONE
+        };
+        if !(noted && bound_queues(&config).await) {
             return exit::UNAVAILABLE;
         }
-        if noted && bound_queues(&config).await {
-            match prepare_accounts(&config).await {
-                exit::DONE => make_key(&config).await,
-                code => code,
-            }
-        } else {
-            exit::UNAVAILABLE
-        }
+        let codes = [prepare_accounts(&config).await, make_key(&config).await, rebuilt];
+        codes.into_iter().find(|code| *code != exit::DONE).unwrap_or(exit::DONE)
     });
     Ok(ExitCode::from(code))
 }
 
 /// Builds the indexes anew that have held a list, unless a document still has it.
-async fn rebuild_indexes(config: &SetupConfig) -> bool {
+async fn rebuild_indexes(config: &SetupConfig) -> u8 {
     let rebuilt = match Databases::new(&config.mongo).await {
         Ok(mongo) => mongo.rebuild_spoiled().await.map_err(|error| told(&error)),
         Err(error) => Err(told(&error)),
     };
-    let (all, left) = match rebuilt {
+    let (words, code) = match rebuilt {
         Ok(all) => {
             let left = all.iter().filter(|one| one.holder != Holder::Nobody);
-            (all.len(), left.map(ToString::to_string).collect())
+            let left: Vec<String> = left.map(ToString::to_string).collect();
+            if left.is_empty() {
+                (format!("ready: {} built anew", all.len()), exit::DONE)
+            } else {
+                (format!("not ready: {}", left.join("; ")), exit::NO)
+            }
         }
-        Err(error) => (0, vec![error]),
-    };
-    let words = if left.is_empty() {
-        format!("ready: {all} built anew")
-    } else {
-        format!("not ready: {}", left.join("; "))
+        Err(error) => (format!("not ready: {error}"), exit::UNAVAILABLE),
     };
     say(&format!("{:<10}{words}", "indexes"));
-    left.is_empty()
+    code
 }
 
 /// Gives accounts of released builds the form that is unique now.

@@ -8,7 +8,7 @@ use onboard_contract::{EventId, Stage};
 use onboard_runtime::exit;
 use onboard_runtime::plain::note;
 use reqwest::{Client, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::commands::operate::{complain, print};
@@ -37,7 +37,8 @@ enum Ended {
 impl Following {
     /// Says each stage; the exit code says whether the last one came in time.
     pub(super) async fn to_its_end(&self, until: Instant) -> u8 {
-        let mut shown = Shown { line: !self.json, stage: None, last: Value::Null };
+        let known = json!({ "registrationId": self.id });
+        let mut shown = Shown { line: !self.json, stage: None, last: known };
         shown.say(&self.id.to_string());
         let ended = timeout_at(until, self.follow(&mut shown)).await;
         shown.end();

@@ -24,8 +24,10 @@ pub(super) enum Answer {
     Received,
     /// It will not do, in words.
     Refused(String),
-    /// Nobody answered in time, in words.
-    Unavailable(String),
+    /// It says to come back later than is waited for, in words.
+    NotNow(String),
+    /// Nobody answered in time.
+    Silent,
 }
 
 /// Sends until there is an answer that another try would not change.
@@ -34,26 +36,34 @@ pub(super) async fn send(
     url: &str,
     (email, password): (&str, &SecretString),
     until: Instant,
-) -> anyhow::Result<Answer> {
+) -> reqwest::Result<Answer> {
     let key = clock::random_id().to_string();
     let body = json!({ "email": email, "password": password.expose_secret() });
     loop {
         let request = client.post(format!("{url}/api/v1/auth/register"));
         let request = request.header("idempotency-key", &key).json(&body).timeout(REQUEST_MAX);
-        let (pause, why) = match request.send().await {
-            Ok(answer) if is_passing(answer.status()) => (pause(&answer), problem(answer).await),
-            Ok(answer) => return judge(answer).await,
+        let answered = match request.send().await {
+            Ok(answer) if is_passing(answer.status()) => {
+                Ok((pause(&answer), Answer::NotNow(problem(answer).await)))
+            }
+            Ok(answer) => match judge(answer).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        let (pause, last) = match answered {
+            Ok(later) => later,
             Err(error) => {
                 note(&error);
-                let why = "the auth service does not answer".to_owned();
                 if error.is_connect() || error.is_builder() {
-                    return Ok(Answer::Unavailable(why));
+                    return Ok(Answer::Silent);
                 }
-                (PAUSE, why)
+                (PAUSE, Answer::Silent)
             }
         };
         if Instant::now() + pause >= until {
-            return Ok(Answer::Unavailable(why));
+            return Ok(last);
         }
         sleep(pause).await;
     }
@@ -70,12 +80,16 @@ fn pause(answer: &Response) -> Duration {
     said.map_or(PAUSE, Duration::from_secs)
 }
 
-async fn judge(answer: Response) -> anyhow::Result<Answer> {
+/// An answer that breaks off is an error; the request is sent again.
+async fn judge(answer: Response) -> reqwest::Result<Answer> {
     match answer.status() {
         StatusCode::CREATED => {
             let body: Value = answer.json().await?;
-            let id = body.get("registrationId").and_then(Value::as_str).unwrap_or_default();
-            Ok(Answer::Registered(id.parse()?))
+            let id = body.get("registrationId").and_then(Value::as_str).map(str::parse);
+            Ok(id.and_then(Result::ok).map_or_else(
+                || Answer::Refused("the service answers 201 without a registrationId".to_owned()),
+                Answer::Registered,
+            ))
         }
         StatusCode::ACCEPTED => Ok(Answer::Received),
         _ => Ok(Answer::Refused(problem(answer).await)),

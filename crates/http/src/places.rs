@@ -1,4 +1,4 @@
-//! How many connections each client network holds.
+//! How many places each client network holds: connections, or open answers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,13 +7,13 @@ use crate::network::ClientNetwork;
 
 type Counts = HashMap<ClientNetwork, u32>;
 
-/// The places taken. Its size is bounded by the connections that are open.
-#[derive(Debug, Default)]
-pub(crate) struct Places(Arc<Mutex<Counts>>);
+/// The places taken. Its size is bounded by the places that are held.
+#[derive(Debug, Clone, Default)]
+pub struct Places(Arc<Mutex<Counts>>);
 
 /// One place; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub struct Place {
     counts: Arc<Mutex<Counts>>,
     network: ClientNetwork,
     number: u32,
@@ -21,7 +21,8 @@ pub(crate) struct Place {
 
 impl Places {
     /// Takes one more.
-    pub(crate) fn take(&self, network: ClientNetwork) -> Place {
+    #[must_use]
+    pub fn take(&self, network: ClientNetwork) -> Place {
         let number = {
             let mut counts = lock(&self.0);
             let count = counts.entry(network).or_default();
@@ -34,7 +35,8 @@ impl Places {
 
 impl Place {
     /// How many its network had, this one included.
-    pub(crate) const fn number(&self) -> u32 {
+    #[must_use]
+    pub const fn number(&self) -> u32 {
         self.number
     }
 }
