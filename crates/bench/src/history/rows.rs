@@ -38,7 +38,8 @@ pub(super) async fn insert_finished(
 pub(super) async fn insert_pending(mongo: &Databases, count: u64) -> anyhow::Result<()> {
     let rows = (0..count).map(|_| {
         let mut row = registered();
-        row.insert("nextAttemptAt", now());
+        // MongoDB's own clock decides, and may be some milliseconds behind.
+        row.insert("nextAttemptAt", DateTime::from_millis(clock::now_ms() - 1_000));
         row
     });
     mongo.outbox().insert_many(rows).await?;
