@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use onboard_contract::{EventId, Stage};
 use onboard_http::{Client, IdPath, Problem, ProblemBody};
+use utoipa::ToSchema;
 
 use super::follow::Seen;
 use super::unknown;
@@ -24,6 +25,19 @@ const ALIVE_EVERY: Duration = Duration::from_secs(15);
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Tells a proxy to pass each event on at once.
 const UNBUFFERED: (&str, &str) = ("x-accel-buffering", "no");
+
+/// One event of the stream.
+#[derive(ToSchema)]
+#[schema(as = StageEvent)]
+#[expect(dead_code, reason = "it describes what `event` makes")]
+pub(crate) struct StageEvent {
+    /// Always `stage`.
+    event: String,
+    /// The stage; browsers send the last one as `Last-Event-ID`.
+    id: String,
+    /// What `GET /api/v1/registrations/{id}` answers, as JSON.
+    data: String,
+}
 
 /// Follow a registration.
 ///
@@ -41,8 +55,8 @@ const UNBUFFERED: (&str, &str) = ("x-accel-buffering", "no");
             description = "The stage that was seen last; browsers send it by themselves."),
     ),
     responses(
-        (status = 200, description = "Server-sent events.", body = String,
-            content_type = "text/event-stream"),
+        (status = 200, description = "Server-sent events; the schema is that of one of them.",
+            body = StageEvent, content_type = "text/event-stream"),
         (status = 204, description = "ACKNOWLEDGED was seen already, so that nothing follows."),
         (status = 404, description = "There is none with this id.", body = ProblemBody<'_>,
             content_type = "application/problem+json"),
