@@ -93,6 +93,15 @@ async fn a_stream_tells_each_stage_as_it_comes_and_ends_with_the_registration() 
     app.finish().await;
 }
 
+/// Waits until there is a place for one more stream.
+async fn has_room(open: impl AsyncFn() -> Response) {
+    eventually("a place is free", async || match open().await.status().as_u16() {
+        200 => Ok(()),
+        status => Err(status),
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn open_streams_are_bounded_and_a_client_that_leaves_frees_its_place() {
     let options = Options::only(&["auth"]).with("REGISTRATION_STREAMS_MAX", "2");
@@ -104,13 +113,7 @@ async fn open_streams_are_bounded_and_a_client_that_leaves_frees_its_place() {
     assert_eq!(refused.status(), 503);
     assert!(refused.headers().contains_key("retry-after"));
     drop(first);
-    eventually("the place is free", async || {
-        match ask(&app, &id.to_string(), None).await.status().as_u16() {
-            200 => Ok(()),
-            status => Err(status),
-        }
-    })
-    .await;
+    has_room(async || ask(&app, &id.to_string(), None).await).await;
     app.remove().await;
 }
 
@@ -133,11 +136,7 @@ async fn one_client_of_a_proxy_cannot_take_all_places() {
     assert_eq!(opened("192.0.2.1").await.status(), 503);
     assert_eq!(opened("192.0.2.2").await.status(), 200, "others have places");
     held.clear();
-    eventually("its places are free", async || match opened("192.0.2.1").await.status().as_u16() {
-        200 => Ok(()),
-        status => Err(status),
-    })
-    .await;
+    has_room(async || opened("192.0.2.1").await).await;
     app.remove().await;
 }
 

@@ -68,8 +68,7 @@ pub async fn spoiled(
     wanted: &[Definition],
 ) -> Result<Vec<Spoiled>, SetupError> {
     let mut spoiled = Vec::new();
-    for (collection, index) in checked(wanted) {
-        let Some(name) = find_index(database, collection, index).await? else { continue };
+    for (collection, index, name) in checked(database, wanted).await? {
         spoiled.extend(look(database, collection, index, name, OPERATION_DEADLINE).await?);
     }
     Ok(spoiled)
@@ -85,14 +84,14 @@ pub async fn rebuild_spoiled(
     wanted: &[Definition],
 ) -> Result<Vec<Spoiled>, SetupError> {
     let mut all = Vec::new();
-    for (collection, index) in checked(wanted) {
-        let Some(name) = find_index(database, collection, index).await? else { continue };
+    for (collection, index, name) in checked(database, wanted).await? {
         match look(database, collection, index, name.clone(), SEARCH_MAX).await? {
             None => drop_index(database, collection, &format!("{GUARD}{name}")).await?,
             Some(one) => {
-                // Another setup may have built it anew while the list was looked for.
-                let paths = list_paths(database, collection, index, &name).await?;
-                if one.holder == Holder::Nobody && paths.is_some() {
+                // Another setup may have built it anew while this one looked for the list.
+                if one.holder == Holder::Nobody
+                    && list_paths(database, collection, index, &name).await?.is_some()
+                {
                     rebuild(database, collection, index, &name).await?;
                 }
                 all.push(one);
@@ -102,10 +101,18 @@ pub async fn rebuild_spoiled(
     Ok(all)
 }
 
-/// Those that no list belongs in, with their collections.
-fn checked(wanted: &[Definition]) -> impl Iterator<Item = (&str, &Index)> {
+/// The indexes that are there and that no list belongs in, with their collections and names.
+async fn checked<'a>(
+    database: &Database,
+    wanted: &'a [Definition],
+) -> Result<Vec<(&'a str, &'a Index, String)>, SetupError> {
     let all = wanted.iter().flat_map(|of| of.indexes.iter().map(|index| (&*of.name, index)));
-    all.filter(|(_, index)| !index.of_lists)
+    let mut there = Vec::new();
+    for (collection, index) in all.filter(|(_, index)| !index.of_lists) {
+        let name = find_index(database, collection, index).await?;
+        there.extend(name.map(|name| (collection, index, name)));
+    }
+    Ok(there)
 }
 
 async fn look(

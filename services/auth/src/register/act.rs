@@ -50,8 +50,9 @@ impl Request {
 
     /// What became of the earlier request, if this is the same one again.
     ///
-    /// The answer tells whether the password is that of the earlier request, so it is
-    /// given out like that of a login: another password counts as a failed one.
+    /// The answer tells whether the password is that of the earlier request. So the
+    /// request is admitted like a login, and one with another address or password counts
+    /// as a failed login.
     async fn repeat(
         &self,
         app: &App,
