@@ -53,6 +53,7 @@ mod launcher;
 mod limits;
 mod local_activities;
 mod looking;
+mod management;
 mod metrics;
 mod missing_rows;
 mod odd;

@@ -30,6 +30,7 @@ async fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
 fn settings<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut env = vec![
         ("ONBOARD_HTTP_ADDRESS", "127.0.0.1:0"),
+        ("ONBOARD_MANAGEMENT_ADDRESS", "127.0.0.1:0"),
         ("MONGODB_URI", MONGO),
         ("AMQP_URL", AMQP),
         ("AUTH_SECRET", SECRET),

@@ -61,6 +61,8 @@ pub struct Edge {
     pub(crate) bounds: Bounds,
     pub(crate) origins: Origins,
     pub(crate) shutdown_delay: Duration,
+    /// `/readyz` and `/metrics` are for the second listener alone.
+    pub(crate) api_alone: bool,
     limits: Vec<(&'static str, &'static [&'static str], Limit)>,
     api: Limit,
 }
@@ -68,12 +70,19 @@ pub struct Edge {
 /// For what only machines of ours ask: health and metrics.
 impl Default for Edge {
     fn default() -> Self {
+        Self::with_bounds(Bounds::new(PER_ADDRESS, IN_ALL))
+    }
+}
+
+impl Edge {
+    pub(crate) fn with_bounds(bounds: Bounds) -> Self {
         Self {
             proxies: Networks::default(),
             exempt: Networks::default(),
-            bounds: Bounds::new(PER_ADDRESS, IN_ALL),
+            bounds,
             origins: Origins::None,
             shutdown_delay: Duration::ZERO,
+            api_alone: false,
             limits: Vec::new(),
             api: Limit::Off,
         }
@@ -104,10 +113,11 @@ impl EdgeArgs {
             bounds,
             origins: problems.parse_or("CORS_ORIGINS", origins, Origins::None),
             shutdown_delay,
+            api_alone: environment.is_production(),
             limits: Vec::new(),
             api: problems.parse_or("RATE_LIMIT_API", self.rate_limit_api.as_deref(), API),
         };
-        if environment == Environment::Production {
+        if environment.is_production() {
             edge.refuse_in_production(problems);
         }
         edge

@@ -8,7 +8,7 @@ use std::time::Duration;
 use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_events::ExtraConsumers;
 use onboard_events::names::TOKEN_ISSUER;
-use onboard_http::{Edge, EdgeArgs};
+use onboard_http::{Edge, EdgeArgs, ManagementArgs, ManagementConfig};
 use onboard_inbox::{SweepSettings, inbox_retention};
 use onboard_mongo::{DatabaseSettings, MongoArgs, MongoConfig};
 use onboard_outbox::outbox_retention;
@@ -66,6 +66,9 @@ pub struct TodoArgs {
     /// Address of HTTP, health and metrics. Default: `0.0.0.0:4002`.
     #[arg(long, env = "ONBOARD_HTTP_ADDRESS")]
     pub http_address: Option<String>,
+    #[command(flatten)]
+    /// Where health and metrics are, too.
+    pub management: ManagementArgs,
     /// Messages handled at the same time (1 to 1000). Default: 256.
     #[arg(long, env = "TODO_PREFETCH")]
     pub todo_prefetch: Option<String>,
@@ -117,6 +120,7 @@ pub struct TodoArgs {
 #[derive(Debug, Clone)]
 pub struct TodoConfig {
     pub(crate) http_address: SocketAddr,
+    pub(crate) management: ManagementConfig,
     pub(crate) edge: Edge,
     pub(crate) prefetch: u16,
     pub(crate) sweep: SweepSettings,
@@ -162,6 +166,8 @@ impl TodoArgs {
         let tokens = self.tokens.check(TOKEN_ISSUER, problems);
         let jwks = self.jwks.check(problems);
         let environment = self.environment.check(problems);
+        let management =
+            self.management.check(environment, Todo::MANAGEMENT_PORT, http_address, problems);
         let edge = self.edge.check(environment, problems);
         let mongo = self.mongo.check([self.database.settings()], problems).map(|[mongo]| mongo);
         let broker =
@@ -177,6 +183,7 @@ impl TodoArgs {
         }
         Some(TodoConfig {
             http_address,
+            management,
             edge,
             prefetch: u16::try_from(prefetch).ok()?,
             sweep: SweepSettings { interval, age },
