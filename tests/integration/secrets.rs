@@ -76,7 +76,7 @@ async fn starts(service: &str, env: &[(&str, &str)]) -> String {
     said
 }
 
-const WRONG: [(&str, &str); 7] = [
+const WRONG: [(&str, &str); 8] = [
     ("MONGODB_URI", "mongodb://u:hunter2@127.0.0.1:1/?w=1&journal=false&tlsInsecure=true"),
     ("AMQP_URL", "amqp://guest:guest@127.0.0.1:1/%2f"),
     ("AUTH_SECRET", DEVELOPMENT),
@@ -84,13 +84,19 @@ const WRONG: [(&str, &str); 7] = [
     ("CORS_ORIGINS", "*"),
     ("TRUSTED_PROXIES", "0.0.0.0/0"),
     ("RATE_LIMIT_EXEMPT", "::/0"),
+    ("TRACEPARENT_FROM", "everybody"),
 ];
 
 #[tokio::test]
 async fn production_refuses_what_only_the_local_stack_may_use_and_names_all_of_it() {
     let mongo = ["MONGODB_URI: w must", "MONGODB_URI: journal must", "MONGODB_URI: certificates"];
     let amqp = ["AMQP_URL: guest"];
-    let edge = ["CORS_ORIGINS: *", "TRUSTED_PROXIES: the whole", "RATE_LIMIT_EXEMPT: the whole"];
+    let edge = [
+        "CORS_ORIGINS: *",
+        "TRUSTED_PROXIES: the whole",
+        "RATE_LIMIT_EXEMPT: the whole",
+        "TRACEPARENT_FROM: everybody",
+    ];
     let accounts = ["AUTH_SECRET: is the one of", "ONBOARD_INSECURE_HASHING: is refused"];
     let table = [
         ("auth", [&mongo[..], &edge, &accounts].concat()),

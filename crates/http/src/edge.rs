@@ -7,6 +7,7 @@ use crate::connections::Bounds;
 use crate::cors::Origins;
 use crate::limit::{AddressLimits, Limit};
 use crate::network::Networks;
+use crate::trace::Adopted;
 use std::time::Duration;
 
 /// Requests of one address to everything that has no limit of its own: bursts
@@ -25,6 +26,12 @@ pub struct EdgeArgs {
     /// they say in X-Forwarded-For or Forwarded is believed. Default: none.
     #[arg(long, env = "TRUSTED_PROXIES")]
     pub trusted_proxies: Option<String>,
+    /// Whose `traceparent` (W3C Trace Context) is adopted: `nobody`, `trusted-proxies` (those
+    /// of `TRUSTED_PROXIES`, which must not pass on what a client sent) or `everybody`, which
+    /// production refuses. The request of anybody else begins a trace with a link to
+    /// theirs. Default: nobody; locally everybody.
+    #[arg(long, env = "TRACEPARENT_FROM")]
+    pub traceparent_from: Option<String>,
     /// Requests of one client address to all that has no limit of its own,
     /// as `300/6s`: 300 at once, and as many again within 6 seconds; `off`
     /// for no limit. Default: 300/6s.
@@ -57,6 +64,7 @@ pub struct EdgeArgs {
 #[derive(Debug, Clone)]
 pub struct Edge {
     pub(crate) proxies: Networks,
+    pub(crate) adopted: Adopted,
     pub(crate) exempt: Networks,
     pub(crate) bounds: Bounds,
     pub(crate) origins: Origins,
@@ -78,6 +86,7 @@ impl Edge {
     pub(crate) fn with_bounds(bounds: Bounds) -> Self {
         Self {
             proxies: Networks::default(),
+            adopted: Adopted::default(),
             exempt: Networks::default(),
             bounds,
             origins: Origins::None,
@@ -93,6 +102,9 @@ impl EdgeArgs {
     /// Checks the settings.
     pub fn check(&self, environment: Environment, problems: &mut Problems) -> Edge {
         let proxies = self.trusted_proxies.as_deref();
+        let proxies = problems.parse_or("TRUSTED_PROXIES", proxies, Networks::default());
+        let adopted = self.traceparent_from.as_deref();
+        let adopted = Adopted::check(adopted, environment, &proxies, problems);
         let exempt = self.rate_limit_exempt.as_deref();
         let origins = self.cors_origins.as_deref();
         let per_address = self.connections_per_address.as_deref();
@@ -108,7 +120,8 @@ impl EdgeArgs {
             Duration::ZERO..=SHUTDOWN_DELAY_MAX,
         );
         let edge = Edge {
-            proxies: problems.parse_or("TRUSTED_PROXIES", proxies, Networks::default()),
+            proxies,
+            adopted,
             exempt: problems.parse_or("RATE_LIMIT_EXEMPT", exempt, Networks::default()),
             bounds,
             origins: problems.parse_or("CORS_ORIGINS", origins, Origins::None),
@@ -185,6 +198,7 @@ mod tests {
         let junk = || Some("junk".to_owned());
         let args = EdgeArgs {
             trusted_proxies: junk(),
+            traceparent_from: junk(),
             rate_limit_api: junk(),
             rate_limit_exempt: junk(),
             connections_per_address: Some("0".into()),
@@ -195,6 +209,7 @@ mod tests {
         let text = problems(&args, Environment::Local);
         for setting in [
             "TRUSTED_PROXIES",
+            "TRACEPARENT_FROM",
             "RATE_LIMIT_API",
             "RATE_LIMIT_EXEMPT",
             "CONNECTIONS_PER_ADDRESS",
@@ -212,11 +227,13 @@ mod tests {
             trusted_proxies: Some("0.0.0.0/0".into()),
             rate_limit_exempt: Some("10.0.0.0/8,::/0".into()),
             cors_origins: Some("*".into()),
+            traceparent_from: Some("everybody".into()),
             rate_limit_api: Some("off".into()),
             ..EdgeArgs::default()
         };
         let text = problems(&args, Environment::Production);
-        for setting in ["TRUSTED_PROXIES", "RATE_LIMIT_EXEMPT", "CORS_ORIGINS"] {
+        for setting in ["TRUSTED_PROXIES", "TRACEPARENT_FROM", "RATE_LIMIT_EXEMPT", "CORS_ORIGINS"]
+        {
             assert!(text.contains(setting), "{setting}: {text}");
         }
         assert!(!text.contains("RATE_LIMIT_API"), "{text}");

@@ -15,6 +15,7 @@ use onboard_runtime::{Readiness, Shutdown};
 use crate::connections::Connections;
 use crate::limit::addresses;
 use crate::listener::Listener;
+use crate::trace::TraceContext;
 use crate::{Edge, client, guard, head, health, leaving, metrics, observe};
 
 /// How long requests in flight may take to end once the shutdown has begun.
@@ -135,11 +136,12 @@ pub(crate) fn complete(router: Router, edge: &Edge, shutdown: &Shutdown) -> Rout
     let limited = guard::guard(router)
         .layer(from_fn_with_state(limits, addresses::limit))
         .layer(from_fn_with_state(proxies, client::resolve));
+    let context = TraceContext { adopted: edge.adopted, proxies: edge.proxies.clone() };
     let shared = edge.origins.clone().around(limited);
     shared
         .layer(from_fn(head::check))
         .layer(from_fn_with_state(shutdown.clone(), leaving::announce))
-        .layer(from_fn(observe::observe))
+        .layer(from_fn_with_state(Arc::new(context), observe::observe))
 }
 
 pub(crate) async fn drain(
