@@ -54,6 +54,7 @@ mod limits;
 mod local_activities;
 mod looking;
 mod management;
+mod memory;
 mod metrics;
 mod missing_rows;
 mod odd;

@@ -54,9 +54,13 @@ async fn refusal(service: &str, env: &[(&str, &str)]) -> String {
 
 /// Whether the service gets past its settings: it listens.
 async fn starts(service: &str, env: &[(&str, &str)]) -> String {
+    starts_with(&[service], env).await
+}
+
+async fn starts_with(args: &[&str], env: &[(&str, &str)]) -> String {
     use tokio::io::{AsyncBufReadExt, BufReader};
     let mut command = Command::new(ONBOARD);
-    command.arg(service).env_clear().envs(env.iter().copied()).kill_on_drop(true);
+    command.args(args).env_clear().envs(env.iter().copied()).kill_on_drop(true);
     let mut running = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(running.stderr.take().unwrap()).lines();
     let mut said = String::new();
@@ -72,7 +76,7 @@ async fn starts(service: &str, env: &[(&str, &str)]) -> String {
     };
     let listens = tokio::time::timeout(Duration::from_mins(1), listens).await.unwrap_or_default();
     running.kill().await.unwrap();
-    assert!(listens, "{service}: {said}");
+    assert!(listens, "{args:?}: {said}");
     said
 }
 
@@ -128,6 +132,22 @@ async fn the_local_stack_may_use_them_and_production_may_use_others() {
         let said = starts(service, &settings(&[])).await;
         assert!(!said.contains("hunter2") && !said.contains(SECRET), "{service}: {said}");
     }
+}
+
+#[tokio::test]
+async fn a_secret_among_the_arguments_is_warned_of_and_not_repeated() {
+    let command = |args: &'static [&'static str]| async move {
+        let mut env = settings(&[]);
+        env.retain(|(name, _)| !["AUTH_SECRET", "MONGODB_URI"].contains(name));
+        starts_with(args, &env).await
+    };
+    let said = command(&["auth", "--auth-secret", SECRET, "--mongodb-uri", MONGO]).await;
+    for setting in ["AUTH_SECRET: stands in the command line", "MONGODB_URI: stands in the"] {
+        assert!(said.contains(setting), "{setting}: {said}");
+    }
+    assert!(!said.contains("hunter2") && !said.contains(SECRET), "{said}");
+    let said = starts("auth", &settings(&[])).await;
+    assert!(!said.contains("stands in the command line"), "{said}");
 }
 
 #[tokio::test]
