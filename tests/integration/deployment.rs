@@ -24,6 +24,14 @@ const SECRETS: [(&str, &str); 3] = [
     ("auth-secret", "0123456789abcdef0123456789abcdef"),
 ];
 
+/// The memory limit of a service's pod, in bytes, and its settings.
+pub(crate) fn shipped(name: &str) -> (u64, BTreeMap<String, String>) {
+    let manifests = Manifests::read();
+    let limit = manifests.container(name)["resources"]["limits"]["memory"].as_str().unwrap();
+    let mib: u64 = limit.strip_suffix("Mi").unwrap().parse().unwrap();
+    (mib << 20, manifests.settings(name))
+}
+
 #[tokio::test]
 async fn every_setting_of_a_pod_is_one_of_its_program() {
     let manifests = Manifests::read();

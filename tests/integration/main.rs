@@ -38,6 +38,7 @@ mod drain;
 mod duplicates;
 mod enumeration;
 mod faults;
+mod flood;
 mod following;
 mod full_queue;
 #[allow(dead_code, unused_imports, reason = "the other binary of tests uses the rest")]

@@ -1,9 +1,9 @@
 //! The settings of a service's side to the Internet: proxies, limits by
 //! address, connections, origins.
 
-use onboard_runtime::{Environment, Problems};
+use onboard_runtime::{Environment, Problems, descriptors};
 
-use crate::connections::Bounds;
+use crate::connections::{self, Bounds};
 use crate::cors::Origins;
 use crate::limit::{AddressLimits, Limit};
 use crate::network::Networks;
@@ -113,6 +113,12 @@ impl EdgeArgs {
             problems.number_or("CONNECTIONS_PER_ADDRESS", per_address, PER_ADDRESS, 1..=65_536),
             problems.number_or("CONNECTIONS_MAX", in_all, IN_ALL, 1..=65_536),
         );
+        if let Some(most) =
+            descriptors::connections_max().filter(|max| *max < u64::from(bounds.in_all))
+        {
+            let why = format!("the limit of open files (ulimit -n) leaves room for {most}");
+            problems.warn("CONNECTIONS_MAX", why);
+        }
         let shutdown_delay = problems.duration_or(
             "SHUTDOWN_DELAY",
             self.shutdown_delay.as_deref(),
@@ -155,6 +161,12 @@ impl Edge {
     #[must_use]
     pub const fn exempt(&self) -> &Networks {
         &self.exempt
+    }
+
+    /// What its connections may make the process use, in bytes; those of streams are among them.
+    #[must_use]
+    pub fn memory_max(&self) -> u64 {
+        u64::from(self.bounds.in_all) * connections::BYTES_MAX
     }
 
     pub(crate) fn address_limits(&self) -> AddressLimits {

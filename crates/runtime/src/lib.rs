@@ -4,6 +4,7 @@
 
 pub mod availability;
 pub mod backoff;
+pub mod cgroup;
 pub mod clock;
 pub mod config;
 pub mod descriptors;

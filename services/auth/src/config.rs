@@ -8,6 +8,7 @@ use onboard_events::names::TOKEN_ISSUER;
 use onboard_http::{Edge, EdgeArgs, ManagementArgs, ManagementConfig};
 use onboard_mongo::MongoArgs;
 use onboard_outbox::{OutboxArgs, OutboxConfig};
+use onboard_runtime::cgroup::{self, MemoryNeeds};
 use onboard_runtime::{EnvironmentArgs, Problems, Secret, SecretArgs, Service as _};
 use onboard_token::{TokenArgs, TokenConfig};
 
@@ -16,6 +17,9 @@ use crate::hash::{HashArgs, HashConfig};
 use crate::register::{RegisterArgs, RegisterConfig};
 use crate::session::{SessionArgs, SessionConfig};
 use crate::throttle::ThrottleArgs;
+
+/// The program with full tables of limits, in bytes.
+const MEMORY_BASE: u64 = 64 * 1024 * 1024;
 
 /// Settings of the auth service.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -103,6 +107,9 @@ impl AuthArgs {
             refuse_in_production(secret.as_ref(), outbox.as_ref(), problems);
         }
         let hash = self.hash.check(problems);
+        if let Some(hash) = &hash {
+            needs(&edge, hash).compare(cgroup::memory_max(), problems);
+        }
         Some(Config {
             address,
             management,
@@ -116,6 +123,14 @@ impl AuthArgs {
             outbox: outbox?,
         })
     }
+}
+
+/// What a flood may make the process use.
+fn needs(edge: &Edge, hash: &HashConfig) -> MemoryNeeds {
+    MemoryNeeds::default()
+        .with("the program", MEMORY_BASE)
+        .with("HASH_THREADS x ARGON2_MEMORY_KIB", hash.memory_max())
+        .with("CONNECTIONS_MAX", edge.memory_max())
 }
 
 /// Looks at both, so that all problems are told at once.
