@@ -31,8 +31,9 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --
 COPY --from=build /image /
 USER 10001:10001
 WORKDIR /
-# 4001 auth, 4002 todo, 4003 relay, 4004 worker; SIGTERM drains.
-EXPOSE 4001 4002 4003 4004
+# 4001 auth, 4002 todo; health and metrics in production: 4101 auth, 4102 todo, 4003 relay,
+# 4004 worker. SIGTERM drains.
+EXPOSE 4001 4002 4003 4004 4101 4102
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["onboard"]
 CMD ["--help"]

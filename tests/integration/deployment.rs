@@ -24,6 +24,14 @@ const SECRETS: [(&str, &str); 3] = [
     ("auth-secret", "0123456789abcdef0123456789abcdef"),
 ];
 
+/// The memory limit of a service's pod, in bytes, and its settings.
+pub(crate) fn shipped(name: &str) -> (u64, BTreeMap<String, String>) {
+    let manifests = Manifests::read();
+    let limit = manifests.container(name)["resources"]["limits"]["memory"].as_str().unwrap();
+    let mib: u64 = limit.strip_suffix("Mi").unwrap().parse().unwrap();
+    (mib << 20, manifests.settings(name))
+}
+
 #[tokio::test]
 async fn every_setting_of_a_pod_is_one_of_its_program() {
     let manifests = Manifests::read();
@@ -74,6 +82,7 @@ async fn in_production_every_service_starts_with_the_settings_of_its_pod() {
             .env_clear()
             .envs(settings.iter().map(|(k, v)| (k, v.replace("/run/secrets/onboard", &here))))
             .env("ONBOARD_HTTP_ADDRESS", "127.0.0.1:0")
+            .env("ONBOARD_MANAGEMENT_ADDRESS", "127.0.0.1:0")
             .stderr(std::process::Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -98,17 +107,24 @@ async fn in_production_every_service_starts_with_the_settings_of_its_pod() {
 #[test]
 fn ports_and_paths_are_those_of_the_services() {
     let manifests = Manifests::read();
-    for (name, port) in SERVICES.iter().map(|service| (service.name, service.port)) {
+    for entry in &SERVICES {
+        let (name, port, second) = (entry.name, entry.port, entry.management_port);
         let container = manifests.container(name);
         assert_eq!(container["args"], json!([name]));
-        assert_eq!(container["ports"], json!([{ "name": "http", "containerPort": port }]));
+        let http = second.map(|_| json!({ "name": "http", "containerPort": port }));
+        let management = json!({ "name": "management", "containerPort": entry.health_port() });
+        let ports: Vec<_> = http.into_iter().chain([management]).collect();
+        assert_eq!(container["ports"], json!(ports));
+        // Of the manifests, so that the try on one machine has it, too.
+        let address = manifests.settings(name).remove("ONBOARD_MANAGEMENT_ADDRESS");
+        assert_eq!(address, second.map(|port| format!("0.0.0.0:{port}")), "{name}");
         for (probe, path) in [
             ("startupProbe", "/healthz"),
             ("livenessProbe", "/healthz"),
             ("readinessProbe", "/readyz"),
         ] {
             let asked = &container[probe]["httpGet"];
-            assert_eq!(asked["port"], "http", "{name} {probe}");
+            assert_eq!(asked["port"], "management", "{name} {probe}");
             let asked = asked["path"].as_str().unwrap();
             assert_eq!(asked.split('?').next(), Some(path), "{name} {probe}");
         }
@@ -117,10 +133,10 @@ fn ports_and_paths_are_those_of_the_services() {
         let service = manifests.find("Service", name);
         assert_eq!(service.is_some(), ["auth", "todo"].contains(&name), "{name}");
         if let Some(service) = service {
-            assert_eq!(service["spec"]["ports"][0]["port"], port, "{name}");
+            let ports = json!([{ "name": "http", "port": port, "targetPort": "http" }]);
+            assert_eq!(service["spec"]["ports"], ports, "{name}: no health, no metrics");
         }
-        let open = &manifests.find("NetworkPolicy", name).unwrap()["spec"]["ingress"][0]["ports"];
-        assert_eq!(open, &json!([{ "protocol": "TCP", "port": port }]), "{name}");
+        opens_to_whom_it_concerns(&manifests, entry);
     }
     // Todos are there while the broker is away.
     let asked = &manifests.container("todo")["readinessProbe"]["httpGet"]["path"];
@@ -129,12 +145,29 @@ fn ports_and_paths_are_those_of_the_services() {
     assert_eq!(jwks, "http://auth:4001/.well-known/jwks.json");
 }
 
+/// Prometheus reaches health and metrics and not the API; who asks the API does not reach
+/// health and metrics.
+fn opens_to_whom_it_concerns(manifests: &Manifests, service: &Entry) {
+    let policy = manifests.find("NetworkPolicy", service.name).unwrap();
+    for rule in policy["spec"]["ingress"].as_array().unwrap() {
+        let watches = rule["from"].to_string().contains(r#""monitoring""#);
+        let port = if watches { service.health_port() } else { service.port };
+        let open = json!([{ "protocol": "TCP", "port": port }]);
+        assert_eq!(rule["ports"], open, "{}: {rule}", service.name);
+        assert!(!watches || rule["from"].as_array().unwrap().len() == 1, "{rule}");
+    }
+}
+
 #[test]
 fn containers_and_their_ports_are_those_of_the_services() {
     assert_eq!(containers::of_compose(containers::COMPOSE), containers::wanted_of_compose());
-    let ports: BTreeSet<u16> = SERVICES.iter().map(|service| service.port).collect();
+    let ports = SERVICES.iter().flat_map(|service| [Some(service.port), service.management_port]);
+    let ports: BTreeSet<u16> = ports.flatten().collect();
     assert_eq!(containers::exposed(), ports, "EXPOSE");
-    let pods = SERVICES.iter().map(|one| (one.name.to_owned(), vec![u64::from(one.port)]));
+    let pods = SERVICES.iter().map(|one| {
+        let ports = [Some(one.port), one.management_port].into_iter().flatten();
+        (one.name.to_owned(), ports.map(u64::from).collect())
+    });
     let pods: BTreeMap<String, Vec<u64>> = pods.collect();
     assert_eq!(containers::of_kubernetes(&Manifests::read()), pods);
     let target = |one: &Entry| (format!("{}:{}", one.container, one.port), one.name.to_owned());
@@ -268,6 +301,7 @@ fn the_pods_have_the_labels_that_the_alerts_ask_for() {
         { "sourceLabels": [label], "targetLabel": "service" },
     ]);
     for endpoint in endpoints {
+        assert_eq!(endpoint["port"], "management");
         assert_eq!(endpoint["relabelings"], wanted);
     }
     let scraped = &monitor["spec"]["selector"]["matchExpressions"][0];

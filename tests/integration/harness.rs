@@ -48,7 +48,7 @@ pub(crate) use consumers::{Crm, body, reference};
 pub(crate) use eventually::{dwindles, eventually};
 pub(crate) use faults::{Load, with_own};
 pub(crate) use home::Home;
-pub(crate) use launched::{all_ready, components, nothing_runs, processes_of};
+pub(crate) use launched::{all_ready, components, nothing_runs, processes_below, processes_of};
 pub(crate) use machine::whole_machine;
 pub(crate) use options::{Options, Places};
 pub(crate) use prometheus::{Prometheus, RULES, tools};

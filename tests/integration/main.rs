@@ -38,6 +38,7 @@ mod drain;
 mod duplicates;
 mod enumeration;
 mod faults;
+mod flood;
 mod following;
 mod full_queue;
 #[allow(dead_code, unused_imports, reason = "the other binary of tests uses the rest")]
@@ -53,6 +54,8 @@ mod launcher;
 mod limits;
 mod local_activities;
 mod looking;
+mod management;
+mod memory;
 mod metrics;
 mod missing_rows;
 mod odd;

@@ -68,7 +68,7 @@ const HEAD: &str = "\
 # Metrics
 
 What each process says on `/metrics`, in Prometheus' text format: auth at port 4001, todo at 4002, the
-relay at 4003, the worker at 4004. Made from the crates' lists of their metrics, which
+relay at 4003, the worker at 4004; in production auth at 4101 and todo at 4102. Made from the crates' lists of their metrics, which
 `services/onboard/src/metrics.rs` brings together and which also give the help texts; a test holds this
 page to them. Why these and no others:
 [0033](adr/0033-metrics.md).

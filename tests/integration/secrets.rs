@@ -30,6 +30,7 @@ async fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
 fn settings<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut env = vec![
         ("ONBOARD_HTTP_ADDRESS", "127.0.0.1:0"),
+        ("ONBOARD_MANAGEMENT_ADDRESS", "127.0.0.1:0"),
         ("MONGODB_URI", MONGO),
         ("AMQP_URL", AMQP),
         ("AUTH_SECRET", SECRET),
@@ -53,9 +54,13 @@ async fn refusal(service: &str, env: &[(&str, &str)]) -> String {
 
 /// Whether the service gets past its settings: it listens.
 async fn starts(service: &str, env: &[(&str, &str)]) -> String {
+    starts_with(&[service], env).await
+}
+
+async fn starts_with(args: &[&str], env: &[(&str, &str)]) -> String {
     use tokio::io::{AsyncBufReadExt, BufReader};
     let mut command = Command::new(ONBOARD);
-    command.arg(service).env_clear().envs(env.iter().copied()).kill_on_drop(true);
+    command.args(args).env_clear().envs(env.iter().copied()).kill_on_drop(true);
     let mut running = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(running.stderr.take().unwrap()).lines();
     let mut said = String::new();
@@ -71,11 +76,11 @@ async fn starts(service: &str, env: &[(&str, &str)]) -> String {
     };
     let listens = tokio::time::timeout(Duration::from_mins(1), listens).await.unwrap_or_default();
     running.kill().await.unwrap();
-    assert!(listens, "{service}: {said}");
+    assert!(listens, "{args:?}: {said}");
     said
 }
 
-const WRONG: [(&str, &str); 7] = [
+const WRONG: [(&str, &str); 8] = [
     ("MONGODB_URI", "mongodb://u:hunter2@127.0.0.1:1/?w=1&journal=false&tlsInsecure=true"),
     ("AMQP_URL", "amqp://guest:guest@127.0.0.1:1/%2f"),
     ("AUTH_SECRET", DEVELOPMENT),
@@ -83,13 +88,19 @@ const WRONG: [(&str, &str); 7] = [
     ("CORS_ORIGINS", "*"),
     ("TRUSTED_PROXIES", "0.0.0.0/0"),
     ("RATE_LIMIT_EXEMPT", "::/0"),
+    ("TRACEPARENT_FROM", "everybody"),
 ];
 
 #[tokio::test]
 async fn production_refuses_what_only_the_local_stack_may_use_and_names_all_of_it() {
     let mongo = ["MONGODB_URI: w must", "MONGODB_URI: journal must", "MONGODB_URI: certificates"];
     let amqp = ["AMQP_URL: guest"];
-    let edge = ["CORS_ORIGINS: *", "TRUSTED_PROXIES: the whole", "RATE_LIMIT_EXEMPT: the whole"];
+    let edge = [
+        "CORS_ORIGINS: *",
+        "TRUSTED_PROXIES: the whole",
+        "RATE_LIMIT_EXEMPT: the whole",
+        "TRACEPARENT_FROM: everybody",
+    ];
     let accounts = ["AUTH_SECRET: is the one of", "ONBOARD_INSECURE_HASHING: is refused"];
     let table = [
         ("auth", [&mongo[..], &edge, &accounts].concat()),
@@ -121,6 +132,22 @@ async fn the_local_stack_may_use_them_and_production_may_use_others() {
         let said = starts(service, &settings(&[])).await;
         assert!(!said.contains("hunter2") && !said.contains(SECRET), "{service}: {said}");
     }
+}
+
+#[tokio::test]
+async fn a_secret_among_the_arguments_is_warned_of_and_not_repeated() {
+    let command = |args: &'static [&'static str]| async move {
+        let mut env = settings(&[]);
+        env.retain(|(name, _)| !["AUTH_SECRET", "MONGODB_URI"].contains(name));
+        starts_with(args, &env).await
+    };
+    let said = command(&["auth", "--auth-secret", SECRET, "--mongodb-uri", MONGO]).await;
+    for setting in ["AUTH_SECRET: stands in the command line", "MONGODB_URI: stands in the"] {
+        assert!(said.contains(setting), "{setting}: {said}");
+    }
+    assert!(!said.contains("hunter2") && !said.contains(SECRET), "{said}");
+    let said = starts("auth", &settings(&[])).await;
+    assert!(!said.contains("stands in the command line"), "{said}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod away;
 mod crashes;
+mod strangers;
 
 use onboard::services::names;
 use onboard_contract::EventId;

@@ -33,6 +33,11 @@ use crate::{Drain, Edge};
 /// The pause when the process has run out of descriptors or memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(200);
 
+/// What one connection may make the process use, in bytes: a head of 16 KiB that is kept while
+/// its request lasts, the buffer for the next one, a body of 16 KiB and its parts, and the state
+/// of the request. `flood::` measures it.
+pub(crate) const BYTES_MAX: u64 = 96 * 1024;
+
 /// What bounds the connections of a server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {

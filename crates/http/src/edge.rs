@@ -1,12 +1,13 @@
 //! The settings of a service's side to the Internet: proxies, limits by
 //! address, connections, origins.
 
-use onboard_runtime::{Environment, Problems};
+use onboard_runtime::{Environment, Problems, descriptors};
 
-use crate::connections::Bounds;
+use crate::connections::{self, Bounds};
 use crate::cors::Origins;
 use crate::limit::{AddressLimits, Limit};
 use crate::network::Networks;
+use crate::trace::Adopted;
 use std::time::Duration;
 
 /// Requests of one address to everything that has no limit of its own: bursts
@@ -25,6 +26,12 @@ pub struct EdgeArgs {
     /// they say in X-Forwarded-For or Forwarded is believed. Default: none.
     #[arg(long, env = "TRUSTED_PROXIES")]
     pub trusted_proxies: Option<String>,
+    /// Whose `traceparent` (W3C Trace Context) is adopted: `nobody`, `trusted-proxies` (those
+    /// of `TRUSTED_PROXIES`, which must not pass on what a client sent) or `everybody`, which
+    /// production refuses. The request of anybody else begins a trace with a link to
+    /// theirs. Default: nobody; locally everybody.
+    #[arg(long, env = "TRACEPARENT_FROM")]
+    pub traceparent_from: Option<String>,
     /// Requests of one client address to all that has no limit of its own,
     /// as `300/6s`: 300 at once, and as many again within 6 seconds; `off`
     /// for no limit. Default: 300/6s.
@@ -57,10 +64,13 @@ pub struct EdgeArgs {
 #[derive(Debug, Clone)]
 pub struct Edge {
     pub(crate) proxies: Networks,
+    pub(crate) adopted: Adopted,
     pub(crate) exempt: Networks,
     pub(crate) bounds: Bounds,
     pub(crate) origins: Origins,
     pub(crate) shutdown_delay: Duration,
+    /// `/readyz` and `/metrics` are for the second listener alone.
+    pub(crate) api_alone: bool,
     limits: Vec<(&'static str, &'static [&'static str], Limit)>,
     api: Limit,
 }
@@ -68,12 +78,20 @@ pub struct Edge {
 /// For what only machines of ours ask: health and metrics.
 impl Default for Edge {
     fn default() -> Self {
+        Self::with_bounds(Bounds::new(PER_ADDRESS, IN_ALL))
+    }
+}
+
+impl Edge {
+    pub(crate) fn with_bounds(bounds: Bounds) -> Self {
         Self {
             proxies: Networks::default(),
+            adopted: Adopted::default(),
             exempt: Networks::default(),
-            bounds: Bounds::new(PER_ADDRESS, IN_ALL),
+            bounds,
             origins: Origins::None,
             shutdown_delay: Duration::ZERO,
+            api_alone: false,
             limits: Vec::new(),
             api: Limit::Off,
         }
@@ -84,6 +102,9 @@ impl EdgeArgs {
     /// Checks the settings.
     pub fn check(&self, environment: Environment, problems: &mut Problems) -> Edge {
         let proxies = self.trusted_proxies.as_deref();
+        let proxies = problems.parse_or("TRUSTED_PROXIES", proxies, Networks::default());
+        let adopted = self.traceparent_from.as_deref();
+        let adopted = Adopted::check(adopted, environment, &proxies, problems);
         let exempt = self.rate_limit_exempt.as_deref();
         let origins = self.cors_origins.as_deref();
         let per_address = self.connections_per_address.as_deref();
@@ -92,6 +113,12 @@ impl EdgeArgs {
             problems.number_or("CONNECTIONS_PER_ADDRESS", per_address, PER_ADDRESS, 1..=65_536),
             problems.number_or("CONNECTIONS_MAX", in_all, IN_ALL, 1..=65_536),
         );
+        if let Some(most) =
+            descriptors::connections_max().filter(|max| *max < u64::from(bounds.in_all))
+        {
+            let why = format!("the limit of open files (ulimit -n) leaves room for {most}");
+            problems.warn("CONNECTIONS_MAX", why);
+        }
         let shutdown_delay = problems.duration_or(
             "SHUTDOWN_DELAY",
             self.shutdown_delay.as_deref(),
@@ -99,15 +126,17 @@ impl EdgeArgs {
             Duration::ZERO..=SHUTDOWN_DELAY_MAX,
         );
         let edge = Edge {
-            proxies: problems.parse_or("TRUSTED_PROXIES", proxies, Networks::default()),
+            proxies,
+            adopted,
             exempt: problems.parse_or("RATE_LIMIT_EXEMPT", exempt, Networks::default()),
             bounds,
             origins: problems.parse_or("CORS_ORIGINS", origins, Origins::None),
             shutdown_delay,
+            api_alone: environment.is_production(),
             limits: Vec::new(),
             api: problems.parse_or("RATE_LIMIT_API", self.rate_limit_api.as_deref(), API),
         };
-        if environment == Environment::Production {
+        if environment.is_production() {
             edge.refuse_in_production(problems);
         }
         edge
@@ -132,6 +161,12 @@ impl Edge {
     #[must_use]
     pub const fn exempt(&self) -> &Networks {
         &self.exempt
+    }
+
+    /// What its connections may make the process use, in bytes; those of streams are among them.
+    #[must_use]
+    pub fn memory_max(&self) -> u64 {
+        u64::from(self.bounds.in_all) * connections::BYTES_MAX
     }
 
     pub(crate) fn address_limits(&self) -> AddressLimits {
@@ -175,6 +210,7 @@ mod tests {
         let junk = || Some("junk".to_owned());
         let args = EdgeArgs {
             trusted_proxies: junk(),
+            traceparent_from: junk(),
             rate_limit_api: junk(),
             rate_limit_exempt: junk(),
             connections_per_address: Some("0".into()),
@@ -185,6 +221,7 @@ mod tests {
         let text = problems(&args, Environment::Local);
         for setting in [
             "TRUSTED_PROXIES",
+            "TRACEPARENT_FROM",
             "RATE_LIMIT_API",
             "RATE_LIMIT_EXEMPT",
             "CONNECTIONS_PER_ADDRESS",
@@ -202,11 +239,13 @@ mod tests {
             trusted_proxies: Some("0.0.0.0/0".into()),
             rate_limit_exempt: Some("10.0.0.0/8,::/0".into()),
             cors_origins: Some("*".into()),
+            traceparent_from: Some("everybody".into()),
             rate_limit_api: Some("off".into()),
             ..EdgeArgs::default()
         };
         let text = problems(&args, Environment::Production);
-        for setting in ["TRUSTED_PROXIES", "RATE_LIMIT_EXEMPT", "CORS_ORIGINS"] {
+        for setting in ["TRUSTED_PROXIES", "TRACEPARENT_FROM", "RATE_LIMIT_EXEMPT", "CORS_ORIGINS"]
+        {
             assert!(text.contains(setting), "{setting}: {text}");
         }
         assert!(!text.contains("RATE_LIMIT_API"), "{text}");

@@ -14,11 +14,15 @@ use crate::{IdPath, Kind, Problem, metrics};
 
 /// The paths every service answers.
 pub(crate) fn routes(readiness: Readiness) -> Router {
-    Router::new()
-        .route("/healthz", get(alive))
+    public_routes()
         .route("/readyz", get(ready).with_state(readiness))
         .route("/metrics", get(metrics::scrape))
-        .route("/problems/{slug}", get(problem))
+}
+
+/// Those that the side to the Internet answers, too: that the process lives says nothing
+/// about it, and a balancer can ask for it where it sends requests.
+pub(crate) fn public_routes() -> Router {
+    Router::new().route("/healthz", get(alive)).route("/problems/{slug}", get(problem))
 }
 
 /// Whether the path is for machines that watch, who ask all the time.

@@ -19,7 +19,7 @@ use onboard_runtime::{Metric, Readiness};
 
 /// How often what was observed is folded into the histograms; without it they
 /// would grow between two scrapes.
-pub(crate) const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// How often the servers a process needs are asked whether they are there.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 
@@ -88,6 +88,15 @@ pub fn render() -> String {
 
 pub(crate) fn upkeep() {
     recorder(&[]).handle.run_upkeep();
+}
+
+/// Keeps what is recorded small and up to date; without an end.
+pub(crate) async fn keep_up() {
+    let mut ticks = tokio::time::interval(UPKEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        upkeep();
+    }
 }
 
 /// Says for ever whether the servers the process needs answer it.

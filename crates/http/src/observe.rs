@@ -4,18 +4,21 @@
 //! OpenTelemetry's conventions for HTTP say, but for `url.path`: a caller can
 //! put anything there.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use onboard_runtime::trace as spans;
 use tracing::{Instrument, Span};
 
+use crate::client::Peer;
 use crate::problem::Occurrence;
-use crate::{Problem, RequestTrace, health, trace};
+use crate::trace::TraceContext;
+use crate::{Problem, health};
 
 /// Headers of every answer that does not set them itself.
 ///
@@ -31,22 +34,32 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// The trace that a request became (W3C Trace Context, level 2, had it as a draft).
+pub(crate) const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
+
 /// What stands for the path of a request that met no route.
 const UNMATCHED: &str = "unmatched";
 
 /// The outermost layer of every router.
-pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
+pub(crate) async fn observe(
+    State(context): State<Arc<TraceContext>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let seen = Seen::of(&request);
     let path = request.uri().path().to_owned();
     let span = seen.span();
-    spans::continues(&span, trace::incoming(request.headers()).as_ref());
-    let trace = spans::of(&span).map_or_else(|| RequestTrace::of(request.headers()), RequestTrace);
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    let trace = context.place(&span, peer, request.headers());
     request.extensions_mut().insert(trace.clone());
     let started = Instant::now();
     async move {
         let mut response = next.run(request).await;
         let occurrence = Occurrence { path: Some(&path), trace_id: Some(trace.0.trace_id()) };
         complete(&mut response, occurrence);
+        if let Some(header) = trace.header().filter(|_| !seen.is_watched()) {
+            response.headers_mut().insert(TRACERESPONSE, header);
+        }
         seen.record(&response, started);
         response
     }
@@ -67,9 +80,13 @@ impl Seen {
         Self { method: method_label(request.method()), path }
     }
 
+    fn is_watched(&self) -> bool {
+        health::is_watched(&self.path)
+    }
+
     /// What is asked again and again by machines is in no trace.
     fn span(&self) -> Span {
-        if health::is_watched(&self.path) {
+        if self.is_watched() {
             return tracing::debug_span!("http.health", path = self.path);
         }
         let route = (self.path != UNMATCHED).then_some(self.path.as_str());
@@ -95,7 +112,7 @@ impl Seen {
             spans::failed(&span, server_error(status));
         }
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        if health::is_watched(&self.path) {
+        if self.is_watched() {
             tracing::debug!(status, elapsed_ms, "request");
         } else {
             tracing::info!(status, elapsed_ms, "request");

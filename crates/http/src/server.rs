@@ -5,17 +5,17 @@
 //! to repeat.
 
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use onboard_runtime::{Readiness, Shutdown};
-use tokio::net::TcpListener;
 
 use crate::connections::Connections;
 use crate::limit::addresses;
+use crate::listener::Listener;
+use crate::trace::TraceContext;
 use crate::{Edge, client, guard, head, health, leaving, metrics, observe};
 
 /// How long requests in flight may take to end once the shutdown has begun.
@@ -27,6 +27,9 @@ pub enum ServerError {
     /// The address cannot be had.
     #[error("cannot listen on {0}")]
     Bind(SocketAddr, #[source] std::io::Error),
+    /// The address of the second listener cannot be had.
+    #[error("cannot listen on {0} for health and metrics (ONBOARD_MANAGEMENT_ADDRESS)")]
+    Management(SocketAddr, #[source] std::io::Error),
     /// The listening socket is broken.
     #[error("cannot accept connections on {0}")]
     Accept(SocketAddr, #[source] std::io::Error),
@@ -44,8 +47,7 @@ pub enum Drain {
 /// A server that listens, but does not answer yet.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
-    address: SocketAddr,
+    listener: Listener,
     router: Router,
     edge: Edge,
     readiness: Readiness,
@@ -54,7 +56,8 @@ pub struct Server {
 
 impl Server {
     /// Listens, so that the address (port 0 included) is known before anything
-    /// is answered. Adds `/healthz`, `/readyz`, `/metrics` and `/problems/*`.
+    /// is answered. The router gets `/healthz` and `/problems/*` besides and, unless the
+    /// edge keeps them for the second listener, `/readyz` and `/metrics`.
     ///
     /// # Errors
     /// The address cannot be had.
@@ -64,12 +67,11 @@ impl Server {
         readiness: Readiness,
     ) -> Result<Self, ServerError> {
         metrics::install(&[]);
-        let bound = TcpListener::bind(address).await.and_then(|l| Ok((l.local_addr()?, l)));
-        let (local, listener) = bound.map_err(|error| ServerError::Bind(address, error))?;
-        tracing::info!(address = %local, "listening for HTTP");
-        let router = router.merge(health::routes(readiness.clone()));
+        let bound = Listener::bind(address).await;
+        let listener = bound.map_err(|error| ServerError::Bind(address, error))?;
+        tracing::info!(address = %listener.address(), "listening for HTTP");
         let (edge, closing) = (Edge::default(), Shutdown::new());
-        Ok(Self { listener, address: local, router, edge, readiness, closing })
+        Ok(Self { listener, router, edge, readiness, closing })
     }
 
     /// With the settings of a side to the Internet; by default there is no
@@ -83,7 +85,7 @@ impl Server {
     /// The address it listens on.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.listener.address()
     }
 
     /// Begins when nothing new is answered any more: the shutdown has begun, and its delay
@@ -99,47 +101,56 @@ impl Server {
     /// # Errors
     /// The listening socket is broken.
     pub async fn serve(self, shutdown: Shutdown) -> Result<Drain, ServerError> {
-        let router = complete(self.router, &self.edge, &shutdown);
-        let closing = self.closing;
+        let health = if self.edge.api_alone {
+            health::public_routes()
+        } else {
+            health::routes(self.readiness.clone())
+        };
+        let router = complete(self.router.merge(health), &self.edge, &shutdown);
+        let (address, closing) = (self.listener.address(), self.closing);
         let mut connections = Connections::new(router, closing.clone(), &self.edge);
-        let mut upkeep = tokio::time::interval(metrics::UPKEEP_EVERY);
-        let mut watch = pin!(metrics::watch(&self.readiness));
-        let mut left = pin!(leaving::over(&shutdown, self.edge.shutdown_delay));
-        loop {
-            tokio::select! {
-                () = &mut left => break,
-                accepted = self.listener.accept(), if connections.has_room() => {
-                    connections.take(accepted).await
-                        .map_err(|error| ServerError::Accept(self.address, error))?;
-                }
-                () = connections.one_ended() => (),
-                _ = upkeep.tick() => metrics::upkeep(),
-                () = &mut watch => (),
+        let left = leaving::over(&shutdown, self.edge.shutdown_delay);
+        tokio::select! {
+            taken = self.listener.take_until(&mut connections, left) => {
+                taken.map_err(|error| ServerError::Accept(address, error))?;
             }
+            () = keep_house(&self.readiness) => (),
         }
-        drop(self.listener);
         closing.begin();
-        Ok(drain(connections, self.address).await)
+        Ok(drain(connections, address, DRAIN_MAX).await)
+    }
+}
+
+/// What a process does beside its answers, without an end.
+async fn keep_house(readiness: &Readiness) {
+    tokio::select! {
+        () = metrics::keep_up() => (),
+        () = metrics::watch(readiness) => (),
     }
 }
 
 /// What every service keeps around its routes, from the inside out.
-fn complete(router: Router, edge: &Edge, shutdown: &Shutdown) -> Router {
+pub(crate) fn complete(router: Router, edge: &Edge, shutdown: &Shutdown) -> Router {
     let limits = Arc::new(edge.address_limits());
     let proxies = Arc::new(client::Proxies::new(edge.proxies.clone()));
     let limited = guard::guard(router)
         .layer(from_fn_with_state(limits, addresses::limit))
         .layer(from_fn_with_state(proxies, client::resolve));
+    let context = TraceContext { adopted: edge.adopted, proxies: edge.proxies.clone() };
     let shared = edge.origins.clone().around(limited);
     shared
         .layer(from_fn(head::check))
         .layer(from_fn_with_state(shutdown.clone(), leaving::announce))
-        .layer(from_fn(observe::observe))
+        .layer(from_fn_with_state(Arc::new(context), observe::observe))
 }
 
-async fn drain(connections: Connections, address: SocketAddr) -> Drain {
+pub(crate) async fn drain(
+    connections: Connections,
+    address: SocketAddr,
+    deadline: Duration,
+) -> Drain {
     let open = connections.open();
-    let drain = connections.drain(DRAIN_MAX).await;
+    let drain = connections.drain(deadline).await;
     match drain {
         Drain::Graceful => tracing::info!(%address, open, "stopped gracefully"),
         Drain::Forced => tracing::warn!(%address, open, "stopped; requests were cut off"),

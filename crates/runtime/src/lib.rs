@@ -4,14 +4,17 @@
 
 pub mod availability;
 pub mod backoff;
+pub mod cgroup;
 pub mod clock;
 pub mod config;
+pub mod descriptors;
 pub mod environment;
 pub mod exit;
 pub mod group;
 pub mod health;
 pub mod host;
 pub mod lifecycle;
+pub mod memory;
 pub mod metric;
 pub mod plain;
 pub mod rounds;

@@ -10,6 +10,7 @@ use ring::hkdf;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use crate::Problems;
+use crate::memory::wipe_stack;
 
 /// The fewest bytes of the secret.
 const BYTES_MIN: usize = 32;
@@ -76,6 +77,8 @@ impl Secret {
         if let Ok(okm) = extracted.expand(&info, hkdf::HKDF_SHA256) {
             okm.fill(&mut key).ok();
         }
+        // The hash kept the secret in a block of its own.
+        wipe_stack();
         SecretSlice::from(key)
     }
 

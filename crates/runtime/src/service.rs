@@ -17,6 +17,8 @@ pub trait Service {
     const ABOUT: &'static str;
     /// The port of its HTTP by default.
     const PORT: u16;
+    /// The port of health and metrics in production, where `PORT` has an API; none: `PORT`.
+    const MANAGEMENT_PORT: Option<u16>;
     /// How long a stop may take, `SHUTDOWN_DELAY` apart.
     const STOP_MAX: Duration;
     /// What its process records, without the metrics of every process.

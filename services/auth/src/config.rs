@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
 use onboard_events::names::TOKEN_ISSUER;
-use onboard_http::{Edge, EdgeArgs};
+use onboard_http::{Edge, EdgeArgs, ManagementArgs, ManagementConfig};
 use onboard_mongo::MongoArgs;
 use onboard_outbox::{OutboxArgs, OutboxConfig};
+use onboard_runtime::cgroup::{self, MemoryNeeds};
 use onboard_runtime::{EnvironmentArgs, Problems, Secret, SecretArgs, Service as _};
 use onboard_token::{TokenArgs, TokenConfig};
 
@@ -17,12 +18,18 @@ use crate::register::{RegisterArgs, RegisterConfig};
 use crate::session::{SessionArgs, SessionConfig};
 use crate::throttle::ThrottleArgs;
 
+/// The program with full tables of limits, in bytes.
+const MEMORY_BASE: u64 = 64 * 1024 * 1024;
+
 /// Settings of the auth service.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct AuthArgs {
     /// Address and port to listen on for HTTP. Default: `0.0.0.0:4001`.
     #[arg(long, env = "ONBOARD_HTTP_ADDRESS", hide_env_values = true)]
     pub http_address: Option<String>,
+    /// Where health and metrics are, too.
+    #[command(flatten)]
+    pub management: ManagementArgs,
     /// Time after which a registration that was sent and not acknowledged is
     /// shown as STALLED: `1s` to `1h`. Default: `30s`.
     #[arg(long, env = "REGISTRATION_OVERDUE", hide_env_values = true)]
@@ -63,6 +70,7 @@ pub struct AuthArgs {
 #[derive(Debug, Clone)]
 pub struct Config {
     pub(crate) address: SocketAddr,
+    pub(crate) management: ManagementConfig,
     pub(crate) overdue: Duration,
     pub(crate) edge: Edge,
     pub(crate) register: RegisterConfig,
@@ -88,6 +96,8 @@ impl AuthArgs {
         let session = self.session.check(problems);
         let token = self.token.check(TOKEN_ISSUER, problems);
         let environment = self.environment.check(problems);
+        let management =
+            self.management.check(environment, Auth::MANAGEMENT_PORT, address, problems);
         let edge = self.edge.check(environment, problems);
         let edge = self.throttle.check(edge, problems);
         let secret = self.secret.check(problems);
@@ -97,8 +107,12 @@ impl AuthArgs {
             refuse_in_production(secret.as_ref(), outbox.as_ref(), problems);
         }
         let hash = self.hash.check(problems);
+        if let Some(hash) = &hash {
+            needs(&edge, hash).compare(cgroup::memory_max(), problems);
+        }
         Some(Config {
             address,
+            management,
             overdue,
             edge,
             register,
@@ -109,6 +123,14 @@ impl AuthArgs {
             outbox: outbox?,
         })
     }
+}
+
+/// What a flood may make the process use.
+fn needs(edge: &Edge, hash: &HashConfig) -> MemoryNeeds {
+    MemoryNeeds::default()
+        .with("the program", MEMORY_BASE)
+        .with("HASH_THREADS x ARGON2_MEMORY_KIB", hash.memory_max())
+        .with("CONNECTIONS_MAX", edge.memory_max())
 }
 
 /// Looks at both, so that all problems are told at once.
@@ -154,6 +176,7 @@ mod tests {
     fn every_problem_is_said_at_once() {
         let args = AuthArgs {
             http_address: Some("here".into()),
+            management: ManagementArgs { management_address: Some("there".into()) },
             registration_overdue: Some("0s".into()),
             register: RegisterArgs {
                 registration_mode: Some("quiet".into()),
@@ -174,6 +197,7 @@ mod tests {
         let text = problems.finish(config).unwrap_err().to_string();
         for name in [
             "ONBOARD_HTTP_ADDRESS",
+            "ONBOARD_MANAGEMENT_ADDRESS",
             "REGISTRATION_OVERDUE",
             "REGISTRATION_MODE",
             "HASH_QUEUE",

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use argon2::Params;
+use onboard_runtime::memory::wipe_stack;
 
 use self::memory::Memory;
 use self::pool::Pool;
@@ -120,6 +121,8 @@ impl Hasher {
         let hashed = self.pool.run(move || {
             let started = Instant::now();
             let done = work(&memory);
+            // argon2's first block of work was a copy of the password.
+            wipe_stack();
             let seconds = started.elapsed().as_secs_f64();
             metrics::histogram!("password_hash_seconds", "operation" => operation).record(seconds);
             done

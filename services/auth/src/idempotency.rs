@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use onboard_http::{Kind, Problem};
 use onboard_runtime::Secret;
+use onboard_runtime::memory::wipe_stack;
 use ring::hmac;
 use secrecy::ExposeSecret as _;
 
@@ -77,7 +78,10 @@ impl IdempotencyKeys {
             content.update(&(part.len() as u64).to_be_bytes());
             content.update(part.as_bytes());
         }
-        content.sign()
+        let tag = content.sign();
+        // The hash kept the end of the password in a block of its own.
+        wipe_stack();
+        tag
     }
 }
 

@@ -34,7 +34,7 @@ mod session;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use onboard_http::{Drain, Server, ServerError};
+use onboard_http::{DRAIN_MAX, Drain, MANAGEMENT_DRAIN_MAX, Management, Server, ServerError};
 use onboard_mongo::StoreError;
 use onboard_outbox::Outbox;
 use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks, clock};
@@ -59,8 +59,10 @@ impl onboard_runtime::Service for Auth {
     const NAME: &'static str = "auth";
     const ABOUT: &'static str = "Run the auth service: accounts over HTTP";
     const PORT: u16 = 4001;
-    /// The requests in flight, then the background work.
-    const STOP_MAX: Duration = onboard_http::DRAIN_MAX.saturating_add(DRAIN_DEADLINE);
+    const MANAGEMENT_PORT: Option<u16> = Some(4101);
+    /// The requests in flight, then the background work, then the second listener.
+    const STOP_MAX: Duration =
+        DRAIN_MAX.saturating_add(DRAIN_DEADLINE).saturating_add(MANAGEMENT_DRAIN_MAX);
     const METRICS: &'static [&'static [Metric]] = metrics::CATALOGUE;
 
     type Args = AuthArgs;
@@ -95,6 +97,7 @@ pub enum RunError {
 #[derive(Debug)]
 pub struct Listening {
     server: Server,
+    management: Management,
     keys: Keys,
     keys_refresh: Duration,
     looks: Looks,
@@ -119,10 +122,12 @@ impl Listening {
         let app = app.map_err(RunError::Threads)?;
         let router = routes::router(app);
         let router = onboard_http::openapi::serve(router, &description());
+        let management = Management::bind(config.management, &readiness).await;
+        let management = management.map_err(RunError::Http)?;
         let server = Server::bind(config.address, router, readiness).await;
         let keys_refresh = config.session.keys_refresh;
         let server = server.map_err(RunError::Http)?.with_edge(config.edge);
-        Ok(Self { server, keys, keys_refresh, looks })
+        Ok(Self { server, management, keys, keys_refresh, looks })
     }
 
     /// The address it listens on.
@@ -136,17 +141,21 @@ impl Listening {
     /// # Errors
     /// The listening socket is broken.
     pub async fn serve(self, shutdown: Shutdown) -> Result<Drain, RunError> {
+        let Self { server, management, keys, keys_refresh, looks } = self;
         let tasks = Tasks::new(shutdown.clone());
-        tasks.spawn("signing keys", self.keys.run(self.keys_refresh, shutdown.clone()));
-        let closing = self.server.closing();
-        tasks.spawn("followed registrations", self.looks.run(closing.clone()));
-        let served = self.server.serve(shutdown.clone()).await;
-        closing.begin();
-        shutdown.begin();
-        if !tasks.drain(DRAIN_DEADLINE).await {
-            tracing::warn!("signing keys or registrations were still being read");
-        }
-        served.map_err(RunError::Http)
+        tasks.spawn("signing keys", keys.run(keys_refresh, shutdown.clone()));
+        let closing = server.closing();
+        tasks.spawn("followed registrations", looks.run(closing.clone()));
+        let serve = async {
+            let served = server.serve(shutdown.clone()).await;
+            closing.begin();
+            shutdown.begin();
+            if !tasks.drain(DRAIN_DEADLINE).await {
+                tracing::warn!("signing keys or registrations were still being read");
+            }
+            served.map_err(RunError::Http)
+        };
+        management.during(&shutdown, Box::pin(serve)).await
     }
 }
 

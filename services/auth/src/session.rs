@@ -19,6 +19,7 @@ use onboard_contract::SessionId;
 use onboard_http::{Kind, Problem};
 use onboard_runtime::Secret;
 use onboard_runtime::clock::{self, millis};
+use onboard_runtime::memory::wipe_stack;
 use onboard_token::{Role, Subject};
 use ring::digest::{SHA256, digest};
 use ring::hmac;
@@ -91,6 +92,7 @@ impl RefreshToken {
     /// The one after it: the same whenever it is asked for.
     pub(crate) fn successor(&self, key: &hmac::Key) -> Self {
         let tag = hmac::sign(key, self.0.expose_secret().as_bytes());
+        wipe_stack();
         Self(SecretString::from(URL_SAFE_NO_PAD.encode(tag.as_ref())))
     }
 
@@ -104,6 +106,8 @@ impl RefreshToken {
         let digest = digest(&SHA256, self.0.expose_secret().as_bytes());
         let mut hash = [0; 32];
         hash.copy_from_slice(digest.as_ref());
+        // The hash kept the token in a block of its own.
+        wipe_stack();
         TokenHash(hash)
     }
 

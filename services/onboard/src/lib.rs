@@ -4,5 +4,6 @@ mod cli;
 mod commands;
 pub mod metrics;
 pub mod services;
+mod wiping;
 
 pub use cli::main;

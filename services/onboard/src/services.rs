@@ -64,6 +64,8 @@ pub struct Entry {
     pub about: &'static str,
     /// The port of its HTTP by default.
     pub port: u16,
+    /// The port of health and metrics in production; none: `port`.
+    pub management_port: Option<u16>,
     /// How long a stop may take, `SHUTDOWN_DELAY` apart.
     pub stop_max: Duration,
     /// What its process records, without the metrics of every process.
@@ -82,6 +84,7 @@ impl Entry {
             name: S::NAME,
             about: S::ABOUT,
             port: S::PORT,
+            management_port: S::MANAGEMENT_PORT,
             stop_max: S::STOP_MAX,
             metrics: S::METRICS,
             container,
@@ -100,6 +103,12 @@ impl Entry {
     /// Checks the settings that such a command has read.
     pub fn check(&self, settings: &ArgMatches, problems: &mut Problems) -> Option<Start> {
         (self.check)(settings, problems)
+    }
+
+    /// The port of health and metrics in production.
+    #[must_use]
+    pub fn health_port(&self) -> u16 {
+        self.management_port.unwrap_or(self.port)
     }
 
     /// The service as the launcher takes it.
@@ -131,10 +140,12 @@ mod tests {
     #[test]
     fn no_two_services_share_a_name_a_port_or_a_container() {
         let names: BTreeSet<_> = SERVICES.iter().map(|entry| entry.name).collect();
-        let ports: BTreeSet<_> = SERVICES.iter().map(|entry| entry.port).collect();
+        let own = |entry: &Entry| [Some(entry.port), entry.management_port];
+        let ports: Vec<_> = SERVICES.iter().flat_map(own).flatten().collect();
         let containers: BTreeSet<_> = SERVICES.iter().map(|entry| entry.container).collect();
         let all = SERVICES.len();
-        assert_eq!((names.len(), ports.len(), containers.len()), (all, all, all));
+        assert_eq!((names.len(), containers.len()), (all, all));
+        assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), ports.len(), "{ports:?}");
     }
 
     #[test]

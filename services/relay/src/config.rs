@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use onboard_contract::workflow::OVERDUE_MS_DEFAULT;
+use onboard_http::{ManagementArgs, ManagementConfig};
 use onboard_mongo::MongoArgs;
 use onboard_outbox::{OutboxArgs, OutboxConfig, outbox_retention};
 use onboard_runtime::{EnvironmentArgs, Problems, Service as _};
@@ -17,6 +18,9 @@ pub struct RelayArgs {
     /// Address of health and metrics. Default: `0.0.0.0:4003`.
     #[arg(long, env = "ONBOARD_HTTP_ADDRESS")]
     pub http_address: Option<String>,
+    #[command(flatten)]
+    /// Where they are, too.
+    pub management: ManagementArgs,
     /// Longest wait between two looks at the outbox, should the change stream
     /// stay silent (100 ms to 1 min). Default: 1s.
     #[arg(long, env = "RELAY_SWEEP_INTERVAL")]
@@ -70,6 +74,7 @@ pub struct RelayArgs {
 #[derive(Debug, Clone)]
 pub struct RelayConfig {
     pub(crate) http_address: SocketAddr,
+    pub(crate) management: ManagementConfig,
     pub(crate) outbox: OutboxConfig,
     pub(crate) temporal: TemporalConfig,
     pub(crate) settings: Settings,
@@ -104,11 +109,14 @@ impl RelayArgs {
         let outbox = self.outbox.check(self.mongo, problems);
         let temporal = self.temporal.check(problems);
         let environment = self.environment.check(problems);
+        let management =
+            self.management.check(environment, Relay::MANAGEMENT_PORT, http_address, problems);
         if let Some(outbox) = outbox.as_ref().filter(|_| environment.is_production()) {
             onboard_mongo::refuse_in_production(&[&outbox.mongo], problems);
         }
         outbox.zip(temporal).map(|(outbox, temporal)| RelayConfig {
             http_address,
+            management,
             outbox,
             temporal,
             settings,

@@ -30,7 +30,7 @@ mod wake;
 
 use std::time::Duration;
 
-use onboard_http::Server;
+use onboard_http::{MANAGEMENT_DRAIN_MAX, Management, Server};
 use onboard_outbox::relays::Relays;
 use onboard_outbox::{Consumers, Outbox};
 use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
@@ -46,8 +46,9 @@ impl onboard_runtime::Service for Relay {
     const NAME: &'static str = "relay";
     const ABOUT: &'static str = "Run the relay: starts one workflow per outbox row";
     const PORT: u16 = 4003;
-    /// Rows in hand and HTTP end side by side.
-    const STOP_MAX: Duration = relay::DRAIN_DEADLINE;
+    const MANAGEMENT_PORT: Option<u16> = None;
+    /// Rows in hand and HTTP end side by side, then the second listener.
+    const STOP_MAX: Duration = relay::DRAIN_DEADLINE.saturating_add(MANAGEMENT_DRAIN_MAX);
     const METRICS: &'static [&'static [Metric]] = metrics::CATALOGUE;
 
     type Args = RelayArgs;
@@ -64,6 +65,8 @@ impl onboard_runtime::Service for Relay {
         let mongo = outbox.mongo();
         let temporal = Temporal::start(&config.temporal, &tasks, shutdown.clone());
         let readiness = Readiness::new(vec![mongo.check(), temporal.check()]);
+        let management = Management::bind(config.management, &readiness).await;
+        let management = management.map_err(RunError::Http)?;
         let http = Server::bind(config.http_address, axum::Router::new(), readiness)
             .await
             .map_err(RunError::Http)?;
@@ -91,7 +94,8 @@ impl onboard_runtime::Service for Relay {
             shutdown.begin();
             served.map(drop).map_err(RunError::Http)
         };
-        let (served, drained) = tokio::join!(serve, tasks.drained(relay::DRAIN_DEADLINE));
+        let work = async { tokio::join!(serve, tasks.drained(relay::DRAIN_DEADLINE)) };
+        let (served, drained) = management.during(&shutdown, Box::pin(work)).await;
         if !drained {
             tracing::warn!("some rows were still being worked on; they become due again");
         }

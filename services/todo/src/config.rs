@@ -8,10 +8,11 @@ use std::time::Duration;
 use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_events::ExtraConsumers;
 use onboard_events::names::TOKEN_ISSUER;
-use onboard_http::{Edge, EdgeArgs};
+use onboard_http::{Edge, EdgeArgs, ManagementArgs, ManagementConfig};
 use onboard_inbox::{SweepSettings, inbox_retention};
 use onboard_mongo::{DatabaseSettings, MongoArgs, MongoConfig};
 use onboard_outbox::outbox_retention;
+use onboard_runtime::cgroup::{self, MemoryNeeds};
 use onboard_runtime::{EnvironmentArgs, Problems, Service as _};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 use onboard_token::{JwksArgs, JwksConfig, TokenArgs, TokenConfig};
@@ -21,6 +22,9 @@ use crate::Todo;
 const SECOND: Duration = Duration::from_secs(1);
 const PREFETCH: u32 = 256;
 const PER_USER_MAX: u32 = 10_000;
+/// The program with full tables of limits, and the largest message, in bytes.
+const MEMORY_BASE: u64 = 56 * 1024 * 1024;
+const MESSAGE_MAX: u64 = 64 * 1024;
 
 /// Settings of the database of todos and inbox.
 #[derive(Clone, Default, clap::Args)]
@@ -66,6 +70,9 @@ pub struct TodoArgs {
     /// Address of HTTP, health and metrics. Default: `0.0.0.0:4002`.
     #[arg(long, env = "ONBOARD_HTTP_ADDRESS")]
     pub http_address: Option<String>,
+    #[command(flatten)]
+    /// Where health and metrics are, too.
+    pub management: ManagementArgs,
     /// Messages handled at the same time (1 to 1000). Default: 256.
     #[arg(long, env = "TODO_PREFETCH")]
     pub todo_prefetch: Option<String>,
@@ -117,6 +124,7 @@ pub struct TodoArgs {
 #[derive(Debug, Clone)]
 pub struct TodoConfig {
     pub(crate) http_address: SocketAddr,
+    pub(crate) management: ManagementConfig,
     pub(crate) edge: Edge,
     pub(crate) prefetch: u16,
     pub(crate) sweep: SweepSettings,
@@ -162,7 +170,10 @@ impl TodoArgs {
         let tokens = self.tokens.check(TOKEN_ISSUER, problems);
         let jwks = self.jwks.check(problems);
         let environment = self.environment.check(problems);
+        let management =
+            self.management.check(environment, Todo::MANAGEMENT_PORT, http_address, problems);
         let edge = self.edge.check(environment, problems);
+        needs(&edge, prefetch).compare(cgroup::memory_max(), problems);
         let mongo = self.mongo.check([self.database.settings()], problems).map(|[mongo]| mongo);
         let broker =
             self.broker.check(onboard_events::topology(&ExtraConsumers::default()), problems);
@@ -177,6 +188,7 @@ impl TodoArgs {
         }
         Some(TodoConfig {
             http_address,
+            management,
             edge,
             prefetch: u16::try_from(prefetch).ok()?,
             sweep: SweepSettings { interval, age },
@@ -189,6 +201,14 @@ impl TodoArgs {
             temporal: temporal?,
         })
     }
+}
+
+/// What a flood may make the process use.
+fn needs(edge: &Edge, prefetch: u32) -> MemoryNeeds {
+    MemoryNeeds::default()
+        .with("the program", MEMORY_BASE)
+        .with("TODO_PREFETCH", u64::from(prefetch) * MESSAGE_MAX)
+        .with("CONNECTIONS_MAX", edge.memory_max())
 }
 
 #[cfg(test)]

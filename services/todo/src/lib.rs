@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use onboard_broker::{Consumer, Publisher};
 use onboard_events::TODO_QUEUE;
-use onboard_http::Server;
+use onboard_http::{MANAGEMENT_DRAIN_MAX, Management, Server};
 use onboard_inbox::{Answers, Consuming, Inbox, retain};
 use onboard_mongo::Mongo;
 use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
@@ -48,9 +48,12 @@ impl onboard_runtime::Service for Todo {
     const NAME: &'static str = "todo";
     const ABOUT: &'static str = "Run the todo service: todos, and the welcome task";
     const PORT: u16 = 4002;
+    const MANAGEMENT_PORT: Option<u16> = Some(4102);
     /// Messages and requests in flight end side by side, then the connection of
-    /// the dead letters.
-    const STOP_MAX: Duration = DRAIN_DEADLINE.saturating_add(onboard_broker::CLOSE_MAX);
+    /// the dead letters, then the second listener.
+    const STOP_MAX: Duration = DRAIN_DEADLINE
+        .saturating_add(onboard_broker::CLOSE_MAX)
+        .saturating_add(MANAGEMENT_DRAIN_MAX);
     const METRICS: &'static [&'static [Metric]] = metrics::CATALOGUE;
 
     type Args = TodoArgs;
@@ -78,6 +81,8 @@ impl onboard_runtime::Service for Todo {
         let api = onboard_http::openapi::serve(api, &description());
         // Not auth: what it published last is enough to go on with.
         let readiness = Readiness::new(vec![mongo.check(), consumer.check(), temporal.check()]);
+        let management = Management::bind(config.management, &readiness).await;
+        let management = management.map_err(RunError::Http)?;
         let http = Server::bind(config.http_address, api, readiness)
             .await
             .map_err(RunError::Http)?
@@ -103,19 +108,22 @@ impl onboard_runtime::Service for Todo {
             shutdown.begin();
             served.map(drop).map_err(RunError::Http)
         };
-        let (served, drained, answered) = tokio::join!(
-            serve,
-            tasks.drained(DRAIN_DEADLINE),
-            answering.drained(&shutdown, DRAIN_DEADLINE),
-        );
-        if !answered {
-            tracing::warn!("some questions were not answered; Temporal asks again");
-        }
-        if !drained {
-            tracing::warn!("some messages were still being worked on; they come again");
-        }
-        dead_letters.close().await;
-        served
+        let work = async {
+            let (served, drained, answered) = tokio::join!(
+                serve,
+                tasks.drained(DRAIN_DEADLINE),
+                answering.drained(&shutdown, DRAIN_DEADLINE),
+            );
+            if !answered {
+                tracing::warn!("some questions were not answered; Temporal asks again");
+            }
+            if !drained {
+                tracing::warn!("some messages were still being worked on; they come again");
+            }
+            dead_letters.close().await;
+            served
+        };
+        management.during(&shutdown, Box::pin(work)).await
     }
 }
 

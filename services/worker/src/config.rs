@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use onboard_broker::{BrokerArgs, BrokerConfig};
+use onboard_http::{ManagementArgs, ManagementConfig};
 use onboard_mongo::{MongoArgs, MongoConfig, refuse_in_production};
 use onboard_outbox::{ExtraConsumersArgs, OutboxArgs, OutboxConfig};
 use onboard_runtime::{EnvironmentArgs, Problems, Service as _};
@@ -19,6 +20,9 @@ pub struct WorkerArgs {
     /// Address of health and metrics. Default: `0.0.0.0:4004`.
     #[arg(long, env = "ONBOARD_HTTP_ADDRESS")]
     pub http_address: Option<String>,
+    #[command(flatten)]
+    /// Where they are, too.
+    pub management: ManagementArgs,
     /// How long an activity looks for the outbox row of its workflow before the row
     /// counts as missing and the workflow fails (0 s to 24 h). Default: 10m.
     #[arg(long, env = "OUTBOX_ROW_MISSING_AFTER")]
@@ -53,6 +57,7 @@ pub struct WorkerArgs {
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
     pub(crate) http_address: SocketAddr,
+    pub(crate) management: ManagementConfig,
     pub(crate) row_missing_after: Duration,
     pub(crate) outbox: OutboxConfig,
     pub(crate) todo: MongoConfig,
@@ -83,7 +88,10 @@ impl WorkerArgs {
         let broker = self.broker.check(topology, problems);
         let temporal = self.temporal.check(problems);
         let deployment = self.deployment.check(problems);
-        if self.environment.check(problems).is_production() {
+        let environment = self.environment.check(problems);
+        let management =
+            self.management.check(environment, Worker::MANAGEMENT_PORT, http_address, problems);
+        if environment.is_production() {
             if let Some([outbox, todo]) = &mongo {
                 refuse_in_production(&[outbox, todo], problems);
             }
@@ -93,6 +101,7 @@ impl WorkerArgs {
         }
         mongo.zip(broker).zip(temporal).map(|(([mongo, todo], broker), temporal)| WorkerConfig {
             http_address,
+            management,
             row_missing_after,
             outbox: OutboxConfig { mongo, collection },
             todo,

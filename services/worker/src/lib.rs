@@ -17,7 +17,7 @@ use std::time::Duration;
 use onboard_activities::RegistrationActivities;
 use onboard_broker::{Consumer, Publisher};
 use onboard_contract::ACKNOWLEDGEMENTS_QUEUE;
-use onboard_http::Server;
+use onboard_http::{MANAGEMENT_DRAIN_MAX, Management, Server};
 use onboard_outbox::Outbox;
 use onboard_runtime::{Metric, Problems, Readiness, Shutdown, Tasks};
 use onboard_temporal::Temporal;
@@ -40,9 +40,12 @@ impl onboard_runtime::Service for Worker {
     const NAME: &'static str = "worker";
     const ABOUT: &'static str = "Run the worker: the registration workflow and its activities";
     const PORT: u16 = 4004;
-    /// Activities, then the publisher, then the rest.
-    const STOP_MAX: Duration =
-        DRAIN_DEADLINE.saturating_add(onboard_broker::CLOSE_MAX).saturating_add(TASKS_DEADLINE);
+    const MANAGEMENT_PORT: Option<u16> = None;
+    /// Activities, then the publisher, then the rest, then the second listener.
+    const STOP_MAX: Duration = DRAIN_DEADLINE
+        .saturating_add(onboard_broker::CLOSE_MAX)
+        .saturating_add(TASKS_DEADLINE)
+        .saturating_add(MANAGEMENT_DRAIN_MAX);
     const METRICS: &'static [&'static [Metric]] = metrics::CATALOGUE;
 
     type Args = WorkerArgs;
@@ -75,7 +78,10 @@ impl onboard_runtime::Service for Worker {
             consumer.check(),
             temporal.check(),
         ];
-        let http = Server::bind(config.http_address, axum::Router::new(), Readiness::new(checks))
+        let readiness = Readiness::new(checks);
+        let management = Management::bind(config.management, &readiness).await;
+        let management = management.map_err(RunError::Http)?;
+        let http = Server::bind(config.http_address, axum::Router::new(), readiness)
             .await
             .map_err(RunError::Http)?;
         let handler = Handler::new(outbox.clone(), temporal.clone(), shutdown.clone());
@@ -96,16 +102,19 @@ impl onboard_runtime::Service for Worker {
             shutdown.begin();
             served.map(drop).map_err(RunError::Http)
         };
-        let (served, drained) = tokio::join!(serve, polling.drained(&shutdown, DRAIN_DEADLINE));
-        if !drained {
-            tracing::warn!("some activities were still running; Temporal has them tried again");
-        }
-        publishing.begin();
-        publisher.close().await;
-        if !tasks.drain(TASKS_DEADLINE).await {
-            tracing::warn!("some background tasks did not end in time");
-        }
-        served
+        let work = async {
+            let (served, drained) = tokio::join!(serve, polling.drained(&shutdown, DRAIN_DEADLINE));
+            if !drained {
+                tracing::warn!("some activities were still running; Temporal has them tried again");
+            }
+            publishing.begin();
+            publisher.close().await;
+            if !tasks.drain(TASKS_DEADLINE).await {
+                tracing::warn!("some background tasks did not end in time");
+            }
+            served
+        };
+        management.during(&shutdown, Box::pin(work)).await
     }
 }
 

@@ -46,6 +46,24 @@ pub(crate) fn processes_of(home: &Path) -> Vec<String> {
     found
 }
 
+/// The command lines of everything that a process has started, and that these have.
+pub(crate) fn processes_below(pid: u32) -> Vec<String> {
+    let all: Vec<(i32, i32)> = procfs::process::all_processes()
+        .unwrap()
+        .filter_map(|one| one.ok()?.stat().ok())
+        .map(|stat| (stat.pid, stat.ppid))
+        .collect();
+    let (mut parents, mut lines) = (vec![i32::try_from(pid).unwrap()], Vec::new());
+    while let Some(parent) = parents.pop() {
+        for (child, _) in all.iter().filter(|(_, of)| *of == parent) {
+            parents.push(*child);
+            let line = std::fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+            lines.push(String::from_utf8_lossy(&line).replace('\0', " "));
+        }
+    }
+    lines
+}
+
 pub(crate) async fn nothing_runs(home: &Path) {
     eventually("nothing is left running", async || {
         let left = processes_of(home);

@@ -1,8 +1,14 @@
-//! A connection whose client has to read what it is sent.
+//! A connection whose client has to read what it is sent, and whose buffer forgets what the
+//! client has sent.
 //!
 //! hyper waits for ever for a client that does not read. Here the clock runs
 //! from the first byte the kernel does not take until all that was to be sent
 //! is taken; reading a byte now and then does not stop it.
+//!
+//! hyper keeps the buffer of a request that it has passed on for the next one, and asks for that
+//! as soon as the answer is written. The room that it then offers is wiped before it is read
+//! into: it holds the last request, with its password. A connection that has sent nothing
+//! has nothing to wipe, and costs no memory for it.
 
 use std::io;
 use std::pin::Pin;
@@ -18,11 +24,13 @@ pub(crate) struct Impatient<S> {
     stream: S,
     patience: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
+    /// Whether the client has sent anything.
+    has_sent: bool,
 }
 
 impl<S> Impatient<S> {
     pub(crate) const fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, waiting: None }
+        Self { stream, patience, waiting: None, has_sent: false }
     }
 
     /// Starts the clock at the first wait and looks at it at every later one.
@@ -49,7 +57,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        if self.has_sent {
+            buffer.initialize_unfilled();
+        }
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.has_sent |= !buffer.filled().is_empty();
+        read
     }
 }
 
@@ -94,6 +107,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::poll_fn;
+    use std::mem::MaybeUninit;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     const PATIENCE: Duration = Duration::from_secs(30);
@@ -138,5 +153,24 @@ mod tests {
             };
             tokio::try_join!(write, read).unwrap();
         }
+    }
+
+    /// As hyper offers it: room that counts as not written yet, whatever it holds.
+    #[tokio::test]
+    async fn the_room_for_the_next_request_is_wiped_before_it_is_read_into() {
+        let (ours, mut theirs) = duplex(64);
+        let mut stream = Impatient::new(ours, PATIENCE);
+        let mut room = [MaybeUninit::new(b'p'); 32];
+        let mut read = async |sent: &[u8]| {
+            theirs.write_all(sent).await.unwrap();
+            let mut buffer = ReadBuf::uninit(&mut room);
+            poll_fn(|context| Pin::new(&mut stream).poll_read(context, &mut buffer)).await.unwrap();
+            let held = buffer.initialized().to_vec();
+            (buffer.filled().to_vec(), held)
+        };
+        assert_eq!(read(b"a password").await.0, b"a password");
+        let (filled, held) = read(b"more").await;
+        assert_eq!(filled, b"more");
+        assert_eq!(held, [b"more".as_slice(), &[0; 28]].concat(), "no password, no p");
     }
 }

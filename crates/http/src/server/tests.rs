@@ -75,8 +75,11 @@ async fn errors_are_problems_that_name_the_request() {
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let request = server.client.post(format!("{}/echo/1", server.url)).header("traceparent", trace);
     let request = request.header("content-type", "application/json");
-    let malformed = problem(request.send().await.unwrap()).await;
-    assert_eq!(malformed["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    let malformed = request.send().await.unwrap();
+    let told = malformed.headers()["traceresponse"].to_str().unwrap().to_owned();
+    let malformed = problem(malformed).await;
+    assert_eq!(malformed["traceId"], told[3..35], "the answer names the trace");
+    assert_ne!(malformed["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736", "which is ours");
     assert_eq!(malformed["type"], "/problems/malformed-json");
     let documented = server.send("GET", "/problems/malformed-json").await;
     assert_eq!(documented.json::<Value>().await.unwrap()["title"], "The body is not JSON");

@@ -52,6 +52,14 @@ pub struct HashConfig {
     pub(crate) queue: usize,
 }
 
+impl HashConfig {
+    /// What all hashes at once take with these parameters, in bytes.
+    pub(crate) fn memory_max(&self) -> u64 {
+        let threads = u64::try_from(self.threads).unwrap_or(u64::MAX);
+        threads.saturating_mul(u64::from(self.params.m_cost()) * 1024)
+    }
+}
+
 impl HashArgs {
     /// Checks the settings.
     pub fn check(self, problems: &mut Problems) -> Option<HashConfig> {

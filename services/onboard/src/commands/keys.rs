@@ -13,7 +13,7 @@ use onboard_auth::store::Removal;
 use onboard_http::timestamp::rfc3339;
 use onboard_ops::Databases;
 use onboard_runtime::plain::told;
-use onboard_runtime::{Problems, SecretArgs, clock, exit};
+use onboard_runtime::{Problems, SecretArgs, clock, exit, memory};
 use serde_json::{Value, json};
 
 use super::actor::ActorArgs;
@@ -74,6 +74,9 @@ fn wait(text: &str) -> Result<Duration, String> {
 
 /// Lists or changes the keys.
 pub(crate) fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
+    if let Err(error) = memory::keep_private() {
+        complain(&error.to_string());
+    }
     let KeysArgs { verb, json, actor, mut secret, target } = args;
     if secret.auth_secret.is_none() && secret.auth_secret_file.is_none() {
         secret.auth_secret_file = target.local_secret();

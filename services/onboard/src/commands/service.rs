@@ -6,9 +6,13 @@
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Args as _, Command, FromArgMatches, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches, Subcommand};
+use onboard_runtime::availability::chain;
 use onboard_runtime::telemetry::{self, LogFormat, TraceArgs};
-use onboard_runtime::{ConfigError, Problems, Shutdown, Tasks, exit, lifecycle};
+use onboard_runtime::{
+    ConfigError, Problems, Shutdown, Tasks, descriptors, exit, lifecycle, memory,
+};
 
 use super::operate::complain;
 use crate::services::{self, Entry, SERVICES};
@@ -94,11 +98,19 @@ impl Subcommand for ServiceCommand {
 impl ServiceCommand {
     /// Runs the service until a signal ends it.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let private = memory::keep_private();
+        descriptors::raise();
         let Self { service, settings, output: LogsAndTraces { log, traces } } = self;
         let checked = Checked::of(&log, |problems| {
+            if let Err(error) = private {
+                problems.warn("memory", chain(&error));
+            }
+            warn_of_secrets(service, &settings, problems);
             let traces = traces.check(service.name, problems);
             service.check(&settings, problems).map(|start| (start, traces))
         })?;
+        // They hold the secrets as text.
+        drop(settings);
         let runtime = tokio::runtime::Runtime::new()?;
         let ran = runtime.block_on(async {
             let (start, traces) = checked.config;
@@ -115,6 +127,27 @@ impl ServiceCommand {
         // What is still running by now has had its time.
         runtime.shutdown_background();
         Ok(ExitCode::from(exit::DONE))
+    }
+}
+
+/// Warns of secrets among the arguments, which every user of the machine can read.
+fn warn_of_secrets(service: &Entry, settings: &ArgMatches, problems: &mut Problems) {
+    let command = service.augment(Command::new(service.name));
+    let variable = |arg: &Arg| arg.get_env().and_then(|name| name.to_str()).map(str::to_owned);
+    let known: Vec<String> = command.get_arguments().filter_map(variable).collect();
+    for arg in command.get_arguments() {
+        let Some(name) = variable(arg).filter(|name| known.contains(&format!("{name}_FILE")))
+        else {
+            continue;
+        };
+        let id = arg.get_id().as_str();
+        let value = settings.try_get_one::<String>(id).ok().flatten();
+        // A URL without a user holds no secret.
+        let is_secret = value.is_some_and(|value| !value.contains("://") || value.contains('@'));
+        if is_secret && settings.value_source(id) == Some(ValueSource::CommandLine) {
+            let why = "stands in the command line, which every user of this machine can read";
+            problems.warn(&name, format!("{why}; use {name}_FILE"));
+        }
     }
 }
 

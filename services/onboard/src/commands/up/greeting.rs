@@ -43,7 +43,7 @@ Try it:
 or
   curl -i {auth}/api/v1/auth/register \\
     -H 'content-type: application/json' \\
-    -d '{{\"email\":\"ada@example.com\",\"password\":\"a long enough secret\"}}'
+    -d @- <<< '{{\"email\":\"ada@example.com\",\"password\":\"a long enough secret\"}}'
 
 Ctrl-C stops everything; the data stays for the next run.
 ",
