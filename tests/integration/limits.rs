@@ -5,6 +5,7 @@
 mod connections;
 mod headers;
 mod logins;
+mod prefixes;
 
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Response};

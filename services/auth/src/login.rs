@@ -19,6 +19,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::email::{self, Email};
+use crate::hash::Purpose;
 use crate::password::Password;
 use crate::routes::App;
 use crate::session::{self, Tokens};
@@ -156,7 +157,7 @@ async fn strengthen(app: &App, user: &User, password: Password, verdict: Verdict
     if verdict == Verdict::Prepared && !app.hasher.needs_rehash(&user.password_hash) {
         return;
     }
-    let outcome = match app.hasher.hash(password).await {
+    let outcome = match app.hasher.hash(password, Purpose::Login).await {
         Ok(new) => {
             let replaced = app.users.replace_hash(user.user_id, &user.password_hash, &new).await;
             replaced.map_err(|error| chain(&error))
