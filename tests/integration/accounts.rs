@@ -6,3 +6,4 @@ mod keys;
 mod login;
 mod refresh;
 mod roles;
+mod sessions;

@@ -38,7 +38,7 @@ pub(crate) enum Driven {
 
 /// Every step, in the order of a registration's way, and where it is driven.
 /// `house::steps` holds that the code takes these steps and no others.
-pub(crate) const STEPS: [(&str, Driven); 42] = [
+pub(crate) const STEPS: [(&str, Driven); 43] = [
     // auth commits user, outbox row and idempotency key.
     ("register.commit", Driven::Plainly("auth")),
     // auth remembers, silently, that a key's request met a taken address.
@@ -118,6 +118,8 @@ pub(crate) const STEPS: [(&str, Driven); 42] = [
     ("login.rehash", Driven::ByAccounts),
     // auth commits the use of a refresh token and its successor.
     ("refresh.commit", Driven::ByAccounts),
+    // auth ends the oldest sessions of a user who has too many.
+    ("session.limit", Driven::ByAccounts),
     // auth revokes a session.
     ("session.revoke", Driven::ByAccounts),
     // `users` commits a role and the record of who gave or took it.

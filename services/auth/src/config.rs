@@ -165,6 +165,7 @@ mod tests {
                 refresh_token_lifetime: Some("1m".into()),
                 refresh_token_grace: Some("2m".into()),
                 session_lifetime: Some("400d".into()),
+                sessions_per_user_max: Some("0".into()),
                 signing_keys_refresh: Some("2m".into()),
             },
             ..AuthArgs::default()
@@ -181,6 +182,7 @@ mod tests {
             "REFRESH_TOKEN_LIFETIME",
             "REFRESH_TOKEN_GRACE",
             "SESSION_LIFETIME",
+            "SESSIONS_PER_USER_MAX",
             "SIGNING_KEYS_REFRESH",
             "AUTH_SECRET",
             "MONGODB_URI",

@@ -15,9 +15,10 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use onboard_contract::SessionId;
+use onboard_contract::{SessionId, UserId};
 use onboard_http::{Kind, Problem};
 use onboard_runtime::Secret;
+use onboard_runtime::availability::chain;
 use onboard_runtime::clock::{self, millis};
 use onboard_token::{Role, Subject};
 use ring::digest::{SHA256, digest};
@@ -131,7 +132,23 @@ pub(crate) async fn open(app: &App, user: &User) -> Result<Tokens, Problem> {
     };
     let opened = app.sessions.open(new).await.map_err(|error| app.store_failed(&error))?;
     tracing::info!(user_id = %user.user_id, session_id = %opened.session_id, "logged in");
+    end_oldest(app, user.user_id, opened.session_id).await;
     issue(app, user, opened.session_id, &refresh)
+}
+
+/// Ends the oldest sessions where the user has too many by now. Whatever goes wrong, the
+/// login stands and the next one tries again.
+async fn end_oldest(app: &App, user_id: UserId, newest: SessionId) {
+    match app.sessions.end_oldest(user_id, newest, app.sessions_max).await {
+        Ok(ended) => {
+            for session_id in ended {
+                tracing::info!(%user_id, %session_id, "ended the oldest session of too many");
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%user_id, error = chain(&error), "old sessions were not ended");
+        }
+    }
 }
 
 /// The answer with both tokens.

@@ -37,6 +37,7 @@ async fn auth_may_die_at_every_step_of_a_session() {
         Step("login.commit"),
         Step("login.rehash"),
         Step("refresh.commit"),
+        Step("session.limit"),
         Step("session.revoke"),
     ];
     let points = steps.iter().flat_map(|step| [step.point(Side::Before), step.point(Side::After)]);
@@ -45,6 +46,7 @@ async fn auth_may_die_at_every_step_of_a_session() {
     let options = Options::only(&["auth"])
         .and("second", "auth")
         .with_for("auth", "ARGON2_MEMORY_KIB", "16")
+        .with_for("auth", "SESSIONS_PER_USER_MAX", "1")
         .with_for("auth", "FAILPOINTS", &points.armed("crash"))
         .failing("auth");
     let app = App::start_with(options).await;
@@ -81,6 +83,8 @@ async fn a_life(app: &App) {
     let (status, answer) = app.post("second", "/api/v1/auth/register", &body).await;
     assert_eq!(status, 201, "{answer}");
     let account = Account { email, user_id: answer["userId"].as_str().unwrap().to_owned() };
+    // The second login ends the session of the first.
+    insist(app, &account).await;
     let tokens = insist(app, &account).await;
     let body = json!({ "refreshToken": tokens.refresh });
     // Not heard: the same token again works, or ends the session, or has to

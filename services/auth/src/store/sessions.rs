@@ -12,6 +12,8 @@
 //! refresh the old token is used and the client may not have heard of the new
 //! one: its next try with the old one is answered again for that short time.
 
+mod limit;
+
 use mongodb::ClientSession;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Document, doc};
@@ -23,6 +25,8 @@ use onboard_mongo::{
     Malformed, Mongo, Raw, StoreError, ask, bounded, is_duplicate_key, transact_at,
 };
 use onboard_runtime::clock;
+
+pub(crate) use self::limit::newest_first;
 
 pub(crate) const SESSIONS: &str = "sessions";
 pub(crate) const REFRESH_TOKENS: &str = "refresh_tokens";
