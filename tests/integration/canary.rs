@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::harness::{App, Collector, Heard, Options, Tokens, shared_servers};
 
 /// What is where, and why.
-const ALLOWED: [(&str, &str); 13] = [
+const ALLOWED: [(&str, &str); 14] = [
     // The account.
     ("address", "mongodb auth.users.email"),
     ("address", "mongodb auth.users.emailCanonical"),
@@ -37,6 +37,7 @@ const ALLOWED: [(&str, &str); 13] = [
     ("address", "tool show"),
     // To whoever logged in or refreshed.
     ("access token", "answer 200 accessToken"),
+    ("device token", "header set-cookie"),
     ("refresh token", "answer 200 refreshToken"),
     ("next refresh token", "answer 200 refreshToken"),
 ];
@@ -263,6 +264,8 @@ async fn sign_in(app: &App, canary: &mut Canary, email: &str, password: &str) {
     let tokens = Tokens::read(&opened.body);
     canary.seek("access token", tokens.access.rsplit('.').next().unwrap());
     canary.seek("refresh token", &tokens.refresh);
+    let device = opened.header("set-cookie").unwrap().split(';').next().unwrap();
+    canary.seek("device token", device.strip_prefix("onboard_device=").unwrap());
     canary.heard(&opened);
     let me = app.ask("auth", "/api/v1/users/me", &tokens.access).await;
     canary.heard(&Heard::of(me).await.unwrap());

@@ -3,6 +3,7 @@
 //! Clients come from other loopback addresses where a test needs several.
 
 mod connections;
+mod devices;
 mod headers;
 mod logins;
 mod prefixes;

@@ -63,6 +63,7 @@ pub struct AuthArgs {
 #[derive(Debug, Clone)]
 pub struct Config {
     pub(crate) address: SocketAddr,
+    pub(crate) production: bool,
     pub(crate) overdue: Duration,
     pub(crate) edge: Edge,
     pub(crate) register: RegisterConfig,
@@ -99,6 +100,7 @@ impl AuthArgs {
         let hash = self.hash.check(problems);
         Some(Config {
             address,
+            production: environment.is_production(),
             overdue,
             edge,
             register,

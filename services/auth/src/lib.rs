@@ -20,6 +20,7 @@ pub mod store;
 pub mod throttle;
 
 mod account;
+mod device;
 mod idempotency;
 mod jwks;
 mod login;

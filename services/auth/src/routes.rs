@@ -13,6 +13,7 @@ use ring::hmac;
 
 use crate::Config;
 use crate::account::{me, user};
+use crate::device::Devices;
 use crate::hash::{HashError, Hasher};
 use crate::idempotency::IdempotencyKeys;
 use crate::jwks::jwks;
@@ -47,6 +48,7 @@ pub(crate) fn router(app: App) -> Router {
 pub(crate) struct App {
     pub(crate) hasher: Hasher,
     pub(crate) throttle: Throttle,
+    pub(crate) devices: Devices,
     pub(crate) registrations: Registrations,
     pub(crate) followers: Followers,
     pub(crate) idempotency: IdempotencyKeys,
@@ -86,6 +88,7 @@ impl App {
             mode: config.register.mode,
             overdue_ms: clock::millis(config.overdue),
             throttle: Throttle::new(),
+            devices: Devices::new(&config.secret, config.production),
             users: Users::new(mongo),
             sessions: Sessions::new(mongo),
             sessions_max: config.session.per_user_max,

@@ -61,7 +61,7 @@ impl Request {
         record: &KeyRecord,
     ) -> Result<Outcome, Problem> {
         app.store_answered();
-        let guess = app.throttle.admit_login(self.email.canonical(), self.client).await?;
+        let guess = app.throttle.admit_login(self.email.canonical(), self.client, None).await?;
         if !key.is_repeat_of(record) {
             guess.failed();
             tracing::info!("an idempotency key came with another request");
