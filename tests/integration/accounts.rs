@@ -2,6 +2,7 @@
 //! left of them when a process dies at a step.
 
 mod crashes;
+mod events;
 mod keys;
 mod login;
 mod refresh;

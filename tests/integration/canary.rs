@@ -211,19 +211,7 @@ async fn address_password_and_key_are_found_nowhere_they_are_not_needed() {
     app.dead_letters_are(1).await;
     canary.look_json("dead letter", &Value::Array(app.dead_letters().await));
 
-    let id = event.to_string();
-    let tools = [
-        &["list", "--json"][..],
-        &["audit", "--json"],
-        &["list"],
-        &["show", &id],
-        &["keys", "list"],
-        &["users", "list"],
-    ];
-    for args in tools {
-        let output = app.onboard(args).await;
-        canary.look(&format!("tool {}", args[0]), &[output.stdout, output.stderr].concat());
-    }
+    tools(&app, &mut canary, &event.to_string()).await;
     for service in names() {
         let url = format!("{}/metrics", app.url(service));
         let text = app.http.get(url).send().await.unwrap().bytes().await.unwrap();
@@ -248,6 +236,24 @@ async fn address_password_and_key_are_found_nowhere_they_are_not_needed() {
     app.accept_todos().await;
     app.purge_dead_letters().await;
     app.remove().await;
+}
+
+/// What the tools print.
+async fn tools(app: &App, canary: &mut Canary, id: &str) {
+    let tools = [
+        &["list", "--json"][..],
+        &["audit", "--json"],
+        &["list"],
+        &["show", id],
+        &["keys", "list"],
+        &["users", "list"],
+        &["events"],
+        &["events", "--json"],
+    ];
+    for args in tools {
+        let output = app.onboard(args).await;
+        canary.look(&format!("tool {}", args[0]), &[output.stdout, output.stderr].concat());
+    }
 }
 
 /// Logs in wrongly and rightly, refreshes, asks who it is, uses todos, refreshes

@@ -67,6 +67,17 @@ impl ClientNetwork {
         }
     }
 
+    /// What tells it from every other network.
+    #[must_use]
+    pub fn octets(self) -> Vec<u8> {
+        let mut octets = match self.address {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        };
+        octets.push(self.prefix);
+        octets
+    }
+
     /// Itself and the networks around it, in the order of [`SHARES`]. IPv4 has no second.
     pub(crate) const fn around(self) -> [Option<Self>; SHARES.len()] {
         match self.address {

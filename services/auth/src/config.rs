@@ -16,6 +16,7 @@ use crate::hash::{HashArgs, HashConfig};
 use crate::register::{RegisterArgs, RegisterConfig};
 use crate::session::{SessionArgs, SessionConfig};
 use crate::throttle::ThrottleArgs;
+use crate::witness::SecurityEventsArgs;
 
 /// Settings of the auth service.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -48,6 +49,9 @@ pub struct AuthArgs {
     /// What tokens say.
     #[command(flatten)]
     pub token: TokenArgs,
+    /// How long security events are kept.
+    #[command(flatten)]
+    pub security_events: SecurityEventsArgs,
     /// What keys are derived from.
     #[command(flatten)]
     pub secret: SecretArgs,
@@ -64,6 +68,7 @@ pub struct AuthArgs {
 pub struct Config {
     pub(crate) address: SocketAddr,
     pub(crate) production: bool,
+    pub(crate) events_kept: Duration,
     pub(crate) overdue: Duration,
     pub(crate) edge: Edge,
     pub(crate) register: RegisterConfig,
@@ -87,6 +92,7 @@ impl AuthArgs {
         );
         let register = self.register.check(problems);
         let session = self.session.check(problems);
+        let events_kept = self.security_events.check(problems);
         let token = self.token.check(TOKEN_ISSUER, problems);
         let environment = self.environment.check(problems);
         let edge = self.edge.check(environment, problems);
@@ -101,6 +107,7 @@ impl AuthArgs {
         Some(Config {
             address,
             production: environment.is_production(),
+            events_kept,
             overdue,
             edge,
             register,
@@ -170,6 +177,7 @@ mod tests {
                 sessions_per_user_max: Some("0".into()),
                 signing_keys_refresh: Some("2m".into()),
             },
+            security_events: SecurityEventsArgs { security_events_retention: Some("1h".into()) },
             ..AuthArgs::default()
         };
         let mut problems = Problems::default();
@@ -186,6 +194,7 @@ mod tests {
             "SESSION_LIFETIME",
             "SESSIONS_PER_USER_MAX",
             "SIGNING_KEYS_REFRESH",
+            "SECURITY_EVENTS_RETENTION",
             "AUTH_SECRET",
             "MONGODB_URI",
         ] {

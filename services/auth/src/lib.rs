@@ -31,6 +31,7 @@ mod register;
 mod registration;
 mod routes;
 mod session;
+mod witness;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub use config::{AuthArgs, Config};
 pub use openapi::description;
 pub use register::{RegisterArgs, RegisterConfig};
 pub use session::{SessionArgs, SessionConfig};
+pub use witness::SecurityEventsArgs;
 
 use crate::keys::Keys;
 use crate::registration::{Looks, followers};

@@ -117,12 +117,13 @@ async fn answer(
         Ok(right) => right,
         Err(user_id) => {
             admitted.failed();
+            record_failure(app, user_id, client).await;
             return Err(refused(user_id));
         }
     };
     admitted.succeeded();
-    strengthen(app, &user, attempt.password, verdict).await;
-    let tokens = session::open(app, &user).await?;
+    strengthen(app, &user, attempt.password, (verdict, client)).await;
+    let tokens = session::open(app, &user, client).await?;
     Ok(Opened { tokens, device: app.devices.cookie(&account, clock::now_ms()) })
 }
 
@@ -179,6 +180,18 @@ async fn compare(app: &App, password: &Password, phc: &str) -> Result<Verdict, P
     Ok(if fits(typed).await? { Verdict::AsTyped } else { Verdict::Neither })
 }
 
+/// Whether or not the address is somebody's, with one write. Where it fails, the log has the
+/// failed login alone.
+async fn record_failure(app: &App, user_id: Option<UserId>, client: Client) {
+    let Some(witness) = app.witnesses.of_failure(client) else {
+        metrics::counter!("security_events_left_out_total").increment(1);
+        return;
+    };
+    if let Err(error) = app.events.login_failed(user_id, &witness).await {
+        tracing::error!(error = chain(&error), "a failed login was not recorded");
+    }
+}
+
 fn refused(user_id: Option<UserId>) -> Problem {
     let user_id = user_id.map(tracing::field::display);
     tracing::info!(user_id, "a login was refused");
@@ -188,13 +201,19 @@ fn refused(user_id: Option<UserId>) -> Problem {
 /// Hashes the password again when the settings have risen since, or when the hash is
 /// not of its prepared form. Whatever goes wrong, the login stands and the next one
 /// tries again.
-async fn strengthen(app: &App, user: &User, password: Password, verdict: Verdict) {
+async fn strengthen(
+    app: &App,
+    user: &User,
+    password: Password,
+    (verdict, client): (Verdict, Client),
+) {
     if verdict == Verdict::Prepared && !app.hasher.needs_rehash(&user.password_hash) {
         return;
     }
     let outcome = match app.hasher.hash(password, Purpose::Login).await {
         Ok(new) => {
-            let replaced = app.users.replace_hash(user.user_id, &user.password_hash, &new).await;
+            let (old, by) = (&user.password_hash, app.witnesses.of(client));
+            let replaced = app.users.replace_hash(user.user_id, (old, &new), &by).await;
             replaced.map_err(|error| chain(&error))
         }
         Err(error) => Err(chain(&error)),

@@ -25,8 +25,9 @@ use crate::register::{Mode, register};
 use crate::registration::events::events;
 use crate::registration::{Followers, registration};
 use crate::session::{self, Lifetimes, RefreshToken};
-use crate::store::{Registrations, Sessions, Users};
+use crate::store::{Registrations, SecurityEvents, Sessions, Users};
 use crate::throttle::Throttle;
+use crate::witness::Witnesses;
 
 /// The API of the service.
 pub(crate) fn router(app: App) -> Router {
@@ -56,6 +57,8 @@ pub(crate) struct App {
     pub(crate) overdue_ms: i64,
     pub(crate) users: Users,
     pub(crate) sessions: Sessions,
+    pub(crate) events: SecurityEvents,
+    pub(crate) witnesses: Witnesses,
     pub(crate) sessions_max: u32,
     pub(crate) lifetimes: Lifetimes,
     successors: hmac::Key,
@@ -91,6 +94,8 @@ impl App {
             devices: Devices::new(&config.secret, config.production),
             users: Users::new(mongo),
             sessions: Sessions::new(mongo),
+            events: SecurityEvents::new(mongo),
+            witnesses: Witnesses::new(&config.secret, config.events_kept),
             sessions_max: config.session.per_user_max,
             lifetimes: config.session.lifetimes,
             successors: session::successors(&config.secret),

@@ -10,6 +10,7 @@ use onboard_events::user_registered::{AGGREGATE_USER, USER_REGISTERED};
 use onboard_mongo::setup::{Definition, Index, uuid};
 
 use super::registrations::IDEMPOTENCY_KEYS;
+use super::security_events;
 use super::sessions::{REFRESH_TOKENS, SESSIONS, newest_first};
 use super::signing_keys::SIGNING_KEYS;
 use super::users::{ROLE_CHANGES, USERS};
@@ -32,6 +33,7 @@ pub fn collections(outbox: &str) -> Vec<Definition> {
         of(REFRESH_TOKENS, refresh_tokens(), vec![expired()]),
         of(SIGNING_KEYS, signing_keys(), vec![Index::expired(doc! { "goneFrom": 1 }), first]),
         of(ROLE_CHANGES, role_changes(), vec![Index::plain(doc! { "userId": 1 })]),
+        security_events::definition(),
     ]);
     all
 }

@@ -5,15 +5,17 @@
 //! that opened another one says. A process that dies before it has looked leaves a session
 //! too many, which the user's next login ends.
 
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Document, doc};
 use onboard_contract::{SessionId, UserId};
-use onboard_fault::{Step, step};
+use onboard_fault::Step;
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::field;
-use onboard_mongo::{Raw, StoreError, ask, bounded};
+use onboard_mongo::{Raw, StoreError, ask, bounded, transact_at};
 use onboard_runtime::clock;
 
+use super::revoke::{Revoked, revoked};
 use super::{SESSIONS, Sessions};
+use crate::store::Witness;
 
 /// Sessions that one login ends at most. More than one is too many only where several
 /// logins are at work, or after the limit was lowered.
@@ -34,21 +36,23 @@ impl Sessions {
         &self,
         user: UserId,
         opened: SessionId,
-        most: u32,
+        (most, by): (u32, &Witness),
     ) -> Result<Vec<SessionId>, StoreError> {
         let too_many = self.too_many(user, opened, most).await?;
         if too_many.is_empty() {
             return Ok(too_many);
         }
-        let ids: Vec<Bson> = too_many.iter().map(|session| id(session.uuid())).collect();
-        let sessions = self.mongo.documents(SESSIONS);
-        let update = sessions.update_many(
-            doc! { "_id": { "$in": ids }, "revokedAt": { "$exists": false } },
-            doc! { "$set": { "revokedAt": date(clock::now_ms()), "revokedFor": "limit" } },
-        );
-        let end = step(Step("session.limit"), async { update.await });
-        bounded("end the oldest sessions", end).await?;
-        Ok(too_many)
+        let (mongo, by) = (self.mongo.clone(), by.clone());
+        let end = transact_at(Step("session.limit"), self.mongo.client(), async move |client| {
+            let mut ended = Vec::new();
+            for session in &too_many {
+                if revoked(&mongo, client, *session, (Revoked::Limit, &by)).await? {
+                    ended.push(*session);
+                }
+            }
+            Ok(ended)
+        });
+        bounded("end the oldest sessions", end).await
     }
 
     async fn too_many(
