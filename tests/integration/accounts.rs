@@ -2,7 +2,9 @@
 //! left of them when a process dies at a step.
 
 mod crashes;
+mod events;
 mod keys;
 mod login;
 mod refresh;
 mod roles;
+mod sessions;

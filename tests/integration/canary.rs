@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::harness::{App, Collector, Heard, Options, Tokens, shared_servers};
 
 /// What is where, and why.
-const ALLOWED: [(&str, &str); 13] = [
+const ALLOWED: [(&str, &str); 14] = [
     // The account.
     ("address", "mongodb auth.users.email"),
     ("address", "mongodb auth.users.emailCanonical"),
@@ -37,6 +37,7 @@ const ALLOWED: [(&str, &str); 13] = [
     ("address", "tool show"),
     // To whoever logged in or refreshed.
     ("access token", "answer 200 accessToken"),
+    ("device token", "header set-cookie"),
     ("refresh token", "answer 200 refreshToken"),
     ("next refresh token", "answer 200 refreshToken"),
 ];
@@ -210,19 +211,7 @@ async fn address_password_and_key_are_found_nowhere_they_are_not_needed() {
     app.dead_letters_are(1).await;
     canary.look_json("dead letter", &Value::Array(app.dead_letters().await));
 
-    let id = event.to_string();
-    let tools = [
-        &["list", "--json"][..],
-        &["audit", "--json"],
-        &["list"],
-        &["show", &id],
-        &["keys", "list"],
-        &["users", "list"],
-    ];
-    for args in tools {
-        let output = app.onboard(args).await;
-        canary.look(&format!("tool {}", args[0]), &[output.stdout, output.stderr].concat());
-    }
+    tools(&app, &mut canary, &event.to_string()).await;
     for service in names() {
         let url = format!("{}/metrics", app.url(service));
         let text = app.http.get(url).send().await.unwrap().bytes().await.unwrap();
@@ -249,6 +238,24 @@ async fn address_password_and_key_are_found_nowhere_they_are_not_needed() {
     app.remove().await;
 }
 
+/// What the tools print.
+async fn tools(app: &App, canary: &mut Canary, id: &str) {
+    let tools = [
+        &["list", "--json"][..],
+        &["audit", "--json"],
+        &["list"],
+        &["show", id],
+        &["keys", "list"],
+        &["users", "list"],
+        &["events"],
+        &["events", "--json"],
+    ];
+    for args in tools {
+        let output = app.onboard(args).await;
+        canary.look(&format!("tool {}", args[0]), &[output.stdout, output.stderr].concat());
+    }
+}
+
 /// Logs in wrongly and rightly, refreshes, asks who it is, uses todos, refreshes
 /// with what is used up, and logs out.
 async fn sign_in(app: &App, canary: &mut Canary, email: &str, password: &str) {
@@ -263,6 +270,8 @@ async fn sign_in(app: &App, canary: &mut Canary, email: &str, password: &str) {
     let tokens = Tokens::read(&opened.body);
     canary.seek("access token", tokens.access.rsplit('.').next().unwrap());
     canary.seek("refresh token", &tokens.refresh);
+    let device = opened.header("set-cookie").unwrap().split(';').next().unwrap();
+    canary.seek("device token", device.strip_prefix("onboard_device=").unwrap());
     canary.heard(&opened);
     let me = app.ask("auth", "/api/v1/users/me", &tokens.access).await;
     canary.heard(&Heard::of(me).await.unwrap());

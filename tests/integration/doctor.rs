@@ -158,8 +158,10 @@ async fn an_index_that_has_held_a_list_is_found_until_it_is_built_anew() {
     says(&app, place, "fail", &named[0].1, "remove the document").await;
     let (_, findings) = examine(&app, &[]).await;
     let found = finding(&findings, place.0, place.1)["found"].as_str().unwrap();
-    for (index, holds) in &named {
-        assert!(found.contains(&format!("{index} {holds}")), "{index} {holds}: {found}");
+    for (index, _) in &named {
+        // Its own document, or that of another index of the same field.
+        let holds = format!("{index} holds a list of the document list-");
+        assert!(found.contains(&holds), "{holds}: {found}");
     }
     let refused = app.onboard(&["setup", "--rebuild-indexes"]).await;
     assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));

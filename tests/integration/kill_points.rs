@@ -38,7 +38,7 @@ pub(crate) enum Driven {
 
 /// Every step, in the order of a registration's way, and where it is driven.
 /// `house::steps` holds that the code takes these steps and no others.
-pub(crate) const STEPS: [(&str, Driven); 42] = [
+pub(crate) const STEPS: [(&str, Driven); 44] = [
     // auth commits user, outbox row and idempotency key.
     ("register.commit", Driven::Plainly("auth")),
     // auth remembers, silently, that a key's request met a taken address.
@@ -112,12 +112,16 @@ pub(crate) const STEPS: [(&str, Driven); 42] = [
     ("redrive.put_back", Driven::ByRedrive),
     // `redrive` removes a dead letter that is done with.
     ("redrive.settle", Driven::ByRedrive),
-    // auth commits a session and its first refresh token.
+    // auth commits a session, its first refresh token and the record of the login.
     ("login.commit", Driven::ByAccounts),
+    // auth records a failed login.
+    ("login.failed", Driven::ByAccounts),
     // auth replaces a weaker hash after a login.
     ("login.rehash", Driven::ByAccounts),
     // auth commits the use of a refresh token and its successor.
     ("refresh.commit", Driven::ByAccounts),
+    // auth ends the oldest sessions of a user who has too many.
+    ("session.limit", Driven::ByAccounts),
     // auth revokes a session.
     ("session.revoke", Driven::ByAccounts),
     // `users` commits a role and the record of who gave or took it.

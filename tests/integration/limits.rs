@@ -3,8 +3,10 @@
 //! Clients come from other loopback addresses where a test needs several.
 
 mod connections;
+mod devices;
 mod headers;
 mod logins;
+mod prefixes;
 
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Response};

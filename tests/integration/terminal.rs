@@ -88,6 +88,7 @@ async fn completions_are_printed(operated: &Operated) {
         let printed = Printed::in_pipe(onboard(operated, &["completions", shell])).await;
         assert_eq!(printed.code, Some(0), "{}", printed.text);
         assert!(printed.text.contains("consumers"), "{}", printed.text);
+        assert!(printed.text.contains("events"), "{}", printed.text);
     }
 }
 
@@ -134,7 +135,7 @@ async fn what_waits_says_for_what(operated: &Operated) {
 async fn every_command_says_sentences_and_tables_that_fit_a_terminal() {
     let operated = Operated::up(&[]).await;
     a_registration_is_followed_on_one_line(&operated).await;
-    let commands: [(&[&str], i32); 22] = [
+    let commands: [(&[&str], i32); 25] = [
         (&["status"], 0),
         (&["list"], 0),
         (&["list", "--stage", "ACKNOWLEDGED"], 0),
@@ -146,6 +147,9 @@ async fn every_command_says_sentences_and_tables_that_fit_a_terminal() {
         (&["users", "show", "grace.hopper.with.a.rather.long.name@navy.example.com"], 0),
         (&["keys", "rotate", "--after", "1h"], 0),
         (&["keys", "list"], 0),
+        (&["events"], 0),
+        (&["events", "--user", "ada@example.com", "--since", "24h"], 0),
+        (&["events", "--kind", "nothing"], 2),
         (&["consumers", "list"], 0),
         (&["doctor"], 0),
         (&["redrive", "--all", "--dry-run"], 0),

@@ -2,7 +2,9 @@
 //!
 //! Of each collection only so many documents are looked at; the audit looks at all.
 
-use onboard_auth::store::{IDEMPOTENCY_KEYS, REFRESH_TOKENS, SESSIONS, SIGNING_KEYS, USERS};
+use onboard_auth::store::{
+    IDEMPOTENCY_KEYS, REFRESH_TOKENS, SECURITY_EVENTS, SESSIONS, SIGNING_KEYS, USERS,
+};
 use onboard_mongo::StoreError;
 use onboard_mongo::scan::Kind;
 use onboard_ops::Databases;
@@ -16,7 +18,8 @@ const CHECK: &str = "documents";
 const LOOKED_AT: usize = 20_000;
 /// How many documents are named.
 const NAMED: usize = 20;
-const KINDS: [Kind; 6] = [USERS, SESSIONS, REFRESH_TOKENS, SIGNING_KEYS, IDEMPOTENCY_KEYS, TODOS];
+const KINDS: [Kind; 7] =
+    [USERS, SESSIONS, REFRESH_TOKENS, SIGNING_KEYS, IDEMPOTENCY_KEYS, SECURITY_EVENTS, TODOS];
 
 /// Whether each document can be read.
 pub(crate) async fn examine(mongo: &Databases) -> Finding {

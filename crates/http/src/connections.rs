@@ -41,7 +41,8 @@ pub(crate) const BYTES_MAX: u64 = 96 * 1024;
 /// What bounds the connections of a server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// Of one client network; more are closed at once.
+    /// Of one client network, and a multiple of the networks around it; more are closed
+    /// at once.
     pub(crate) per_address: u32,
     /// In all; more wait in the kernel.
     pub(crate) in_all: u32,
@@ -127,11 +128,16 @@ impl Connections {
             bounds.head = bounds.proxy_idle;
         }
         let exempt = self.proxies.contains(address) || self.exempt.contains(address);
-        let place = self.places.take(ClientNetwork::of(address));
-        if place.number() > bounds.per_address && !exempt {
-            metrics::counter!("connections_refused_total").increment(1);
-            return;
-        }
+        let place = if exempt {
+            None
+        } else {
+            let place = self.places.take(ClientNetwork::of(address), bounds.per_address);
+            let Some(place) = place else {
+                metrics::counter!("connections_refused_total").increment(1);
+                return;
+            };
+            Some(place)
+        };
         let visit = Visit { stream, peer, bounds, _place: place };
         self.open.spawn(visit.serve(self.router.clone(), self.shutdown.clone()));
     }
@@ -166,7 +172,7 @@ struct Visit {
     stream: TcpStream,
     peer: SocketAddr,
     bounds: Bounds,
-    _place: Place,
+    _place: Option<Place>,
 }
 
 impl Visit {

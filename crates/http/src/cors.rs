@@ -1,7 +1,8 @@
 //! Which pages in browsers may use the API (the Fetch standard's CORS).
 //!
 //! None, unless told otherwise. Credentials are never allowed: the API knows
-//! no cookies, and a page sends its token itself.
+//! no cookie but that of a device (which a page of another origin does not get), and a page
+//! sends its token itself.
 
 use std::str::FromStr;
 use std::time::Duration;

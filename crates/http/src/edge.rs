@@ -34,14 +34,16 @@ pub struct EdgeArgs {
     pub traceparent_from: Option<String>,
     /// Requests of one client address to all that has no limit of its own,
     /// as `300/6s`: 300 at once, and as many again within 6 seconds; `off`
-    /// for no limit. Default: 300/6s.
+    /// for no limit. All addresses of an IPv6 /56 together have 4 times as many, those of
+    /// an IPv6 /48 or an IPv4 /24 16 times. Default: 300/6s.
     #[arg(long, env = "RATE_LIMIT_API")]
     pub rate_limit_api: Option<String>,
     /// Networks whose clients no limit by address holds for; limits by account
     /// always do. Default: none.
     #[arg(long, env = "RATE_LIMIT_EXEMPT")]
     pub rate_limit_exempt: Option<String>,
-    /// Open connections of one address, 1 to 65536; more are closed at once.
+    /// Open connections of one address, 1 to 65536; more are closed at once. An IPv6 /56 has
+    /// 4 times as many, an IPv6 /48 or an IPv4 /24 16 times.
     /// Trusted proxies and exempt networks have no such limit. Default: 256.
     #[arg(long, env = "CONNECTIONS_PER_ADDRESS")]
     pub connections_per_address: Option<String>,

@@ -1,13 +1,14 @@
 //! Networks as settings name them, and the network a client counts as.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
 
-/// How much of an IPv6 address tells clients apart: one line is given a whole
-/// /64 and may use any address in it.
-const IPV6_PREFIX: u32 = 64;
+/// How many times as much as a single client network the clients of a network around it
+/// may have together: of itself, of an IPv6 /56, and of an IPv6 /48 or an IPv4 /24. One
+/// customer is commonly given a /56 or a /48, which is 256 or 65,536 client networks.
+pub(crate) const SHARES: [u32; 3] = [1, 4, 16];
 
 /// A list of networks: `10.0.0.0/8, 2001:db8::/32, 192.0.2.7`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,21 +49,55 @@ impl Networks {
     }
 }
 
-/// Who shares a limit: one IPv4 address, or one IPv6 /64.
+/// Who shares a limit: one IPv4 address, or one IPv6 /64, since one line is given a whole
+/// /64 and may use any address in it. Also a wider network around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ClientNetwork(IpAddr);
+pub struct ClientNetwork {
+    address: IpAddr,
+    prefix: u8,
+}
 
 impl ClientNetwork {
-    /// The network of an address.
+    /// The network of an address. An IPv4 address in its IPv6 form is the IPv4 address.
     #[must_use]
     pub const fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
-            IpAddr::V4(address) => Self(IpAddr::V4(address)),
+            IpAddr::V4(address) => Self::v4(address, 32),
+            IpAddr::V6(address) => Self::v6(address, 64),
+        }
+    }
+
+    /// What tells it from every other network.
+    #[must_use]
+    pub fn octets(self) -> Vec<u8> {
+        let mut octets = match self.address {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        };
+        octets.push(self.prefix);
+        octets
+    }
+
+    /// Itself and the networks around it, in the order of [`SHARES`]. IPv4 has no second.
+    pub(crate) const fn around(self) -> [Option<Self>; SHARES.len()] {
+        match self.address {
+            IpAddr::V4(address) => [Some(self), None, Some(Self::v4(address, 24))],
             IpAddr::V6(address) => {
-                let mask = u128::MAX << (128 - IPV6_PREFIX);
-                Self(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask)))
+                [Some(self), Some(Self::v6(address, 56)), Some(Self::v6(address, 48))]
             }
         }
+    }
+
+    const fn v4(address: Ipv4Addr, prefix: u8) -> Self {
+        let mask = u32::MAX << (32 - prefix);
+        let address = IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask));
+        Self { address, prefix }
+    }
+
+    const fn v6(address: Ipv6Addr, prefix: u8) -> Self {
+        let mask = u128::MAX << (128 - prefix);
+        let address = IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask));
+        Self { address, prefix }
     }
 }
 
@@ -98,5 +133,22 @@ mod tests {
         assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    }
+
+    #[test]
+    fn the_networks_around_a_client_are_its_56_and_48_or_its_24() {
+        let around = |text| ClientNetwork::of(ip(text)).around();
+        let [own, site, region] = around("2001:db8:1:2ff::1");
+        let [_, same_site, same_region] = around("2001:db8:1:200::1");
+        assert!(site == same_site && region == same_region && site != region);
+        let [_, other_site, same_region] = around("2001:db8:1:300::1");
+        assert!(site != other_site && region == same_region);
+        assert_ne!(region, around("2001:db8:2:200::1")[2]);
+        assert_ne!(own, around("2001:db8:1:200::1")[0]);
+        let first = around("2001:db8:1::1");
+        assert!(first[0] != first[1] && first[1] != first[2], "of one address, and not the same");
+        let [_, none, region] = around("192.0.2.1");
+        assert!(none.is_none() && region == around("::ffff:192.0.2.255")[2]);
+        assert_ne!(region, around("192.0.3.1")[2]);
     }
 }

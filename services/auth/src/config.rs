@@ -17,6 +17,7 @@ use crate::hash::{HashArgs, HashConfig};
 use crate::register::{RegisterArgs, RegisterConfig};
 use crate::session::{SessionArgs, SessionConfig};
 use crate::throttle::ThrottleArgs;
+use crate::witness::SecurityEventsArgs;
 
 /// The program with full tables of limits, in bytes.
 const MEMORY_BASE: u64 = 64 * 1024 * 1024;
@@ -55,6 +56,9 @@ pub struct AuthArgs {
     /// What tokens say.
     #[command(flatten)]
     pub token: TokenArgs,
+    /// How long security events are kept.
+    #[command(flatten)]
+    pub security_events: SecurityEventsArgs,
     /// What keys are derived from.
     #[command(flatten)]
     pub secret: SecretArgs,
@@ -71,6 +75,8 @@ pub struct AuthArgs {
 pub struct Config {
     pub(crate) address: SocketAddr,
     pub(crate) management: ManagementConfig,
+    pub(crate) production: bool,
+    pub(crate) events_kept: Duration,
     pub(crate) overdue: Duration,
     pub(crate) edge: Edge,
     pub(crate) register: RegisterConfig,
@@ -94,6 +100,7 @@ impl AuthArgs {
         );
         let register = self.register.check(problems);
         let session = self.session.check(problems);
+        let events_kept = self.security_events.check(problems);
         let token = self.token.check(TOKEN_ISSUER, problems);
         let environment = self.environment.check(problems);
         let management =
@@ -113,6 +120,8 @@ impl AuthArgs {
         Some(Config {
             address,
             management,
+            production: environment.is_production(),
+            events_kept,
             overdue,
             edge,
             register,
@@ -188,8 +197,10 @@ mod tests {
                 refresh_token_lifetime: Some("1m".into()),
                 refresh_token_grace: Some("2m".into()),
                 session_lifetime: Some("400d".into()),
+                sessions_per_user_max: Some("0".into()),
                 signing_keys_refresh: Some("2m".into()),
             },
+            security_events: SecurityEventsArgs { security_events_retention: Some("1h".into()) },
             ..AuthArgs::default()
         };
         let mut problems = Problems::default();
@@ -205,7 +216,9 @@ mod tests {
             "REFRESH_TOKEN_LIFETIME",
             "REFRESH_TOKEN_GRACE",
             "SESSION_LIFETIME",
+            "SESSIONS_PER_USER_MAX",
             "SIGNING_KEYS_REFRESH",
+            "SECURITY_EVENTS_RETENTION",
             "AUTH_SECRET",
             "MONGODB_URI",
         ] {

@@ -4,7 +4,9 @@
 //! once and at most `HASH_QUEUE` wait; beyond that the answer is "overloaded"
 //! at once, so that a flood of registrations costs neither memory nor the
 //! health endpoints. A client that goes away frees its place in the queue; a
-//! hash that has begun keeps its place until it ends.
+//! hash that has begun keeps its place until it ends. A quarter of the queue is kept for
+//! logins, and threads take logins and registrations in turns, so that a flood of
+//! registrations keeps nobody from logging in.
 //!
 //! The memory of a hash is used again by the next one (`memory`): at most
 //! `HASH_THREADS` buffers exist, and all are wiped as soon as no hash waits.
@@ -24,6 +26,7 @@ use onboard_runtime::memory::wipe_stack;
 
 use self::memory::Memory;
 use self::pool::Pool;
+pub use self::pool::Purpose;
 use crate::password::Password;
 pub use phc::HashFailure;
 pub use settings::{HashArgs, HashConfig};
@@ -73,9 +76,9 @@ impl Hasher {
     ///
     /// # Errors
     /// See [`HashError`].
-    pub async fn hash(&self, password: Password) -> Result<String, HashError> {
+    pub async fn hash(&self, password: Password, purpose: Purpose) -> Result<String, HashError> {
         let params = self.params.clone();
-        self.run("hash", move |memory| phc::hash(&params, &password, memory)).await
+        self.run(purpose, "hash", move |memory| phc::hash(&params, &password, memory)).await
     }
 
     /// Whether the password is the one that was hashed. The stored parameters
@@ -87,7 +90,10 @@ impl Hasher {
     /// work than any setting allows, is refused and not obeyed.
     pub async fn verify(&self, password: Password, phc: String) -> Result<bool, HashError> {
         let today = self.params.clone();
-        self.run("verify", move |memory| phc::verify(&phc, &password, &today, memory)).await
+        self.run(Purpose::Login, "verify", move |memory| {
+            phc::verify(&phc, &password, &today, memory)
+        })
+        .await
     }
 
     /// A PHC string with today's parameters that no password fits. Verifying
@@ -114,11 +120,12 @@ impl Hasher {
 
     async fn run<T: Send + 'static>(
         &self,
+        purpose: Purpose,
         operation: &'static str,
         work: impl FnOnce(&Memory) -> Result<T, HashFailure> + Send + 'static,
     ) -> Result<T, HashError> {
         let memory = self.memory.clone();
-        let hashed = self.pool.run(move || {
+        let hashed = self.pool.run(purpose, move || {
             let started = Instant::now();
             let done = work(&memory);
             // argon2's first block of work was a copy of the password.

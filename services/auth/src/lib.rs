@@ -20,6 +20,7 @@ pub mod store;
 pub mod throttle;
 
 mod account;
+mod device;
 mod idempotency;
 mod jwks;
 mod login;
@@ -30,6 +31,7 @@ mod register;
 mod registration;
 mod routes;
 mod session;
+mod witness;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -43,6 +45,7 @@ pub use config::{AuthArgs, Config};
 pub use openapi::description;
 pub use register::{RegisterArgs, RegisterConfig};
 pub use session::{SessionArgs, SessionConfig};
+pub use witness::SecurityEventsArgs;
 
 use crate::keys::Keys;
 use crate::registration::{Looks, followers};

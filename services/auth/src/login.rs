@@ -10,15 +10,18 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use onboard_contract::UserId;
 use onboard_http::{Client, Fields, JsonObject, Kind, Object, Problem, ProblemBody};
 use onboard_runtime::availability::chain;
+use onboard_runtime::clock;
 use onboard_token::Refusal;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::email::{self, Email};
+use crate::hash::Purpose;
 use crate::password::Password;
 use crate::routes::App;
 use crate::session::{self, Tokens};
@@ -46,14 +49,23 @@ struct Attempt {
 
 /// Logs in.
 ///
-/// The answer does not tell an unknown address from a wrong password.
+/// The answer does not tell an unknown address from a wrong password. It sets a cookie,
+/// `onboard_device`. Whoever sends it back with the next login to the same account does not
+/// wait for what others have failed at that account. A client without cookies logs in just
+/// the same; under an attack on its account it may have to wait, or to try again.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/login",
     tag = "sessions",
+    params((
+        "onboard_device" = Option<String>, Cookie,
+        description = "What the last login to this account set, if the client keeps cookies.",
+    )),
     request_body = LoginBody,
     responses(
-        (status = 200, description = "A session is open.", body = Tokens),
+        (status = 200, description = "A session is open.", body = Tokens,
+            headers(("Set-Cookie" = String, description = "`onboard_device`: HttpOnly, \
+                SameSite=Strict, for 90 days. It holds no personal data and opens nothing."))),
         (status = 401, description = "Address and password do not belong together.",
             body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 429, description = "Too many from this address, or too many failed.",
@@ -63,31 +75,56 @@ struct Attempt {
 pub(crate) async fn login(
     State(app): State<Arc<App>>,
     client: Client,
+    headers: HeaderMap,
     body: Result<JsonObject, Problem>,
 ) -> Response {
-    let answered = answer(&app, client, body).await;
+    let answered = answer(&app, client, &headers, body).await;
     let outcome = answered.as_ref().map_or_else(|problem| problem.kind().slug(), |_| "success");
     metrics::counter!("logins_total", "outcome" => outcome).increment(1);
-    answered.map_err(Refusal::from).into_response()
+    match answered {
+        Ok(opened) => opened.into_response(),
+        Err(problem) => Refusal::from(problem).into_response(),
+    }
+}
+
+/// A session, and the cookie that makes the client a device of the account.
+struct Opened {
+    tokens: Tokens,
+    device: Option<HeaderValue>,
+}
+
+impl IntoResponse for Opened {
+    fn into_response(self) -> Response {
+        let mut response = self.tokens.into_response();
+        if let Some(cookie) = self.device {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        response
+    }
 }
 
 async fn answer(
     app: &App,
     client: Client,
+    headers: &HeaderMap,
     body: Result<JsonObject, Problem>,
-) -> Result<Tokens, Problem> {
+) -> Result<Opened, Problem> {
     let attempt = Attempt::parse(body?.0)?;
-    let admitted = app.throttle.admit_login(&attempt.throttled, client).await?;
+    let account = attempt.throttled.clone();
+    let device = app.devices.find(headers, &account, clock::now_ms());
+    let admitted = app.throttle.admit_login(&account, client, device).await?;
     let (user, verdict) = match judge(app, &attempt).await? {
         Ok(right) => right,
         Err(user_id) => {
             admitted.failed();
+            record_failure(app, user_id, client).await;
             return Err(refused(user_id));
         }
     };
     admitted.succeeded();
-    strengthen(app, &user, attempt.password, verdict).await;
-    session::open(app, &user).await
+    strengthen(app, &user, attempt.password, (verdict, client)).await;
+    let tokens = session::open(app, &user, client).await?;
+    Ok(Opened { tokens, device: app.devices.cookie(&account, clock::now_ms()) })
 }
 
 impl Attempt {
@@ -143,6 +180,18 @@ async fn compare(app: &App, password: &Password, phc: &str) -> Result<Verdict, P
     Ok(if fits(typed).await? { Verdict::AsTyped } else { Verdict::Neither })
 }
 
+/// Whether or not the address is somebody's, with one write. Where it fails, the log has the
+/// failed login alone.
+async fn record_failure(app: &App, user_id: Option<UserId>, client: Client) {
+    let Some(witness) = app.witnesses.of_failure(client) else {
+        metrics::counter!("security_events_left_out_total").increment(1);
+        return;
+    };
+    if let Err(error) = app.events.login_failed(user_id, &witness).await {
+        tracing::error!(error = chain(&error), "a failed login was not recorded");
+    }
+}
+
 fn refused(user_id: Option<UserId>) -> Problem {
     let user_id = user_id.map(tracing::field::display);
     tracing::info!(user_id, "a login was refused");
@@ -152,13 +201,19 @@ fn refused(user_id: Option<UserId>) -> Problem {
 /// Hashes the password again when the settings have risen since, or when the hash is
 /// not of its prepared form. Whatever goes wrong, the login stands and the next one
 /// tries again.
-async fn strengthen(app: &App, user: &User, password: Password, verdict: Verdict) {
+async fn strengthen(
+    app: &App,
+    user: &User,
+    password: Password,
+    (verdict, client): (Verdict, Client),
+) {
     if verdict == Verdict::Prepared && !app.hasher.needs_rehash(&user.password_hash) {
         return;
     }
-    let outcome = match app.hasher.hash(password).await {
+    let outcome = match app.hasher.hash(password, Purpose::Login).await {
         Ok(new) => {
-            let replaced = app.users.replace_hash(user.user_id, &user.password_hash, &new).await;
+            let (old, by) = (&user.password_hash, app.witnesses.of(client));
+            let replaced = app.users.replace_hash(user.user_id, (old, &new), &by).await;
             replaced.map_err(|error| chain(&error))
         }
         Err(error) => Err(chain(&error)),

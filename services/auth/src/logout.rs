@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use onboard_http::{JsonObject, Problem};
+use onboard_http::{Client, JsonObject, Problem};
 
 use crate::refresh::{RefreshBody, token};
 use crate::routes::App;
 use crate::session::RefreshToken;
+use crate::store::Revoked;
 
 /// Ends a session.
 #[utoipa::path(
@@ -27,18 +28,21 @@ use crate::session::RefreshToken;
 )]
 pub(crate) async fn logout(
     State(app): State<Arc<App>>,
+    client: Client,
     body: Result<JsonObject, Problem>,
 ) -> Result<StatusCode, Problem> {
     if let Some(sent) = RefreshToken::parse(&token(body?.0)?) {
-        end(&app, &sent).await?;
+        end(&app, &sent, client).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn end(app: &App, sent: &RefreshToken) -> Result<(), Problem> {
+async fn end(app: &App, sent: &RefreshToken, client: Client) -> Result<(), Problem> {
     let failed = |error| app.store_failed(&error);
     if let Some(session_id) = app.sessions.find(sent.hash()).await.map_err(failed)? {
-        let revoked = app.sessions.revoke(session_id, "logout").await.map_err(failed)?;
+        let by = app.witnesses.of(client);
+        let revoked = app.sessions.revoke(session_id, Revoked::Logout, &by).await;
+        let revoked = revoked.map_err(failed)?;
         tracing::info!(%session_id, revoked, "logged out");
     }
     app.store_answered();

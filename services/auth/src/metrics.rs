@@ -21,6 +21,8 @@ pub const METRICS: &[Metric] = &[
         "Answered token refreshes; `reused` is a refresh token shown a second time."),
     Metric::seconds("password_hash_seconds", &[("operation", &["hash", "verify"])],
         "Time of one argon2 computation, without the wait for its turn.").in_buckets(Buckets::Short),
+    Metric::counter("security_events_left_out_total", &[],
+        "Failed logins that were logged and not recorded, because too many were."),
     Metric::gauge("hash_threads", "threads", &[], "Threads that hash (`HASH_THREADS`)."),
     Metric::gauge("hash_busy", "threads", &[], "Threads that hash right now."),
     Metric::gauge("hash_queue_length", "requests", &[], "Passwords that wait for a thread."),

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use onboard_contract::SessionId;
-use onboard_http::{Fields, JsonObject, Object, Problem, ProblemBody};
+use onboard_http::{Client, Fields, JsonObject, Object, Problem, ProblemBody};
 use onboard_token::Refusal;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::routes::App;
 use crate::session::{RefreshToken, Tokens, issue};
-use crate::store::Rotated;
+use crate::store::{Revoked, Rotated};
 
 /// What refresh and logout send.
 #[derive(Deserialize, ToSchema)]
@@ -64,9 +64,10 @@ impl From<Problem> for Unrefreshed {
 )]
 pub(crate) async fn refresh(
     State(app): State<Arc<App>>,
+    client: Client,
     body: Result<JsonObject, Problem>,
 ) -> Response {
-    let answered = answer(&app, body).await;
+    let answered = answer(&app, client, body).await;
     let outcome = match &answered {
         Ok(_) => "success",
         Err(Unrefreshed::Reused) => "reused",
@@ -81,7 +82,11 @@ pub(crate) async fn refresh(
     answered.map_err(refused).into_response()
 }
 
-async fn answer(app: &App, body: Result<JsonObject, Problem>) -> Result<Tokens, Unrefreshed> {
+async fn answer(
+    app: &App,
+    client: Client,
+    body: Result<JsonObject, Problem>,
+) -> Result<Tokens, Unrefreshed> {
     let Some(sent) = RefreshToken::parse(&token(body?.0)?) else {
         tracing::info!("a refresh with no token of ours was refused");
         return Err(Unrefreshed::Invalid);
@@ -94,7 +99,7 @@ async fn answer(app: &App, body: Result<JsonObject, Problem>) -> Result<Tokens, 
     app.store_answered();
     let (session_id, user_id, again) = match rotated {
         Rotated::Done { session_id, user_id, again } => (session_id, user_id, again),
-        Rotated::Reused { session_id } => return Err(reused(app, session_id).await),
+        Rotated::Reused { session_id } => return Err(reused(app, session_id, client).await),
         Rotated::Refused => {
             tracing::info!("a refresh was refused");
             return Err(Unrefreshed::Invalid);
@@ -106,8 +111,9 @@ async fn answer(app: &App, body: Result<JsonObject, Problem>) -> Result<Tokens, 
     Ok(issue(app, &user, session_id, &next)?)
 }
 
-async fn reused(app: &App, session_id: SessionId) -> Unrefreshed {
-    match app.sessions.revoke(session_id, "reuse").await {
+async fn reused(app: &App, session_id: SessionId, client: Client) -> Unrefreshed {
+    let by = app.witnesses.of(client);
+    match app.sessions.revoke(session_id, Revoked::Reuse, &by).await {
         Ok(revoked) => {
             tracing::warn!(%session_id, revoked, "a refresh token was used twice");
             Unrefreshed::Reused

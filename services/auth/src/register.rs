@@ -131,7 +131,7 @@ impl Request {
     ) -> Result<(Self, Password), Problem> {
         let key = IdempotencyKey::read(headers)?;
         let (email, password) = parse(body?.0)?;
-        app.throttle.admit_registration(email.canonical())?;
+        app.throttle.admit_registration(email.canonical(), client)?;
         let key = key.map(|key| app.idempotency.begin(&key, &email, &password)).transpose()?;
         Ok((Self { client, email, key }, password))
     }

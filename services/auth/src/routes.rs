@@ -13,6 +13,7 @@ use ring::hmac;
 
 use crate::Config;
 use crate::account::{me, user};
+use crate::device::Devices;
 use crate::hash::{HashError, Hasher};
 use crate::idempotency::IdempotencyKeys;
 use crate::jwks::jwks;
@@ -24,8 +25,9 @@ use crate::register::{Mode, register};
 use crate::registration::events::events;
 use crate::registration::{Followers, registration};
 use crate::session::{self, Lifetimes, RefreshToken};
-use crate::store::{Registrations, Sessions, Users};
+use crate::store::{Registrations, SecurityEvents, Sessions, Users};
 use crate::throttle::Throttle;
+use crate::witness::Witnesses;
 
 /// The API of the service.
 pub(crate) fn router(app: App) -> Router {
@@ -47,6 +49,7 @@ pub(crate) fn router(app: App) -> Router {
 pub(crate) struct App {
     pub(crate) hasher: Hasher,
     pub(crate) throttle: Throttle,
+    pub(crate) devices: Devices,
     pub(crate) registrations: Registrations,
     pub(crate) followers: Followers,
     pub(crate) idempotency: IdempotencyKeys,
@@ -54,6 +57,9 @@ pub(crate) struct App {
     pub(crate) overdue_ms: i64,
     pub(crate) users: Users,
     pub(crate) sessions: Sessions,
+    pub(crate) events: SecurityEvents,
+    pub(crate) witnesses: Witnesses,
+    pub(crate) sessions_max: u32,
     pub(crate) lifetimes: Lifetimes,
     successors: hmac::Key,
     pub(crate) keys: Keys,
@@ -85,8 +91,12 @@ impl App {
             mode: config.register.mode,
             overdue_ms: clock::millis(config.overdue),
             throttle: Throttle::new(),
+            devices: Devices::new(&config.secret, config.production),
             users: Users::new(mongo),
             sessions: Sessions::new(mongo),
+            events: SecurityEvents::new(mongo),
+            witnesses: Witnesses::new(&config.secret, config.events_kept),
+            sessions_max: config.session.per_user_max,
             lifetimes: config.session.lifetimes,
             successors: session::successors(&config.secret),
             signer: Signer::new(config.token.clone(), config.session.access_token),

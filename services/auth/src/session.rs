@@ -15,9 +15,10 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use onboard_contract::SessionId;
-use onboard_http::{Kind, Problem};
+use onboard_contract::{SessionId, UserId};
+use onboard_http::{Client, Kind, Problem};
 use onboard_runtime::Secret;
+use onboard_runtime::availability::chain;
 use onboard_runtime::clock::{self, millis};
 use onboard_runtime::memory::wipe_stack;
 use onboard_token::{Role, Subject};
@@ -29,7 +30,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::routes::App;
-use crate::store::{NewSession, NewToken, TokenHash, User};
+use crate::store::{NewSession, NewToken, TokenHash, User, Witness};
 pub use settings::{SessionArgs, SessionConfig};
 
 const BYTES: usize = 32;
@@ -124,7 +125,7 @@ pub(crate) fn successors(secret: &Secret) -> hmac::Key {
 }
 
 /// Opens a session for a user who has just proved to be one.
-pub(crate) async fn open(app: &App, user: &User) -> Result<Tokens, Problem> {
+pub(crate) async fn open(app: &App, user: &User, client: Client) -> Result<Tokens, Problem> {
     // Before anything is written: without a key there is nothing to answer.
     app.can_sign()?;
     let refresh = RefreshToken::make()?;
@@ -133,9 +134,26 @@ pub(crate) async fn open(app: &App, user: &User) -> Result<Tokens, Problem> {
         lifetime_ms: millis(app.lifetimes.session),
         token: refresh.stored(app),
     };
-    let opened = app.sessions.open(new).await.map_err(|error| app.store_failed(&error))?;
+    let by = app.witnesses.of(client);
+    let opened = app.sessions.open(new, &by).await.map_err(|error| app.store_failed(&error))?;
     tracing::info!(user_id = %user.user_id, session_id = %opened.session_id, "logged in");
+    end_oldest(app, user.user_id, opened.session_id, &by).await;
     issue(app, user, opened.session_id, &refresh)
+}
+
+/// Ends the oldest sessions where the user has too many by now. Whatever goes wrong, the
+/// login stands and the next one tries again.
+async fn end_oldest(app: &App, user_id: UserId, newest: SessionId, by: &Witness) {
+    match app.sessions.end_oldest(user_id, newest, (app.sessions_max, by)).await {
+        Ok(ended) => {
+            for session_id in ended {
+                tracing::info!(%user_id, %session_id, "ended the oldest session of too many");
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%user_id, error = chain(&error), "old sessions were not ended");
+        }
+    }
 }
 
 /// The answer with both tokens.

@@ -6,6 +6,7 @@
 
 mod collections;
 mod registrations;
+mod security_events;
 mod sessions;
 mod signing_keys;
 mod users;
@@ -17,7 +18,10 @@ pub use registrations::{
     Committed, KeyRecord, NewKey, NewRegistration, RegisterError, Registered, RegistrationRow,
     Registrations,
 };
-pub use sessions::{NewSession, NewToken, Opened, Rotated, Sessions, TokenHash};
+pub use security_events::{
+    By, EventKind, EventsPage, EventsQuery, RecordedEvent, SecurityEvents, UnknownKind, Witness,
+};
+pub use sessions::{NewSession, NewToken, Opened, Revoked, Rotated, Sessions, TokenHash};
 pub use signing_keys::{KeyList, KeyRow, Removal, SigningKeys};
 pub use users::{RoleChange, RoleChanged, User, Users, UsersPage, displaced, has_roles};
 
@@ -31,6 +35,9 @@ pub const REFRESH_TOKENS: Kind =
 /// The signing keys.
 pub const SIGNING_KEYS: Kind =
     Kind { collection: signing_keys::SIGNING_KEYS, check: signing_keys::check };
+/// The security events.
+pub const SECURITY_EVENTS: Kind =
+    Kind { collection: security_events::SECURITY_EVENTS, check: security_events::check };
 /// The idempotency keys.
 pub const IDEMPOTENCY_KEYS: Kind =
     Kind { collection: registrations::IDEMPOTENCY_KEYS, check: registrations::check_key };

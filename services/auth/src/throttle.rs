@@ -3,11 +3,13 @@
 //! Nothing here asks whether the account exists, and nothing here locks one
 //! out. A login from a network of the client's own is refused only for what
 //! that network did; what others do makes it wait, and not even that where the
-//! network has logged in to the account before. Accounts are known by a keyed
-//! hash of their address: the addresses themselves are not kept.
+//! client brings a device token of the account (`device`), or its network has logged in to
+//! the account at this process before. A login that is refused without a look at the
+//! password counts for the client's network and not for the account. Accounts are known by
+//! a keyed hash of their address: the addresses themselves are not kept.
 //!
 //! All of it is in this process' memory: when it dies, every count begins
-//! anew (docs/adr/0023).
+//! anew (docs/adr/0023). Device tokens hold in every process.
 
 mod crowd;
 mod settings;
@@ -15,18 +17,19 @@ mod settings;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use onboard_http::limit::{Buckets, Level, Rate, Recent, Standing};
+use onboard_http::limit::{Buckets, Level, NetworkBuckets, Rate, Recent, Standing};
 use onboard_http::{Client, ClientNetwork, Problem};
 use ring::{hmac, rand};
 use tokio::time::{Instant, sleep};
 
 use self::crowd::Crowd;
+use crate::device::DeviceId;
 pub use settings::ThrottleArgs;
 
-/// Registrations of one address: generous, since many at once must all hear
+/// Registrations of one address by one client network: generous, since many at once must all hear
 /// that it is taken.
 const REGISTRATIONS: Rate = Rate::new(100, Duration::from_secs(200));
-/// Failed logins of one client network to one account.
+/// Failed logins of one client network, or with one device token, to one account.
 const FAILURES: Rate = Rate::new(20, Duration::from_mins(5));
 /// Failed logins of all other networks to one account: none is refused for
 /// them, but they come to wait.
@@ -51,8 +54,9 @@ type Visitor = (Account, ClientNetwork);
 #[derive(Debug)]
 pub(crate) struct Throttle {
     key: hmac::Key,
-    registrations: Buckets<Account>,
-    failures: Buckets<Visitor>,
+    registrations: NetworkBuckets<Account>,
+    failures: NetworkBuckets<Account>,
+    failures_of_devices: Buckets<(Account, DeviceId)>,
     failures_abroad: Buckets<Account>,
     known: Mutex<Recent<Visitor>>,
     crowd: Crowd,
@@ -65,9 +69,15 @@ pub(crate) struct Throttle {
 #[must_use]
 pub(crate) struct Attempt<'a> {
     throttle: &'a Throttle,
-    visitor: Visitor,
+    account: Account,
+    network: ClientNetwork,
+    /// Whose bucket it was taken from, instead of the network's.
+    device: Option<DeviceId>,
+    /// Whether one was taken for the account.
     counted_abroad: bool,
-    has_failed: bool,
+    /// Whether what was taken from client and account stays taken.
+    costs_client: bool,
+    costs_account: bool,
 }
 
 impl Throttle {
@@ -77,26 +87,34 @@ impl Throttle {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &rand::SystemRandom::new());
         Self {
             key: key.unwrap_or_else(|_| hmac::Key::new(hmac::HMAC_SHA256, b"no random numbers")),
-            registrations: Buckets::new(REGISTRATIONS),
-            failures: Buckets::new(FAILURES),
+            registrations: NetworkBuckets::new(REGISTRATIONS),
+            failures: NetworkBuckets::new(FAILURES),
+            failures_of_devices: Buckets::new(FAILURES),
             failures_abroad: Buckets::new(FAILURES_ABROAD),
             known: Mutex::new(Recent::new(KNOWN_MAX)),
             crowd: Crowd::default(),
         }
     }
 
-    /// Lets a registration of this address pass.
+    /// Lets a registration of this address by this client pass. What other networks send
+    /// keeps nobody from registering an address.
     ///
     /// # Errors
     /// There were too many: 429.
-    pub(crate) fn admit_registration(&self, canonical: &str) -> Result<(), Problem> {
-        let taken = self.registrations.take(&self.account(canonical), Instant::now());
+    pub(crate) fn admit_registration(
+        &self,
+        canonical: &str,
+        client: Client,
+    ) -> Result<(), Problem> {
+        let (account, now) = (self.account(canonical), Instant::now());
+        let taken = self.registrations.take(&account, client.network(), now);
         let standing = |level| Standing::new("register-account", REGISTRATIONS, level);
         taken.map(drop).map_err(|level| Problem::rate_limited(standing(level)))
     }
 
-    /// Lets a login to this address pass, after a wait if others failed at it.
-    /// To be asked before it is told, or hashed, whether a password is right.
+    /// Lets a login to this address pass, after a wait if others failed at it and the client
+    /// has no device token of the account. To be asked before it is told, or hashed,
+    /// whether a password is right.
     ///
     /// # Errors
     /// This client failed too often, or too many wait already: 429.
@@ -104,20 +122,36 @@ impl Throttle {
         &self,
         canonical: &str,
         client: Client,
+        device: Option<DeviceId>,
     ) -> Result<Attempt<'_>, Problem> {
-        let visitor = (self.account(canonical), client.network());
-        let now = Instant::now();
-        let standing = |level| Standing::new("login-account", FAILURES, level);
-        let taken = self.failures.take(&visitor, now);
-        taken.map_err(|level| Problem::rate_limited(standing(level)))?;
-        let mut attempt =
-            Attempt { throttle: self, visitor, counted_abroad: false, has_failed: false };
-        if !self.is_known(&visitor, now) {
-            let (account, _) = visitor;
+        let (account, network, now) = (self.account(canonical), client.network(), Instant::now());
+        // Who has used up what the device may have is a client like any other: a stolen token
+        // must not keep its owner out.
+        let has_one =
+            |device: &DeviceId| self.failures_of_devices.take(&(account, *device), now).is_ok();
+        let device = device.filter(has_one);
+        if device.is_none() {
+            let standing = |level| Standing::new("login-account", FAILURES, level);
+            let taken = self.failures.take(&account, network, now);
+            taken.map_err(|level| Problem::rate_limited(standing(level)))?;
+        }
+        let mut attempt = Attempt {
+            throttle: self,
+            account,
+            network,
+            device,
+            counted_abroad: false,
+            costs_client: false,
+            costs_account: false,
+        };
+        if device.is_none() && !self.is_known(&(account, network), now) {
             let level = self.failures_abroad.take(&account, now);
             attempt.counted_abroad = level.is_ok();
             let (Ok(level) | Err(level)) = level;
+            // Refused, or gone before its turn: it has cost the client one of its tries.
+            attempt.costs_client = true;
             self.wait_with_others(account, level).await?;
+            attempt.costs_client = false;
         }
         Ok(attempt)
     }
@@ -153,29 +187,38 @@ impl Throttle {
 }
 
 impl Attempt<'_> {
-    /// The password was right: the network is known from now on, and what it
-    /// failed before is forgotten.
+    /// The password was right: the network is known from now on, and what it, or the
+    /// device, failed before is forgotten.
     pub(crate) fn succeeded(self) {
-        self.throttle.failures.refill(&self.visitor);
+        match self.device {
+            Some(device) => self.throttle.failures_of_devices.refill(&(self.account, device)),
+            None => self.throttle.failures.refill(&self.account, self.network),
+        }
         let known = self.throttle.known.lock();
-        known.unwrap_or_else(PoisonError::into_inner).insert(self.visitor, Instant::now());
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        known.insert((self.account, self.network), Instant::now());
     }
 
     /// Address and password do not belong together.
     pub(crate) fn failed(mut self) {
-        self.has_failed = true;
+        self.costs_client = true;
+        self.costs_account = true;
     }
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        if self.has_failed {
-            return;
+        let (throttle, now) = (self.throttle, Instant::now());
+        if !self.costs_client {
+            match self.device {
+                Some(device) => {
+                    throttle.failures_of_devices.put_back(&(self.account, device), now);
+                }
+                None => throttle.failures.put_back(&self.account, self.network, now),
+            }
         }
-        let now = Instant::now();
-        self.throttle.failures.put_back(&self.visitor, now);
-        if self.counted_abroad {
-            self.throttle.failures_abroad.put_back(&self.visitor.0, now);
+        if self.counted_abroad && !self.costs_account {
+            throttle.failures_abroad.put_back(&self.account, now);
         }
     }
 }

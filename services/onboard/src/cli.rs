@@ -15,8 +15,8 @@ use onboard_runtime::{ConfigError, exit};
 use crate::commands::columns::{columns_of_errors, fitted};
 use crate::commands::service::ServiceCommand;
 use crate::commands::{
-    audit, bench, calibrate, chaos, completions, config, consumers, control, doctor, env, guard,
-    keys, list, probe, redrive, register, setup, show, up, users,
+    audit, bench, calibrate, chaos, completions, config, consumers, control, doctor, env, events,
+    guard, keys, list, probe, redrive, register, setup, show, up, users,
 };
 
 #[derive(Debug, Parser)]
@@ -64,6 +64,8 @@ enum Command {
     Keys(keys::KeysArgs),
     /// Show users and grant or take away roles.
     Users(users::UsersArgs),
+    /// List who changed what of the accounts: roles, keys, sessions, failed logins.
+    Events(events::EventsArgs),
     /// Check an environment, and say what to do about what will not do.
     Doctor(Box<doctor::DoctorArgs>),
     /// Print every setting of every service and tool.
@@ -105,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Keys(args) => keys::run(args),
         Command::Users(args) => users::run(args),
+        Command::Events(args) => events::run(args),
         Command::Doctor(args) => doctor::run(*args),
         Command::Config(args) => Ok(config::run(&args, &Cli::command())),
         Command::Calibrate(args) => calibrate::run(&args),

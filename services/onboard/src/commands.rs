@@ -12,6 +12,7 @@ pub(crate) mod consumers;
 pub(crate) mod control;
 pub(crate) mod doctor;
 pub(crate) mod env;
+pub(crate) mod events;
 pub(crate) mod guard;
 pub(crate) mod keys;
 pub(crate) mod list;

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use crate::harness::{Account, App, Options, PASSWORD, Tokens, eventually, text};
 use crate::kill_points::tokens::Tokens as Points;
 
+const EVENTS: &str = "security_events";
+
 async fn count(app: &App, collection: &str, filter: Document) -> u64 {
     let found = app.auth_database().await.collection::<Document>(collection);
     found.count_documents(filter).await.unwrap()
@@ -35,8 +37,10 @@ async fn insist(app: &App, account: &Account) -> Tokens {
 async fn auth_may_die_at_every_step_of_a_session() {
     let steps = [
         Step("login.commit"),
+        Step("login.failed"),
         Step("login.rehash"),
         Step("refresh.commit"),
+        Step("session.limit"),
         Step("session.revoke"),
     ];
     let points = steps.iter().flat_map(|step| [step.point(Side::Before), step.point(Side::After)]);
@@ -45,6 +49,7 @@ async fn auth_may_die_at_every_step_of_a_session() {
     let options = Options::only(&["auth"])
         .and("second", "auth")
         .with_for("auth", "ARGON2_MEMORY_KIB", "16")
+        .with_for("auth", "SESSIONS_PER_USER_MAX", "1")
         .with_for("auth", "FAILPOINTS", &points.armed("crash"))
         .failing("auth");
     let app = App::start_with(options).await;
@@ -63,6 +68,14 @@ async fn auth_may_die_at_every_step_of_a_session() {
     let tokens = app.auth_database().await.collection::<Document>("refresh_tokens");
     let of_tokens = tokens.distinct("sessionId", doc! {}).await.unwrap();
     assert_eq!(known.len(), of_tokens.len());
+    // Each login is recorded with its session, and each end of one with its reason.
+    let logged_in = count(&app, EVENTS, doc! { "kind": "logged_in" }).await;
+    assert_eq!(logged_in, known.len() as u64);
+    for (reason, kind) in [("logout", "logged_out"), ("limit", "session_limit")] {
+        let ended = count(&app, "sessions", doc! { "revokedFor": reason }).await;
+        assert!(ended > 0, "{reason}");
+        assert_eq!(count(&app, EVENTS, doc! { "kind": kind }).await, ended, "{kind}");
+    }
     for session in known {
         let unused = doc! { "sessionId": &session, "usedAt": { "$exists": false } };
         assert_eq!(tokens.count_documents(unused).await.unwrap(), 1, "{session}");
@@ -81,6 +94,10 @@ async fn a_life(app: &App) {
     let (status, answer) = app.post("second", "/api/v1/auth/register", &body).await;
     assert_eq!(status, 201, "{answer}");
     let account = Account { email, user_id: answer["userId"].as_str().unwrap().to_owned() };
+    let wrong = json!({ "email": account.email, "password": "another one" });
+    heard(app, "/api/v1/auth/login", &wrong).await;
+    // The second login ends the session of the first.
+    insist(app, &account).await;
     let tokens = insist(app, &account).await;
     let body = json!({ "refreshToken": tokens.refresh });
     // Not heard: the same token again works, or ends the session, or has to
@@ -139,12 +156,15 @@ async fn a_tool_that_dies_before_its_commit_has_changed_nothing() {
     app.crash_tool(&grant, &Step("role.commit").point(Side::Before)).await;
     assert_eq!(roles(&app, &account).await, json!(["user"]));
     assert_eq!(count(&app, "role_changes", doc! {}).await, 0);
+    assert_eq!(count(&app, EVENTS, doc! { "kind": "role_granted" }).await, 0);
     for (args, step) in [
         (["keys", "rotate", "--now"], Step("key.rotate")),
         (["keys", "remove", &first], Step("key.remove")),
     ] {
         app.crash_tool(&args, &step.point(Side::Before)).await;
         assert_eq!(kids(&app).await.len(), 1, "{args:?}");
+        let recorded = doc! { "kind": { "$in": ["key_rotated", "key_removed"] } };
+        assert_eq!(count(&app, EVENTS, recorded).await, 0, "{args:?}");
         assert_eq!(kids(&app).await[0], first, "{args:?}");
         assert_eq!(count(&app, "signing_keys", doc! { "goneFrom": null }).await, 1, "{args:?}");
     }
@@ -160,6 +180,7 @@ async fn a_tool_that_dies_after_its_commit_is_run_again_without_harm() {
     assert_eq!(roles(&app, &account).await, json!(["user", "admin"]));
     assert_eq!(app.tool(&grant).await.yes()["changed"], false);
     assert_eq!(count(&app, "role_changes", doc! {}).await, 1);
+    assert_eq!(count(&app, EVENTS, doc! { "kind": "role_granted" }).await, 1);
 
     app.crash_tool(&["keys", "rotate", "--now"], &Step("key.rotate").point(Side::After)).await;
     assert_eq!(kids(&app).await.len(), 2);
@@ -167,6 +188,9 @@ async fn a_tool_that_dies_after_its_commit_is_run_again_without_harm() {
     let left = kids(&app).await;
     assert!(left.len() == 1 && left[0] != first, "{left:?}");
     assert_eq!(app.tool(&["keys", "remove", &first]).await.code, Some(1));
+    for kind in ["key_rotated", "key_removed"] {
+        assert_eq!(count(&app, EVENTS, doc! { "kind": kind }).await, 1, "{kind}");
+    }
     assert_eq!(count(&app, "signing_keys", doc! { "goneFrom": null }).await, 1);
     app.remove().await;
 }

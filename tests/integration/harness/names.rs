@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use futures::future::join_all;
 use mongodb::bson::{Document, doc};
 use onboard_auth::keys::manage::Manager;
+use onboard_auth::store::{By, Witness};
 use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_contract::Topology;
 use onboard_events::ExtraConsumers;
@@ -72,7 +73,10 @@ impl App {
         let namespace = namespace(&self.places, &config.temporal).await;
         let mongo = Databases::new(&config.mongo).await.unwrap();
         note_namespace(mongo.of_auth(), &namespace).await.unwrap();
-        Manager::new(mongo.of_auth(), config.secret).ensure().await.unwrap();
+        let who = || "the tests".to_owned();
+        let by = By::Operator { actor: who(), os_user: who() };
+        let witness = Witness { by, kept_ms: 86_400_000 };
+        Manager::new(mongo.of_auth(), config.secret).ensure(&witness).await.unwrap();
     }
 
     /// The consumers of other programs, as `onboard setup` adds them.

@@ -42,6 +42,24 @@ fn each_service_touches_its_own_collections_alone() {
     }
 }
 
+/// Whoever may only insert and find there is enough: docs/security.md gives the rights.
+#[test]
+fn security_events_are_named_in_one_place_and_never_changed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut naming = BTreeSet::new();
+    let all = ["services", "crates"].into_iter().flat_map(|code| sources(&root.join(code)));
+    for file in all {
+        let code = std::fs::read_to_string(&file).unwrap();
+        if code.contains("documents(SECURITY_EVENTS)") || code.contains("\"security_events\"") {
+            for change in ["update_", "delete_", "replace_", "find_one_and", "bulk_write"] {
+                assert!(!code.contains(change), "{}: {change}", file.display());
+            }
+            naming.insert(file.file_name().unwrap().to_string_lossy().into_owned());
+        }
+    }
+    assert_eq!(naming, ["read.rs", "security_events.rs"].map(str::to_owned).into());
+}
+
 #[test]
 fn a_collection_and_a_library_of_another_service_are_seen() {
     for (code, seen) in [

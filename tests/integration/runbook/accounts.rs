@@ -76,6 +76,13 @@ async fn a_signing_key_was_stolen(watched: &Watched) {
     log_in(watched, &email).await;
 }
 
+async fn somebody_asks_who_changed_an_account(watched: &Watched) {
+    let entry = Entry::named("Who changed this account?");
+    let email = somebody(watched).await;
+    log_in(watched, &email).await;
+    watched.follow(&entry, &[("EMAIL", &email)]).await;
+}
+
 async fn there_is_no_signing_key(watched: &Watched) {
     let entry = Entry::named("auth is not ready: its keys cannot be opened");
     let email = somebody(watched).await;
@@ -98,6 +105,7 @@ async fn trouble_with_accounts_is_seen_and_ended() {
     refresh_tokens_are_used_twice(&watched).await;
     somebody_guesses_passwords(&watched).await;
     a_signing_key_was_stolen(&watched).await;
+    somebody_asks_who_changed_an_account(&watched).await;
     there_is_no_signing_key(&watched).await;
     watched.down().await;
 }

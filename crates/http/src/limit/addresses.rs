@@ -8,10 +8,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 
-use crate::network::{ClientNetwork, Networks};
+use crate::network::Networks;
 use crate::{Client, Problem, health};
 
-use super::{Buckets, Limit, Standing};
+use super::{Limit, NetworkBuckets, Standing};
 
 /// The limits of a server by client address.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub struct AddressLimits {
 struct Policy {
     name: &'static str,
     paths: &'static [&'static str],
-    buckets: Buckets<ClientNetwork>,
+    buckets: NetworkBuckets<()>,
 }
 
 impl AddressLimits {
@@ -44,7 +44,7 @@ impl AddressLimits {
         limit: Limit,
     ) -> Self {
         if let Limit::At(rate) = limit {
-            self.policies.push(Policy { name, paths, buckets: Buckets::new(rate) });
+            self.policies.push(Policy { name, paths, buckets: NetworkBuckets::new(rate) });
         }
         self
     }
@@ -55,7 +55,7 @@ impl AddressLimits {
             return None;
         }
         let standing = |level| Standing::new(policy.name, policy.buckets.rate(), level);
-        let taken = policy.buckets.take(&client.network(), Instant::now());
+        let taken = policy.buckets.take(&(), client.network(), Instant::now());
         Some(taken.map(standing).map_err(standing))
     }
 }
@@ -116,6 +116,18 @@ mod tests {
         assert_eq!(passed(&limits, LOGIN, "2001:db8::2"), 0, "the same /64");
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(passed(&limits, LOGIN, "198.51.100.1"), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_networks_of_one_customer_have_a_multiple_of_one() {
+        let limits = limits();
+        let of_56 = (0..=255).map(|n| passed(&limits, LOGIN, &format!("2001:db8:0:{n:x}::1")));
+        assert_eq!(of_56.sum::<usize>(), 2 * 4);
+        let of_24 = (0..=255).map(|n| passed(&limits, LOGIN, &format!("198.51.100.{n}")));
+        assert_eq!(of_24.sum::<usize>(), 2 * 16);
+        let exempt = (0..=255).map(|n| passed(&limits, LOGIN, &format!("192.0.2.{n}")));
+        assert_eq!(exempt.sum::<usize>(), 2560);
+        assert_eq!(passed(&limits, LOGIN, "198.51.101.1"), 2, "the next /24");
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{Rate, Recent};
 
 /// Keys kept, unless another number is asked for: some 5 MB.
-const KEYS_MAX: usize = 65_536;
+pub(super) const KEYS_MAX: usize = 65_536;
 
 /// Buckets of one rate.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Buckets<K> {
 }
 
 /// How a bucket stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Level {
     /// How many more could be taken now.
     pub remaining: u32,

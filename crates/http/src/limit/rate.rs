@@ -23,6 +23,12 @@ impl Rate {
         Self { quota, window }
     }
 
+    /// So many times as often.
+    #[must_use]
+    pub const fn times(self, times: u32) -> Self {
+        Self { quota: self.quota.saturating_mul(times), window: self.window }
+    }
+
     /// The time in which one comes back.
     #[must_use]
     pub fn each(self) -> Duration {

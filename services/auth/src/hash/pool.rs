@@ -3,24 +3,39 @@
 //! They are the pool's own and take the next job as soon as one is done, without
 //! sleeping in between: a thread that sleeps and wakes 50 times a second is put
 //! beside another hash by the scheduler, while a process of a lower priority
-//! has the other CPU to itself. Jobs wait in line; whose client goes away loses
-//! its place at once. The threads end with the pool.
+//! has the other CPU to itself. Jobs wait in two lines, logins and registrations, which
+//! take turns; whose client goes away loses its place at once. The threads end with the
+//! pool, and nothing of it survives the process.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use self::lines::Lines;
 use super::HashError;
+
+mod lines;
+
+/// What a password is hashed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Somebody says who they are. A quarter of the queue is kept for them.
+    Login,
+    /// Somebody wants an account.
+    Registration,
+}
 
 /// Hashes on threads of its own; bounded.
 #[derive(Debug)]
 pub(super) struct Pool {
-    jobs: Sender<Job>,
+    lines: Arc<Lines<Job>>,
     /// Running or waiting.
     admitted: Arc<Semaphore>,
+    /// Those of them that are registrations.
+    registrations: Arc<Semaphore>,
 }
 
 struct Job {
@@ -31,14 +46,14 @@ struct Job {
 
 /// A place among those who run or wait; counted as the one or the other.
 struct Place {
-    _permit: OwnedSemaphorePermit,
+    _permits: [Option<OwnedSemaphorePermit>; 2],
     runs: AtomicBool,
 }
 
 impl Place {
-    fn wait(permit: OwnedSemaphorePermit) -> Self {
+    fn wait(permits: [Option<OwnedSemaphorePermit>; 2]) -> Self {
         waiting().increment(1.0);
-        Self { _permit: permit, runs: AtomicBool::new(false) }
+        Self { _permits: permits, runs: AtomicBool::new(false) }
     }
 
     fn run(&self) {
@@ -69,8 +84,9 @@ fn level(count: usize) -> f64 {
 }
 
 impl Pool {
-    /// At most `threads` jobs run at once and at most `queue` wait. A thread that
-    /// finds no next job calls `idle` before it sleeps.
+    /// At most `threads` jobs run at once and at most `queue` wait, registrations among
+    /// them at most three quarters. A thread that finds no next job calls `idle` before it
+    /// sleeps.
     ///
     /// # Errors
     /// The system gives no threads.
@@ -79,52 +95,69 @@ impl Pool {
         queue: usize,
         idle: impl Fn() + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
-        let (jobs, next) = channel();
-        let (next, idle) = (Arc::new(Mutex::new(next)), Arc::new(idle));
+        let (lines, idle) = (Arc::new(Lines::new()), Arc::new(idle));
         for number in 1..=threads {
-            let (next, idle) = (Arc::clone(&next), Arc::clone(&idle));
+            let (lines, idle) = (Arc::clone(&lines), Arc::clone(&idle));
             let thread = std::thread::Builder::new().name(format!("hash {number}"));
-            thread.spawn(move || take_turns(&next, &*idle))?;
+            thread.spawn(move || take_turns(&lines, &*idle))?;
         }
         metrics::gauge!("hash_threads").set(level(threads));
         metrics::gauge!("hash_queue_limit").set(level(queue));
         busy().set(0.0);
         waiting().set(0.0);
-        Ok(Self { jobs, admitted: Arc::new(Semaphore::new(threads + queue)) })
+        let kept_for_logins = queue.div_ceil(4);
+        Ok(Self {
+            lines,
+            admitted: Arc::new(Semaphore::new(threads + queue)),
+            registrations: Arc::new(Semaphore::new(threads + queue - kept_for_logins)),
+        })
     }
 
     /// Runs the work when it is its turn.
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        purpose: Purpose,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HashError> {
-        let place = Arc::clone(&self.admitted).try_acquire_owned();
-        let Ok(permit) = place else {
+        let permits = self.permits(purpose).ok_or_else(|| {
             metrics::counter!("hash_refused_total").increment(1);
-            return Err(HashError::Overloaded);
-        };
-        let place = Arc::new(Place::wait(permit));
+            HashError::Overloaded
+        })?;
+        let place = Arc::new(Place::wait(permits));
         let (done, result) = oneshot::channel();
         let work = Box::new(move || {
             // Nobody may wait for it any more.
             done.send(work()).ok();
         });
-        let job = Job { place: Arc::downgrade(&place), work };
-        self.jobs.send(job).map_err(|_| HashError::Died)?;
+        self.lines.join(purpose, Job { place: Arc::downgrade(&place), work });
         result.await.map_err(|_| HashError::Died)
+    }
+
+    /// A place among all, and one among the registrations for one of them.
+    fn permits(&self, purpose: Purpose) -> Option<[Option<OwnedSemaphorePermit>; 2]> {
+        let take = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
+        let of_registrations = match purpose {
+            Purpose::Login => None,
+            Purpose::Registration => Some(take(&self.registrations)?),
+        };
+        Some([Some(take(&self.admitted)?), of_registrations])
     }
 }
 
-fn take_turns(next: &Mutex<Receiver<Job>>, idle: &impl Fn()) {
+/// The threads end when nothing more can come.
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.lines.close();
+    }
+}
+
+fn take_turns(lines: &Lines<Job>, idle: &impl Fn()) {
     loop {
-        let job = waiting_job(next).map_or_else(
-            || {
-                idle();
-                next.lock().unwrap_or_else(PoisonError::into_inner).recv()
-            },
-            Ok,
-        );
-        let Ok(Job { place, work }) = job else { return };
+        let job = lines.next().or_else(|| {
+            idle();
+            lines.wait()
+        });
+        let Some(Job { place, work }) = job else { return };
         // Gone with who waited for it.
         let Some(place) = place.upgrade() else { continue };
         place.run();
@@ -133,20 +166,12 @@ fn take_turns(next: &Mutex<Receiver<Job>>, idle: &impl Fn()) {
     }
 }
 
-/// A job that waits already. A thread that holds the lock waits for one, or takes
-/// the only one.
-fn waiting_job(next: &Mutex<Receiver<Job>>) -> Option<Job> {
-    match next.try_lock() {
-        Ok(next) => next.try_recv().ok(),
-        Err(TryLockError::Poisoned(next)) => next.into_inner().try_recv().ok(),
-        Err(TryLockError::WouldBlock) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::Purpose::{Login, Registration};
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::mpsc::channel;
 
     /// Begins, and is found waiting.
     async fn waits<T>(work: &mut (impl Future<Output = T> + Unpin)) {
@@ -161,18 +186,18 @@ mod tests {
     async fn beyond_the_queue_the_answer_is_overloaded_and_who_leaves_makes_room() {
         let pool = Pool::new(1, 1, || ()).unwrap();
         let (go, wait) = channel::<()>();
-        let mut running = Box::pin(pool.run(move || wait.recv().is_err()));
+        let mut running = Box::pin(pool.run(Login, move || wait.recv().is_err()));
         waits(&mut running).await;
         let ran = Arc::new(AtomicUsize::new(0));
         let count = || {
             let ran = Arc::clone(&ran);
             move || ran.fetch_add(1, Ordering::SeqCst)
         };
-        let mut waiting = Box::pin(pool.run(count()));
+        let mut waiting = Box::pin(pool.run(Login, count()));
         waits(&mut waiting).await;
-        assert!(matches!(pool.run(count()).await, Err(HashError::Overloaded)));
+        assert!(matches!(pool.run(Login, count()).await, Err(HashError::Overloaded)));
         drop(waiting);
-        let mut waiting = Box::pin(pool.run(count()));
+        let mut waiting = Box::pin(pool.run(Login, count()));
         waits(&mut waiting).await;
         drop(go);
         assert!(running.await.unwrap());
@@ -184,10 +209,10 @@ mod tests {
     async fn a_job_that_panics_takes_no_thread_and_no_place_with_it() {
         let pool = Pool::new(1, 3, || ()).unwrap();
         for _ in 0..3 {
-            let died = pool.run(|| panic!("on purpose")).await;
+            let died = pool.run(Login, || panic!("on purpose")).await;
             assert!(matches!(died, Err(HashError::Died)), "{died:?}");
         }
-        assert_eq!(pool.run(|| 7).await.unwrap(), 7);
+        assert_eq!(pool.run(Login, || 7).await.unwrap(), 7);
     }
 
     #[tokio::test]
@@ -196,9 +221,9 @@ mod tests {
         let pool = Pool::new(1, 8, move || idle.send(()).unwrap()).unwrap();
         was_idle.recv().unwrap();
         let (go, wait) = channel::<()>();
-        let mut first = Box::pin(pool.run(move || wait.recv().is_err()));
+        let mut first = Box::pin(pool.run(Login, move || wait.recv().is_err()));
         waits(&mut first).await;
-        let mut next: Vec<_> = (0..4).map(|_| Box::pin(pool.run(|| ()))).collect();
+        let mut next: Vec<_> = (0..4).map(|_| Box::pin(pool.run(Login, || ()))).collect();
         for next in &mut next {
             waits(next).await;
         }
@@ -208,5 +233,60 @@ mod tests {
         }
         was_idle.recv().unwrap();
         assert!(was_idle.try_recv().is_err(), "once, after the last");
+    }
+
+    #[tokio::test]
+    async fn registrations_leave_places_to_logins_and_take_turns_with_them() {
+        let pool = Pool::new(1, 8, || ()).unwrap();
+        let (go, wait) = channel::<()>();
+        let mut running = Box::pin(pool.run(Registration, move || wait.recv().is_err()));
+        waits(&mut running).await;
+        let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let note = |purpose| {
+            let order = Arc::clone(&order);
+            move || order.lock().unwrap().push(purpose)
+        };
+        let mut open = Vec::new();
+        for _ in 0..6 {
+            let mut next = Box::pin(pool.run(Registration, note(Registration)));
+            waits(&mut next).await;
+            open.push(next);
+        }
+        let refused = pool.run(Registration, note(Registration)).await;
+        assert!(matches!(refused, Err(HashError::Overloaded)), "three quarters of the queue");
+        let mut logins = Vec::new();
+        for _ in 0..2 {
+            let mut next = Box::pin(pool.run(Login, note(Login)));
+            waits(&mut next).await;
+            logins.push(next);
+        }
+        let refused = pool.run(Login, note(Login)).await;
+        assert!(matches!(refused, Err(HashError::Overloaded)), "the queue is full");
+        drop(go);
+        assert!(running.await.unwrap());
+        for login in logins {
+            login.await.unwrap();
+        }
+        for next in open {
+            next.await.unwrap();
+        }
+        let order = order.lock().unwrap();
+        let last_login = order.iter().rposition(|purpose| *purpose == Login).unwrap();
+        assert!(last_login <= 3, "each waits for one registration at most: {order:?}");
+    }
+
+    #[tokio::test]
+    async fn logins_may_have_the_whole_queue() {
+        let pool = Pool::new(1, 3, || ()).unwrap();
+        let (go, wait) = channel::<()>();
+        let mut running = Box::pin(pool.run(Login, move || wait.recv().is_err()));
+        waits(&mut running).await;
+        let mut open: Vec<_> = (0..3).map(|_| Box::pin(pool.run(Login, || ()))).collect();
+        for next in &mut open {
+            waits(next).await;
+        }
+        assert!(matches!(pool.run(Login, || ()).await, Err(HashError::Overloaded)));
+        drop(go);
+        assert!(running.await.unwrap());
     }
 }

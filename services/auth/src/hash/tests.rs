@@ -27,7 +27,10 @@ fn hasher(threads: usize, queue: usize) -> Hasher {
 #[tokio::test]
 async fn a_hash_verifies_and_is_salted() {
     let hasher = hasher(2, 2);
-    let (one, two) = tokio::join!(hasher.hash(password()), hasher.hash(password()));
+    let (one, two) = tokio::join!(
+        hasher.hash(password(), Purpose::Registration),
+        hasher.hash(password(), Purpose::Registration)
+    );
     let (one, two) = (one.unwrap(), two.unwrap());
     assert_ne!(one, two);
     assert!(one.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{one}");
@@ -45,11 +48,11 @@ async fn a_hash_of_other_parameters_is_verified_with_its_own() {
     let several = [(8, 1, 1), (16, 3, 1), (128, 1, 1), (1024, 2, 2), (33, 2, 4)];
     for (memory, iterations, lanes) in several {
         let other = Params::new(memory, iterations, lanes, None).unwrap();
-        let phc = hasher_of(other, 1, 1).hash(password()).await.unwrap();
+        let phc = hasher_of(other, 1, 1).hash(password(), Purpose::Registration).await.unwrap();
         assert!(hasher.verify(password(), phc.clone()).await.unwrap(), "{phc}");
         assert!(!hasher.verify(wrong(), phc.clone()).await.unwrap(), "{phc}");
     }
-    let mine = hasher.hash(password()).await.unwrap();
+    let mine = hasher.hash(password(), Purpose::Registration).await.unwrap();
     assert!(hasher.verify(password(), mine).await.unwrap(), "after larger buffers");
 }
 
@@ -64,7 +67,8 @@ async fn seconds(hasher: &Hasher, phc: &str) -> f64 {
 async fn a_cheaper_hash_of_earlier_settings_takes_as_long_as_one_of_today() {
     let hasher = hasher_of(params(8_192, 2), 1, 1);
     for earlier in [params(512, 1), params(4_096, 2), params(8_192, 1)] {
-        let phc = hasher_of(earlier.clone(), 1, 1).hash(password()).await.unwrap();
+        let phc =
+            hasher_of(earlier.clone(), 1, 1).hash(password(), Purpose::Registration).await.unwrap();
         let mut shortest = [f64::INFINITY; 2];
         for _ in 0..15 {
             for (shortest, phc) in shortest.iter_mut().zip([hasher.decoy(), &phc]) {
@@ -79,7 +83,7 @@ async fn a_cheaper_hash_of_earlier_settings_takes_as_long_as_one_of_today() {
 #[tokio::test]
 async fn a_stored_hash_that_asks_for_too_much_is_refused_and_not_obeyed() {
     let hasher = hasher(1, 1);
-    let good = hasher.hash(password()).await.unwrap();
+    let good = hasher.hash(password(), Purpose::Registration).await.unwrap();
     let absurd = ["m=1048577,t=1,p=1", "m=64,t=65,p=1", "m=1048576,t=64,p=1", "m=256,t=1,p=17"];
     for asked in absurd {
         let phc = good.replace("m=64,t=1,p=1", asked);
@@ -110,7 +114,7 @@ async fn a_stored_hash_that_asks_for_too_much_is_refused_and_not_obeyed() {
 async fn no_password_fits_the_decoy_and_it_costs_what_a_hash_costs() {
     let hasher = hasher(1, 1);
     assert!(hasher.decoy().starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{}", hasher.decoy());
-    let written = hasher.hash(password()).await.unwrap();
+    let written = hasher.hash(password(), Purpose::Registration).await.unwrap();
     assert_eq!(hasher.decoy().len(), written.len());
     assert!(!hasher.verify(password(), hasher.decoy().to_owned()).await.unwrap());
     assert!(!hasher.needs_rehash(hasher.decoy()));
@@ -120,7 +124,7 @@ async fn no_password_fits_the_decoy_and_it_costs_what_a_hash_costs() {
 
 #[tokio::test]
 async fn only_a_weaker_hash_is_to_be_replaced() {
-    let old = hasher_of(params(64, 2), 1, 1).hash(password()).await.unwrap();
+    let old = hasher_of(params(64, 2), 1, 1).hash(password(), Purpose::Registration).await.unwrap();
     let table =
         [((64, 2), false), ((65, 2), true), ((64, 3), true), ((63, 2), false), ((64, 1), false)];
     for ((memory, iterations), weaker) in table {

@@ -11,7 +11,7 @@ use onboard_runtime::clock::{self, millis};
 use onboard_runtime::{Plain, Secret};
 use onboard_token::{KeyError, LIFETIME_MAX, SigningKey};
 
-use crate::store::{KeyList, KeyRow, Removal, SigningKeys};
+use crate::store::{KeyList, KeyRow, Removal, SigningKeys, Witness};
 
 use super::open;
 use super::wrap::Wrapper;
@@ -101,16 +101,16 @@ impl Manager {
     ///
     /// # Errors
     /// See [`ManageError`].
-    pub async fn ensure(&self) -> Result<bool, ManageError> {
+    pub async fn ensure(&self, by: &Witness) -> Result<bool, ManageError> {
         let found = self.found().await?;
         if !found.rows.is_empty() {
             return self.opens_one(&found.rows).map(|()| false);
         }
         let first = self.make(clock::now_ms(), Duration::ZERO)?;
-        let mut made = self.keys.insert_first(&first).await.map_err(ManageError::Store)?;
+        let mut made = self.keys.insert_first(&first, by).await.map_err(ManageError::Store)?;
         if !made && self.found().await?.rows.is_empty() {
             // The first key is there and cannot be read.
-            self.keys.insert(&first).await.map_err(ManageError::Store)?;
+            self.keys.insert(&first, by).await.map_err(ManageError::Store)?;
             made = true;
         }
         // The winner of a race may have had another secret.
@@ -135,11 +135,11 @@ impl Manager {
     ///
     /// # Errors
     /// See [`ManageError`].
-    pub async fn rotate(&self, wait: Duration) -> Result<KeysView, ManageError> {
+    pub async fn rotate(&self, wait: Duration, by: &Witness) -> Result<KeysView, ManageError> {
         self.opens_one(&self.found().await?.rows)?;
         let new = self.make(clock::now_ms(), wait)?;
         let gone_from_ms = new.signs_from_ms.saturating_add(millis(LIFETIME_MAX + GONE_AFTER));
-        self.keys.rotate(&new, gone_from_ms).await.map_err(ManageError::Store)?;
+        self.keys.rotate(&new, gone_from_ms, by).await.map_err(ManageError::Store)?;
         self.list().await
     }
 
@@ -149,12 +149,17 @@ impl Manager {
     ///
     /// # Errors
     /// See [`ManageError`].
-    pub async fn remove(&self, id: &str, new_secret: bool) -> Result<Removal, ManageError> {
+    pub async fn remove(
+        &self,
+        id: &str,
+        new_secret: bool,
+        by: &Witness,
+    ) -> Result<Removal, ManageError> {
         if !new_secret {
             self.opens_one(&self.found().await?.rows)?;
         }
         let spare = self.make(clock::now_ms(), Duration::ZERO)?;
-        self.keys.remove(id, &spare).await.map_err(ManageError::Store)
+        self.keys.remove(id, &spare, by).await.map_err(ManageError::Store)
     }
 
     async fn found(&self) -> Result<KeyList, ManageError> {

@@ -6,6 +6,7 @@ use onboard_mongo::StoreError;
 
 use super::answer::Outcome;
 use super::{Mode, Request};
+use crate::hash::Purpose;
 use crate::idempotency::Attempt;
 use crate::password::Password;
 use crate::routes::App;
@@ -26,8 +27,8 @@ impl Request {
                 return self.repeat(app, key, &record).await;
             }
         }
-        let password_hash =
-            app.hasher.hash(password).await.map_err(|error| App::hash_failed(&error))?;
+        let password_hash = app.hasher.hash(password, Purpose::Registration).await;
+        let password_hash = password_hash.map_err(|error| App::hash_failed(&error))?;
         let new = NewRegistration {
             email: self.email.given().to_owned(),
             email_canonical: self.email.canonical().to_owned(),
@@ -60,7 +61,7 @@ impl Request {
         record: &KeyRecord,
     ) -> Result<Outcome, Problem> {
         app.store_answered();
-        let guess = app.throttle.admit_login(self.email.canonical(), self.client).await?;
+        let guess = app.throttle.admit_login(self.email.canonical(), self.client, None).await?;
         if !key.is_repeat_of(record) {
             guess.failed();
             tracing::info!("an idempotency key came with another request");

@@ -30,7 +30,7 @@ const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Streams of one client network: behind a proxy all clients share its connections, and
-/// one of them must not take all places.
+/// one of them must not take all places. The networks around it have a multiple.
 const OF_ONE_CLIENT: u32 = 32;
 
 /// Where followers join.
@@ -128,10 +128,10 @@ impl Followers {
         seen: Seen,
         client: Client,
     ) -> Result<impl Stream<Item = Seen> + use<>, Problem> {
-        let of_client = self.of_clients.take(client.network());
-        if of_client.number() > OF_ONE_CLIENT && !client.is_in(&self.exempt) {
-            return Err(Problem::new(Kind::Overloaded));
-        }
+        let exempt = client.is_in(&self.exempt);
+        let of_client = (!exempt).then(|| self.of_clients.take(client.network(), OF_ONE_CLIENT));
+        let of_client = of_client.map(|place| place.ok_or(Problem::new(Kind::Overloaded)));
+        let of_client = of_client.transpose()?;
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|_| Problem::new(Kind::Overloaded))?;
         let last = seen.is_last();
@@ -149,7 +149,7 @@ impl Followers {
 struct Follower {
     changes: watch::Receiver<Seen>,
     first: bool,
-    _places: (OwnedSemaphorePermit, Place),
+    _places: (OwnedSemaphorePermit, Option<Place>),
 }
 
 impl Follower {

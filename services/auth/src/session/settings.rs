@@ -1,4 +1,4 @@
-//! How long tokens and sessions live.
+//! How long tokens and sessions live, and how many a user may have.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use super::Lifetimes;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
+const PER_USER_MAX: u32 = 50;
 
 /// Settings of sessions.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -28,6 +29,10 @@ pub struct SessionArgs {
     /// to `365d`. Default: `30d`.
     #[arg(long, env = "SESSION_LIFETIME", hide_env_values = true)]
     pub session_lifetime: Option<String>,
+    /// Sessions that a user may have open, 1 to 1000. The login that opens one more ends the
+    /// oldest. Default: 50.
+    #[arg(long, env = "SESSIONS_PER_USER_MAX", hide_env_values = true)]
+    pub sessions_per_user_max: Option<String>,
     /// How often the signing keys are read again: `1s` to `1m`. Default: `10s`.
     #[arg(long, env = "SIGNING_KEYS_REFRESH", hide_env_values = true)]
     pub signing_keys_refresh: Option<String>,
@@ -38,6 +43,7 @@ pub struct SessionArgs {
 pub struct SessionConfig {
     pub(crate) access_token: Duration,
     pub(crate) lifetimes: Lifetimes,
+    pub(crate) per_user_max: u32,
     pub(crate) keys_refresh: Duration,
 }
 
@@ -63,6 +69,9 @@ impl SessionArgs {
             DAY * 30,
             MINUTE * 5..=DAY * 365,
         );
+        let per_user_max = self.sessions_per_user_max.as_deref();
+        let per_user_max =
+            problems.number_or("SESSIONS_PER_USER_MAX", per_user_max, PER_USER_MAX, 1..=1000);
         let keys_refresh = problems.duration_or(
             "SIGNING_KEYS_REFRESH",
             self.signing_keys_refresh.as_deref(),
@@ -70,6 +79,6 @@ impl SessionArgs {
             Duration::from_secs(1)..=MINUTE,
         );
         let lifetimes = Lifetimes { session, refresh_token, grace };
-        SessionConfig { access_token, lifetimes, keys_refresh }
+        SessionConfig { access_token, lifetimes, per_user_max, keys_refresh }
     }
 }

@@ -10,7 +10,8 @@ use onboard_events::user_registered::{AGGREGATE_USER, USER_REGISTERED};
 use onboard_mongo::setup::{Definition, Index, uuid};
 
 use super::registrations::IDEMPOTENCY_KEYS;
-use super::sessions::{REFRESH_TOKENS, SESSIONS};
+use super::security_events;
+use super::sessions::{REFRESH_TOKENS, SESSIONS, newest_first};
 use super::signing_keys::SIGNING_KEYS;
 use super::users::{ROLE_CHANGES, USERS};
 
@@ -28,10 +29,11 @@ pub fn collections(outbox: &str) -> Vec<Definition> {
     all.extend(onboard_outbox::collections(outbox, &[(USER_REGISTERED, user_registered())]));
     all.extend([
         of(IDEMPOTENCY_KEYS, idempotency_keys(), vec![expired()]),
-        of(SESSIONS, sessions(), vec![expired()]),
+        of(SESSIONS, sessions(), vec![expired(), Index::plain(newest_first())]),
         of(REFRESH_TOKENS, refresh_tokens(), vec![expired()]),
         of(SIGNING_KEYS, signing_keys(), vec![Index::expired(doc! { "goneFrom": 1 }), first]),
         of(ROLE_CHANGES, role_changes(), vec![Index::plain(doc! { "userId": 1 })]),
+        security_events::definition(),
     ]);
     all
 }
@@ -98,7 +100,7 @@ fn sessions() -> Document {
             "createdAt": { "bsonType": "date" },
             "expiresAt": { "bsonType": "date" },
             "revokedAt": { "bsonType": "date" },
-            "revokedFor": { "enum": ["logout", "reuse"] },
+            "revokedFor": { "enum": ["logout", "reuse", "limit"] },
         },
     }
 }

@@ -12,17 +12,24 @@
 //! refresh the old token is used and the client may not have heard of the new
 //! one: its next try with the old one is answered again for that short time.
 
+mod limit;
+mod revoke;
+
 use mongodb::ClientSession;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Document, doc};
 use onboard_contract::{SessionId, UserId};
-use onboard_fault::{Step, step};
+use onboard_fault::Step;
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::field::{self, BYTES, DATE, UUID};
 use onboard_mongo::{
     Malformed, Mongo, Raw, StoreError, ask, bounded, is_duplicate_key, transact_at,
 };
 use onboard_runtime::clock;
+
+pub(crate) use self::limit::newest_first;
+pub use self::revoke::Revoked;
+use super::security_events::{EventKind, NewEvent, Witness};
 
 pub(crate) const SESSIONS: &str = "sessions";
 pub(crate) const REFRESH_TOKENS: &str = "refresh_tokens";
@@ -105,7 +112,7 @@ impl Sessions {
     ///
     /// # Errors
     /// The store failed; a session nobody knows of may have been opened.
-    pub async fn open(&self, new: NewSession) -> Result<Opened, StoreError> {
+    pub async fn open(&self, new: NewSession, by: &Witness) -> Result<Opened, StoreError> {
         let (session_id, now_ms) = (SessionId::from(clock::random_id()), clock::now_ms());
         let expires_ms = now_ms.saturating_add(new.lifetime_ms);
         let session = doc! {
@@ -115,8 +122,9 @@ impl Sessions {
             "expiresAt": date(expires_ms),
         };
         let token = token_document(new.token, session_id, now_ms, expires_ms);
+        let event = by.event(EventKind::LoggedIn).of_user(new.user_id).of_session(session_id);
         let commit = async {
-            match self.commit_opened(session, token).await {
+            match self.commit_opened(session, token, event).await {
                 // The ids are random: a duplicate is what a first try committed.
                 Err(error) if is_duplicate_key(&error) => Ok(()),
                 done => done,
@@ -130,13 +138,14 @@ impl Sessions {
         &self,
         session: Document,
         token: Document,
+        event: NewEvent,
     ) -> mongodb::error::Result<()> {
-        let (sessions, tokens) =
-            (self.mongo.documents(SESSIONS), self.mongo.documents(REFRESH_TOKENS));
+        let mongo = self.mongo.clone();
+        let (sessions, tokens) = (mongo.documents(SESSIONS), mongo.documents(REFRESH_TOKENS));
         transact_at(Step("login.commit"), self.mongo.client(), async move |client| {
             sessions.insert_one(&session).session(&mut *client).await?;
             tokens.insert_one(&token).session(&mut *client).await?;
-            Ok(())
+            event.record(&mongo, client).await
         })
         .await
     }
@@ -173,26 +182,6 @@ impl Sessions {
         let found = ask("look up the refresh token", find).await?;
         let read = |found| self.mongo.noted().read(REFRESH_TOKENS, &found, Token::read);
         Ok(found.and_then(read).map(|token| token.session_id))
-    }
-
-    /// Revokes a session. The first reason stands. Returns whether it was
-    /// revoked now.
-    ///
-    /// # Errors
-    /// The store failed.
-    pub async fn revoke(
-        &self,
-        session: SessionId,
-        reason: &'static str,
-    ) -> Result<bool, StoreError> {
-        let sessions = self.mongo.documents(SESSIONS);
-        let update = sessions.update_one(
-            doc! { "_id": id(session.uuid()), "revokedAt": { "$exists": false } },
-            doc! { "$set": { "revokedAt": date(clock::now_ms()), "revokedFor": reason } },
-        );
-        let revoke = step(Step("session.revoke"), async { update.await });
-        let done = bounded("revoke the session", revoke).await?;
-        Ok(done.matched_count == 1)
     }
 }
 

@@ -9,12 +9,14 @@ use futures::TryStreamExt;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Document, doc};
 use mongodb::{ClientSession, Collection};
-use onboard_fault::{Step, step};
+use onboard_fault::Step;
 use onboard_mongo::bson_time::date;
 use onboard_mongo::field::{self, BYTES, DATE, TEXT};
 use onboard_mongo::{
     Malformed, Mongo, Raw, StoreError, Unreadable, ask, bounded, is_duplicate_key, transact_at,
 };
+
+use super::security_events::{EventKind, NewEvent, Witness};
 
 pub(crate) const SIGNING_KEYS: &str = "signing_keys";
 
@@ -100,10 +102,9 @@ impl SigningKeys {
     ///
     /// # Errors
     /// The store failed; list the keys to know.
-    pub async fn insert(&self, key: &KeyRow) -> Result<(), StoreError> {
-        let keys = self.mongo.documents(SIGNING_KEYS);
-        let insert = step(Step("key.first"), async { keys.insert_one(key_document(key)).await });
-        bounded("write a signing key", insert).await.map(drop)
+    pub async fn insert(&self, key: &KeyRow, by: &Witness) -> Result<(), StoreError> {
+        let made = by.event(EventKind::KeyMade).of_key(&key.id);
+        bounded("write a signing key", self.commit_first(key_document(key), made)).await
     }
 
     /// Writes the first key there ever is. Of two at once one wins. Returns
@@ -111,37 +112,58 @@ impl SigningKeys {
     ///
     /// # Errors
     /// The store failed.
-    pub async fn insert_first(&self, key: &KeyRow) -> Result<bool, StoreError> {
-        let keys = self.mongo.documents(SIGNING_KEYS);
+    pub async fn insert_first(&self, key: &KeyRow, by: &Witness) -> Result<bool, StoreError> {
         let mut document = key_document(key);
         document.insert("first", true);
-        let insert = step(Step("key.first"), async {
-            match keys.insert_one(document).await {
-                Ok(_) => Ok(true),
+        let made = by.event(EventKind::KeyMade).of_key(&key.id);
+        let insert = async {
+            match self.commit_first(document, made).await {
+                Ok(()) => Ok(true),
                 Err(error) if is_duplicate_key(&error) => Ok(false),
                 Err(error) => Err(error),
             }
-        });
+        };
         bounded("write the first signing key", insert).await
+    }
+
+    async fn commit_first(&self, key: Document, event: NewEvent) -> mongodb::error::Result<()> {
+        let mongo = self.mongo.clone();
+        transact_at(Step("key.first"), self.mongo.client(), async move |client| {
+            mongo.documents(SIGNING_KEYS).insert_one(&key).session(&mut *client).await?;
+            event.record(&mongo, client).await
+        })
+        .await
     }
 
     /// Writes a new key and the end of all others.
     ///
     /// # Errors
     /// The store failed; list the keys to know.
-    pub async fn rotate(&self, new: &KeyRow, others_gone_from_ms: i64) -> Result<(), StoreError> {
-        let commit = self.commit_rotated(key_document(new), others_gone_from_ms);
+    pub async fn rotate(
+        &self,
+        new: &KeyRow,
+        others_gone_from_ms: i64,
+        by: &Witness,
+    ) -> Result<(), StoreError> {
+        let rotated = by.event(EventKind::KeyRotated).of_key(&new.id);
+        let commit = self.commit_rotated(key_document(new), others_gone_from_ms, rotated);
         bounded("rotate the signing keys", commit).await
     }
 
-    async fn commit_rotated(&self, new: Document, gone_from_ms: i64) -> mongodb::error::Result<()> {
-        let keys = self.mongo.documents(SIGNING_KEYS);
+    async fn commit_rotated(
+        &self,
+        new: Document,
+        gone_from_ms: i64,
+        event: NewEvent,
+    ) -> mongodb::error::Result<()> {
+        let mongo = self.mongo.clone();
+        let keys = mongo.documents(SIGNING_KEYS);
         let done = transact_at(Step("key.rotate"), self.mongo.client(), async move |client| {
             keys.insert_one(&new).session(&mut *client).await?;
             let others = doc! { "_id": { "$ne": new.get("_id") }, "goneFrom": null };
             let end = doc! { "$set": { "goneFrom": date(gone_from_ms) } };
             keys.update_many(others, end).session(&mut *client).await?;
-            Ok(())
+            event.record(&mongo, client).await
         })
         .await;
         match done {
@@ -157,14 +179,30 @@ impl SigningKeys {
     ///
     /// # Errors
     /// The store failed; list the keys to know.
-    pub async fn remove(&self, key: &str, spare: &KeyRow) -> Result<Removal, StoreError> {
-        bounded("remove the signing key", self.commit_removed(key.to_owned(), spare.clone())).await
+    pub async fn remove(
+        &self,
+        key: &str,
+        spare: &KeyRow,
+        by: &Witness,
+    ) -> Result<Removal, StoreError> {
+        let removed = by.event(EventKind::KeyRemoved).of_key(key);
+        let commit = self.commit_removed(key.to_owned(), spare.clone(), removed);
+        bounded("remove the signing key", commit).await
     }
 
-    async fn commit_removed(&self, key: String, spare: KeyRow) -> mongodb::error::Result<Removal> {
+    async fn commit_removed(
+        &self,
+        key: String,
+        spare: KeyRow,
+        event: NewEvent,
+    ) -> mongodb::error::Result<Removal> {
         let mongo = self.mongo.clone();
         transact_at(Step("key.remove"), self.mongo.client(), async move |client| {
-            take_out(&mongo, client, &key, &spare).await
+            let removal = take_out(&mongo, client, &key, &spare).await?;
+            if removal != Removal::NoKey {
+                event.record(&mongo, client).await?;
+            }
+            Ok(removal)
         })
         .await
     }

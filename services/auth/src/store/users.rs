@@ -8,12 +8,13 @@ mod forms;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::{ClientSession, Collection};
 use onboard_contract::UserId;
-use onboard_fault::{Step, step};
+use onboard_fault::Step;
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::field::{self, DATE, TEXT, UUID};
 use onboard_mongo::{Malformed, Mongo, Raw, StoreError, ask, bounded, transact_at};
 use onboard_runtime::clock;
 
+use super::security_events::{By, EventKind, Witness};
 pub use forms::displaced;
 
 pub(crate) const USERS: &str = "users";
@@ -61,7 +62,7 @@ pub struct RoleChange {
     /// Given, or taken.
     pub grant: bool,
     /// By whom.
-    pub actor: String,
+    pub by: Witness,
 }
 
 /// What a change of role found.
@@ -163,17 +164,23 @@ impl Users {
     pub async fn replace_hash(
         &self,
         user: UserId,
-        old: &str,
-        new: &str,
+        (old, new): (&str, &str),
+        by: &Witness,
     ) -> Result<bool, StoreError> {
-        let users = self.mongo.documents(USERS);
-        let update = users.update_one(
-            doc! { "_id": id(user.uuid()), "passwordHash": old },
-            doc! { "$set": { "passwordHash": new } },
-        );
-        let replace = step(Step("login.rehash"), async { update.await });
-        let done = bounded("replace the password's hash", replace).await?;
-        Ok(done.matched_count == 1)
+        let mongo = self.mongo.clone();
+        let this = doc! { "_id": id(user.uuid()), "passwordHash": old };
+        let set = doc! { "$set": { "passwordHash": new } };
+        let event = by.event(EventKind::PasswordRehashed).of_user(user);
+        let replace = transact_at(Step("login.rehash"), self.mongo.client(), async move |client| {
+            let users = mongo.documents(USERS);
+            let (this, set) = (this.clone(), set.clone());
+            let done = users.update_one(this, set).session(&mut *client).await?;
+            if done.matched_count == 1 {
+                event.record(&mongo, client).await?;
+            }
+            Ok(done.matched_count == 1)
+        });
+        bounded("replace the password's hash", replace).await
     }
 
     /// Gives or takes a role and records who did.
@@ -238,15 +245,22 @@ async fn apply(
     }
     let set = doc! { "$set": { "roles": &roles } };
     users.update_one(this, set).session(&mut *client).await?;
+    let actor = match &change.by.by {
+        By::Operator { actor, .. } => actor.as_str(),
+        By::Client { .. } => "a client",
+    };
     let record = doc! {
         "_id": id(clock::ordered_id()),
         "userId": id(change.user_id.uuid()),
         "role": change.role,
         "act": if change.grant { "grant" } else { "revoke" },
-        "actor": &change.actor,
+        "actor": actor,
         "at": date(clock::now_ms()),
     };
     mongo.documents(ROLE_CHANGES).insert_one(record).session(&mut *client).await?;
+    let kind = if change.grant { EventKind::RoleGranted } else { EventKind::RoleRevoked };
+    let event = change.by.event(kind).of_user(change.user_id).of_role(change.role);
+    event.record(mongo, client).await?;
     Ok(RoleChanged::Now { roles })
 }
 

@@ -8,15 +8,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Subcommand;
+use onboard_auth::SecurityEventsArgs;
 use onboard_auth::keys::manage::{KeyView, KeysView, ManageError, Manager, PUBLISHED_BEFORE};
-use onboard_auth::store::Removal;
+use onboard_auth::store::{EventKind, Removal, Witness};
 use onboard_http::timestamp::rfc3339;
 use onboard_ops::Databases;
 use onboard_runtime::plain::told;
 use onboard_runtime::{Problems, SecretArgs, clock, exit, memory};
 use serde_json::{Value, json};
 
-use super::actor::ActorArgs;
+use super::actor::{ActorArgs, tell};
 use super::columns::{columns, row};
 use super::operate::{complain, duration, print, say, unread};
 use super::target::TargetArgs;
@@ -34,6 +35,8 @@ pub(crate) struct KeysArgs {
     json: bool,
     #[command(flatten)]
     actor: ActorArgs,
+    #[command(flatten)]
+    events: SecurityEventsArgs,
     #[command(flatten)]
     secret: SecretArgs,
     #[command(flatten)]
@@ -77,17 +80,18 @@ pub(crate) fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
     if let Err(error) = memory::keep_private() {
         complain(&error.to_string());
     }
-    let KeysArgs { verb, json, actor, mut secret, target } = args;
+    let KeysArgs { verb, json, actor, events, mut secret, target } = args;
     if secret.auth_secret.is_none() && secret.auth_secret_file.is_none() {
         secret.auth_secret_file = target.local_secret();
     }
     let mongo = target.connect()?.mongo;
     let mut problems = Problems::default();
     let secret = secret.check(&mut problems);
+    let witness = actor.witness(events.check(&mut problems));
     let secret = problems.finish(secret)?;
     let code = tokio::runtime::Runtime::new()?.block_on(async {
         let worked = match Databases::new(&mongo).await {
-            Ok(mongo) => work(&Manager::new(mongo.of_auth(), secret), verb, json, &actor).await,
+            Ok(mongo) => work(&Manager::new(mongo.of_auth(), secret), verb, json, &witness).await,
             Err(error) => Err(ManageError::Store(error)),
         };
         worked.unwrap_or_else(|error| {
@@ -111,30 +115,35 @@ async fn work(
     manager: &Manager,
     verb: Verb,
     json: bool,
-    actor: &ActorArgs,
+    witness: &Witness,
 ) -> Result<u8, ManageError> {
     match verb {
         Verb::List => {}
         Verb::Rotate { now, after } => {
             let wait = if now { Duration::ZERO } else { after.unwrap_or(PUBLISHED_BEFORE) };
-            manager.rotate(wait).await?;
-            tracing::info!(actor = actor.name(), "rotated the signing keys");
+            let keys = manager.rotate(wait, witness).await?;
+            let new = keys.keys.last().map_or("a key", |key| key.id.as_str());
+            tell(EventKind::KeyRotated, new, witness);
         }
-        Verb::Remove { kid, new_secret } => match manager.remove(&kid, new_secret).await? {
-            Removal::Done { signs } => {
-                tracing::info!(actor = actor.name(), kid, signs, "removed a signing key");
-                if !json {
-                    say(&format!(
-                        "{kid} is gone; services that checked tokens with it forget it within \
+        Verb::Remove { kid, new_secret } => {
+            match manager.remove(&kid, new_secret, witness).await? {
+                Removal::Done { signs } => {
+                    tell(EventKind::KeyRemoved, &format!("{kid} ({signs} signs)"), witness);
+                    if !json {
+                        say(&format!(
+                            "{kid} is gone; services that checked tokens with it forget it within \
                          their JWKS_REFRESH"
-                    ));
+                        ));
+                    }
+                }
+                Removal::NoKey => {
+                    complain(
+                        "there is no key with this id; `onboard keys list` shows those there are",
+                    );
+                    return Ok(exit::NO);
                 }
             }
-            Removal::NoKey => {
-                complain("there is no key with this id; `onboard keys list` shows those there are");
-                return Ok(exit::NO);
-            }
-        },
+        }
     }
     show(&manager.list().await?, json);
     Ok(exit::DONE)

@@ -5,8 +5,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use onboard_auth::SecurityEventsArgs;
 use onboard_auth::email::{self, migrate::Migrated};
 use onboard_auth::keys::manage::{ManageError, Manager};
+use onboard_auth::store::EventKind;
 use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_contract::ConsumerName;
 use onboard_doctor::{MESSAGES_MAX, Management, bound_command};
@@ -20,6 +22,7 @@ use onboard_stack::Home;
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 use secrecy::SecretString;
 
+use super::actor::{os_witness, tell};
 use super::columns::{columns, folded};
 use super::control::HomeArg;
 use super::keys;
@@ -52,6 +55,8 @@ pub(crate) struct SetupArgs {
     #[command(flatten)]
     temporal: TemporalArgs,
     #[command(flatten)]
+    events: SecurityEventsArgs,
+    #[command(flatten)]
     secret: SecretArgs,
     /// Also say to standard error what the libraries say of an error.
     #[arg(long, short, help_heading = "Logs")]
@@ -65,6 +70,7 @@ struct SetupConfig {
     rebuild_indexes: bool,
     consumers: ExtraConsumers,
     management: Option<SecretString>,
+    events_kept: Duration,
     secret: Secret,
     mongo: DatabasesConfig,
     broker: BrokerConfig,
@@ -107,11 +113,13 @@ impl SetupArgs {
         let broker = self.broker.check(onboard_events::topology(&consumers), problems);
         let temporal = self.temporal.check(problems);
         let secret = self.secret.check(problems);
+        let events_kept = self.events.check(problems);
         Some(SetupConfig {
             wait,
             rebuild_indexes: self.rebuild_indexes,
             consumers,
             management: self.management.url(),
+            events_kept,
             secret: secret?,
             mongo: mongo?,
             broker: broker?,
@@ -191,12 +199,16 @@ async fn prepare_accounts(config: &SetupConfig) -> u8 {
 
 /// The first key that signs access tokens, unless there is one.
 async fn make_key(config: &SetupConfig) -> u8 {
+    let witness = os_witness(config.events_kept);
     let made = match Databases::new(&config.mongo).await {
-        Ok(mongo) => Manager::new(mongo.of_auth(), config.secret.clone()).ensure().await,
+        Ok(mongo) => Manager::new(mongo.of_auth(), config.secret.clone()).ensure(&witness).await,
         Err(error) => Err(ManageError::Store(error)),
     };
     match made {
         Ok(made) => {
+            if made {
+                tell(EventKind::KeyMade, "the first signing key", &witness);
+            }
             let what = if made { "made" } else { "there" };
             say(&format!("{:<10}ready: the signing key is {what}", "keys"));
             exit::DONE

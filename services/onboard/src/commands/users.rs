@@ -4,18 +4,18 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use onboard_auth::email;
-use onboard_auth::store::{RoleChange, RoleChanged, USERS, User, Users};
+use onboard_auth::store::{EventKind, RoleChange, RoleChanged, USERS, User, Users, Witness};
+use onboard_auth::{SecurityEventsArgs, email};
 use onboard_contract::UserId;
 use onboard_http::timestamp::rfc3339;
 use onboard_mongo::{StoreError, Unreadable};
 use onboard_ops::Databases;
-use onboard_runtime::exit;
 use onboard_runtime::plain::told;
+use onboard_runtime::{Problems, exit};
 use onboard_token::Role;
 use serde_json::{Value, json};
 
-use super::actor::ActorArgs;
+use super::actor::{ActorArgs, tell};
 use super::columns::{columns, row};
 use super::operate::{complain, indented_command, print, unread};
 use super::target::TargetArgs;
@@ -38,6 +38,8 @@ pub(crate) struct UsersArgs {
     actor: ActorArgs,
     #[command(flatten)]
     target: TargetArgs,
+    #[command(flatten)]
+    events: SecurityEventsArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,13 +83,13 @@ enum Verb {
 
 /// A user as an operator names one.
 #[derive(Debug, Clone)]
-enum Who {
+pub(super) enum Who {
     Id(UserId),
     /// The forms under which the user may have the address.
     Email(Vec<String>),
 }
 
-fn who(text: &str) -> Result<Who, String> {
+pub(super) fn who(text: &str) -> Result<Who, String> {
     if let Ok(id) = text.parse() {
         return Ok(Who::Id(id));
     }
@@ -101,15 +103,18 @@ fn who(text: &str) -> Result<Who, String> {
 
 /// Shows users or changes roles.
 pub(crate) fn run(args: UsersArgs) -> anyhow::Result<ExitCode> {
-    let UsersArgs { verb, json, actor, target } = args;
+    let UsersArgs { verb, json, actor, events, target } = args;
     if let Verb::Revoke { role: Role::User, .. } = verb {
         complain("everybody has the role user; it cannot be taken away");
         return Ok(ExitCode::from(exit::USAGE));
     }
+    let mut problems = Problems::default();
+    let kept = events.check(&mut problems);
+    let witness = problems.finish(Some(actor.witness(kept)))?;
     let mongo = target.connect()?.mongo;
     let code = tokio::runtime::Runtime::new()?.block_on(async {
         let worked = match Databases::new(&mongo).await {
-            Ok(mongo) => work(&mongo, verb, json, &actor).await,
+            Ok(mongo) => work(&mongo, verb, json, &witness).await,
             Err(error) => Err(error),
         };
         worked.unwrap_or_else(|error| {
@@ -124,7 +129,7 @@ async fn work(
     mongo: &Databases,
     verb: Verb,
     json: bool,
-    actor: &ActorArgs,
+    witness: &Witness,
 ) -> Result<u8, StoreError> {
     let users = &Users::new(mongo.of_auth());
     match verb {
@@ -153,12 +158,12 @@ async fn work(
             }
             Ok(exit::DONE)
         }
-        Verb::Grant { who, role } => change(users, &who, (role, true), json, actor).await,
-        Verb::Revoke { who, role } => change(users, &who, (role, false), json, actor).await,
+        Verb::Grant { who, role } => change(users, &who, (role, true), json, witness).await,
+        Verb::Revoke { who, role } => change(users, &who, (role, false), json, witness).await,
     }
 }
 
-async fn find(users: &Users, who: &Who) -> Result<Option<User>, StoreError> {
+pub(super) async fn find(users: &Users, who: &Who) -> Result<Option<User>, StoreError> {
     match who {
         Who::Id(id) => users.find(*id).await,
         Who::Email(forms) => users.find_by_forms(forms).await,
@@ -170,17 +175,20 @@ async fn change(
     who: &Who,
     (role, grant): (Role, bool),
     json: bool,
-    actor: &ActorArgs,
+    witness: &Witness,
 ) -> Result<u8, StoreError> {
     let Some(user) = find(users, who).await? else { return Ok(nobody()) };
-    let (user_id, actor) = (user.user_id, actor.name());
-    let change = RoleChange { user_id, role: role.as_str(), grant, actor };
+    let user_id = user.user_id;
+    let change = RoleChange { user_id, role: role.as_str(), grant, by: witness.clone() };
     let (changed, roles) = match users.change_role(&change).await? {
         RoleChanged::Now { roles } => (true, roles),
         RoleChanged::Already { roles } => (false, roles),
         RoleChanged::NoUser => return Ok(nobody()),
     };
-    tracing::info!(%user_id, %role, grant, changed, actor = change.actor, "a role was changed");
+    if changed {
+        let kind = if grant { EventKind::RoleGranted } else { EventKind::RoleRevoked };
+        tell(kind, &format!("{role} of user {user_id}"), witness);
+    }
     if json {
         print(&format!("{:#}\n", json!({"userId": user_id, "roles": roles, "changed": changed})));
     } else {
