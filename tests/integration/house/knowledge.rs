@@ -155,8 +155,9 @@ fn tells_of_a_service(name: &str, roles: &[&str]) -> bool {
 /// Whether a service records the metric, and none of the shared crates does.
 fn is_metric_of_a_service(name: &str) -> bool {
     let broker = [PUBLISHES, CONNECTION];
-    let shared = [METRICS, RATE_LIMITS, onboard_temporal::METRICS, onboard_token::METRICS];
-    let shared = [broker.concat(), shared.concat()].concat();
+    let tokens = [onboard_token::METRICS, onboard_token::remote::METRICS];
+    let shared = [METRICS, RATE_LIMITS, onboard_temporal::METRICS];
+    let shared = [broker.concat(), shared.concat(), tokens.concat()].concat();
     let mut recorded = SERVICES.iter().flat_map(|service| service.metrics.concat());
     recorded.any(|metric| metric.name == name && !shared.contains(&metric))
 }
