@@ -83,7 +83,8 @@ impl WorkerArgs {
         let broker = self.broker.check(topology, problems);
         let temporal = self.temporal.check(problems);
         let deployment = self.deployment.check(problems);
-        if self.environment.check(problems).is_production() {
+        let environment = self.environment.check(problems);
+        if environment.is_production() {
             if let Some([outbox, todo]) = &mongo {
                 refuse_in_production(&[outbox, todo], problems);
             }
@@ -91,6 +92,12 @@ impl WorkerArgs {
                 broker.refuse_in_production(problems);
             }
         }
+        let exposures = mongo.iter().flatten().map(MongoConfig::exposure);
+        let exposures = exposures.chain([
+            broker.as_ref().and_then(BrokerConfig::exposure),
+            temporal.as_ref().and_then(TemporalConfig::exposure),
+        ]);
+        self.environment.protection(environment, problems).demand(exposures, problems);
         mongo.zip(broker).zip(temporal).map(|(([mongo, todo], broker), temporal)| WorkerConfig {
             http_address,
             row_missing_after,

@@ -9,7 +9,7 @@ use onboard_doctor::{Area, Finding, Patient, Verdict, examine, nobody_answers};
 use onboard_ops::{Databases, DatabasesConfig};
 use onboard_outbox::ExtraConsumersArgs;
 use onboard_runtime::plain::said;
-use onboard_runtime::{Environment, EnvironmentArgs, Problems, Secret, SecretArgs, exit};
+use onboard_runtime::{Exposure, Problems, Secret, SecretArgs, exit};
 use onboard_temporal::DeliveryPlanArgs;
 use secrecy::SecretString;
 use serde_json::json;
@@ -28,8 +28,6 @@ pub(crate) struct DoctorArgs {
     #[command(flatten)]
     management: ManagementArgs,
     #[command(flatten)]
-    environment: EnvironmentArgs,
-    #[command(flatten)]
     secret: SecretArgs,
     #[command(flatten)]
     consumers: ExtraConsumersArgs,
@@ -43,19 +41,16 @@ pub(crate) struct DoctorArgs {
 
 /// Looks at everything and says what it finds.
 pub(crate) fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
-    let DoctorArgs { json, management, environment, mut secret, consumers, plan, hash, target } =
-        args;
+    let DoctorArgs { json, management, mut secret, consumers, plan, hash, target } = args;
     let local = target.local_stack();
     if secret.auth_secret.is_none() && secret.auth_secret_file.is_none() {
         secret.auth_secret_file = target.local_secret();
     }
     let mut problems = Problems::default();
-    let named = environment.environment.is_some();
-    let environment = environment.check(&mut problems);
     let consumers = consumers.check(&mut problems);
     let plan = plan.check(&mut problems);
     problems.finish(Some(()))?;
-    let target = target.connect()?;
+    let target = target.connect_with(management.exposure())?;
     let local_management = local.as_ref().map(|ports| SecretString::from(ports.management_url()));
     let patient = Patient {
         mongo: target.mongo,
@@ -64,7 +59,7 @@ pub(crate) fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
         management: management.url().or(local_management),
         temporal: target.temporal,
         plan,
-        environment: if local.is_some() && !named { Environment::Local } else { environment },
+        environment: target.environment,
     };
     let findings = tokio::runtime::Runtime::new()?.block_on(async {
         let mut findings = Box::pin(examine(&patient)).await;
@@ -72,12 +67,21 @@ pub(crate) fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
         findings.extend(keys);
         findings.push(hashing(hash));
         findings
+        if target.environment.is_production() {
+            findings.extend(target.exposures.iter().map(exposed));
+        }
     });
     print(&if json { document(&findings) } else { text(&findings) });
     Ok(ExitCode::from(code(&findings)))
 }
 
 /// Whether the secret opens every key that signs tokens.
+/// A connection that lacks something; one that is not allowed has ended the doctor.
+fn exposed(exposure: &Exposure) -> Finding {
+    let advice = "protect the connection, then take the server out of ALLOW_UNPROTECTED";
+    Finding::warn(Area::Process, "protection", exposure.to_string(), advice)
+}
+
 async fn keys(
     mongo: &DatabasesConfig,
     secret: SecretArgs,

@@ -15,7 +15,7 @@ use onboard_mongo::setup::Holder;
 use onboard_ops::{Databases, DatabasesArgs, DatabasesConfig};
 use onboard_outbox::{Consumers, ExtraConsumersArgs, note_namespace};
 use onboard_runtime::plain::told;
-use onboard_runtime::{Backoff, Problems, Secret, SecretArgs, exit, telemetry};
+use onboard_runtime::{Backoff, EnvironmentArgs, Problems, Secret, SecretArgs, exit, telemetry};
 use onboard_stack::Home;
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 use secrecy::SecretString;
@@ -40,6 +40,8 @@ pub(crate) struct SetupArgs {
     /// Build the indexes anew that have held a list, which `onboard doctor` names.
     #[arg(long)]
     rebuild_indexes: bool,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
     #[command(flatten)]
     mongo: DatabasesArgs,
     #[command(flatten)]
@@ -71,7 +73,8 @@ struct SetupConfig {
 }
 
 impl SetupArgs {
-    /// Takes the servers of the running `up`, where no server is named.
+    /// Takes the servers of the running `up`, where no server is named. They are those of
+    /// the local environment, unless another one is named.
     fn find_local(&mut self, problems: &mut Problems) {
         let named = self.mongo.names_a_server()
             || self.broker.names_a_server()
@@ -84,6 +87,7 @@ impl SetupArgs {
             let why = format!("no `onboard up` runs on {}; {INSTEAD}", home.display());
             return problems.push("ONBOARD_HOME", why);
         };
+        self.environment.environment.get_or_insert_with(|| "local".to_owned());
         self.mongo.mongo.mongodb_uri = Some(ports.mongodb_uri());
         self.broker.amqp_url = Some(ports.amqp_url());
         self.temporal.temporal_address = Some(ports.temporal_address());
@@ -106,6 +110,13 @@ impl SetupArgs {
         let broker = self.broker.check(onboard_events::topology(&consumers), problems);
         let temporal = self.temporal.check(problems);
         let secret = self.secret.check(problems);
+        let environment = self.environment.check(problems);
+        let exposures = mongo.iter().flat_map(DatabasesConfig::exposures).chain([
+            broker.as_ref().and_then(BrokerConfig::exposure),
+            temporal.as_ref().and_then(TemporalConfig::exposure),
+            self.management.exposure(),
+        ]);
+        self.environment.protection(environment, problems).demand(exposures, problems);
         Some(SetupConfig {
             wait,
             rebuild_indexes: self.rebuild_indexes,
