@@ -252,7 +252,16 @@ async fn another_secret_is_found() {
     let (code, findings) = examine(&app, &[("AUTH_SECRET_FILE", file.to_str().unwrap())]).await;
     let keys = finding(&findings, "keys", "signing keys");
     assert_eq!((code, &keys["verdict"]), (Some(1), &"fail".into()), "{keys}");
-    assert!(keys["advice"].as_str().unwrap().contains("the secret that"), "{keys}");
+    let advice = keys["advice"].as_str().unwrap();
+    assert!(advice.contains("the secret that"), "{keys}");
+    assert!(advice.contains("AUTH_SECRET_PREVIOUS"), "{keys}");
+    let old = app.setting("AUTH_SECRET_FILE");
+    let changed =
+        [("AUTH_SECRET_FILE", file.to_str().unwrap()), ("AUTH_SECRET_PREVIOUS_FILE", old.as_str())];
+    let (code, findings) = examine(&app, &changed).await;
+    let keys = finding(&findings, "keys", "signing keys");
+    assert_eq!((code, &keys["verdict"]), (Some(0), &"warn".into()), "{keys}");
+    assert!(keys["advice"].as_str().unwrap().contains("onboard keys rewrap"), "{keys}");
     std::fs::remove_file(file).unwrap();
     app.remove().await;
 }

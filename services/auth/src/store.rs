@@ -14,8 +14,8 @@ use onboard_mongo::scan::Kind;
 
 pub use collections::collections;
 pub use registrations::{
-    Committed, KeyRecord, NewKey, NewRegistration, RegisterError, Registered, RegistrationRow,
-    Registrations,
+    Committed, KeyHashes, KeyRecord, NewKey, NewRegistration, RegisterError, Registered,
+    RegistrationRow, Registrations,
 };
 pub use sessions::{NewSession, NewToken, Opened, Rotated, Sessions, TokenHash};
 pub use signing_keys::{KeyList, KeyRow, Removal, SigningKeys};

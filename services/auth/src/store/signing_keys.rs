@@ -169,6 +169,22 @@ impl SigningKeys {
         .await
     }
 
+    /// Writes the private half anew, unless somebody has changed it since `key` was read.
+    /// Returns whether it did.
+    ///
+    /// # Errors
+    /// The store failed; list the keys to know.
+    pub async fn rewrap(&self, key: &KeyRow, wrapped: &[u8]) -> Result<bool, StoreError> {
+        let keys = self.mongo.documents(SIGNING_KEYS);
+        let update = keys.update_one(
+            doc! { "_id": &key.id, "wrappedKey": binary(&key.wrapped_key) },
+            doc! { "$set": { "wrappedKey": binary(wrapped) } },
+        );
+        let rewrap = step(Step("key.rewrap"), async { update.await });
+        let done = bounded("seal a signing key anew", rewrap).await?;
+        Ok(done.matched_count == 1)
+    }
+
     fn documents(&self) -> Collection<Raw> {
         self.mongo.documents(SIGNING_KEYS).clone_with_type()
     }
@@ -200,8 +216,11 @@ async fn take_out(
     Ok(Removal::Done { signs: next.id })
 }
 
+fn binary(bytes: &[u8]) -> Binary {
+    Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() }
+}
+
 fn key_document(key: &KeyRow) -> Document {
-    let binary = |bytes: &Vec<u8>| Binary { subtype: BinarySubtype::Generic, bytes: bytes.clone() };
     let mut document = doc! {
         "_id": &key.id,
         "algorithm": "EdDSA",

@@ -92,7 +92,7 @@ impl SetupArgs {
         self.broker.amqp_url = Some(ports.amqp_url());
         self.temporal.temporal_address = Some(ports.temporal_address());
         self.management.use_unless_named(ports.management_url());
-        if self.secret.auth_secret.is_none() && self.secret.auth_secret_file.is_none() {
+        if !self.secret.names_one() {
             self.secret.auth_secret_file = Some(Home::secret_of(home));
         }
     }
