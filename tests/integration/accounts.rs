@@ -1,4 +1,4 @@
-//! Accounts after their registration: sessions, keys and roles, and what is
+//! Accounts after their registration: sessions, keys, roles and the secret, and what is
 //! left of them when a process dies at a step.
 
 mod crashes;
@@ -7,4 +7,5 @@ mod keys;
 mod login;
 mod refresh;
 mod roles;
+mod secret;
 mod sessions;

@@ -18,10 +18,11 @@ use self::manifests::Manifests;
 use crate::harness::{ONBOARD, text};
 
 /// What the Secrets of a cluster might hold; nothing answers there.
-const SECRETS: [(&str, &str); 3] = [
-    ("mongodb-uri", "mongodb://onboard:hunter2@127.0.0.1:1/?replicaSet=rs0"),
-    ("amqp-url", "amqp://onboard:hunter2@127.0.0.1:1/%2f"),
+const SECRETS: [(&str, &str); 4] = [
+    ("mongodb-uri", "mongodb://onboard:hunter2@127.0.0.1:1/?replicaSet=rs0&tls=true"),
+    ("amqp-url", "amqps://onboard:hunter2@127.0.0.1:1/%2f"),
     ("auth-secret", "0123456789abcdef0123456789abcdef"),
+    ("temporal-api-key", "hunter2"),
 ];
 
 /// The memory limit of a service's pod, in bytes, and its settings.
@@ -74,8 +75,11 @@ async fn in_production_every_service_starts_with_the_settings_of_its_pod() {
         std::fs::write(mounted.path().join(key), secret).unwrap();
     }
     for name in names() {
-        let settings = manifests.settings(name);
+        let mut settings = manifests.settings(name);
+        settings.extend(Manifests::of_temporal_api_key(name));
         assert!(!settings.contains_key("ONBOARD_ENVIRONMENT"), "{name} is in production");
+        let allowed = settings.get("ALLOW_UNPROTECTED").map(String::as_str);
+        assert_eq!(allowed, (name == "todo").then_some("jwks"), "{name}");
         let here = mounted.path().display().to_string();
         let mut running = Command::new(ONBOARD)
             .arg(name)

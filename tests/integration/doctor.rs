@@ -107,8 +107,17 @@ async fn a_sound_environment_passes_and_what_cannot_be_asked_is_said() {
     let hashing = finding(&findings, "process", "password hashing");
     assert_eq!(hashing["verdict"], "warn", "{hashing}");
     assert_eq!(finding(&findings, "process", "disk space")["verdict"], "not_checked");
-    let several = [("ONBOARD_ENVIRONMENT", "production"), ("DELIVERY_PLAN", "2")];
+    let all = "mongodb,rabbitmq,rabbitmq-management,temporal";
+    let several =
+        [("ONBOARD_ENVIRONMENT", "production"), ("ALLOW_UNPROTECTED", all), ("DELIVERY_PLAN", "2")];
     let (_, production) = examine(&app, &several).await;
+    let allowed = production.iter().filter(|one| one["check"] == "protection");
+    let allowed: Vec<&str> = allowed.map(|one| one["found"].as_str().unwrap()).collect();
+    assert_eq!(allowed.len(), 4, "each exception is named: {allowed:?}");
+    for server in all.split(',') {
+        let one = [("ONBOARD_ENVIRONMENT", "production"), ("ALLOW_UNPROTECTED", server)];
+        assert_eq!(examine(&app, &one).await.0, Some(64), "the others are refused: {server}");
+    }
     let plan = finding(&production, "temporal", "delivery plan");
     assert_eq!(plan["verdict"], "ok", "the worker of this build knows it: {plan}");
     let alone = finding(&production, "mongo", "replica set");
@@ -245,7 +254,16 @@ async fn another_secret_is_found() {
     let (code, findings) = examine(&app, &[("AUTH_SECRET_FILE", file.to_str().unwrap())]).await;
     let keys = finding(&findings, "keys", "signing keys");
     assert_eq!((code, &keys["verdict"]), (Some(1), &"fail".into()), "{keys}");
-    assert!(keys["advice"].as_str().unwrap().contains("the secret that"), "{keys}");
+    let advice = keys["advice"].as_str().unwrap();
+    assert!(advice.contains("the secret that"), "{keys}");
+    assert!(advice.contains("AUTH_SECRET_PREVIOUS"), "{keys}");
+    let old = app.setting("AUTH_SECRET_FILE");
+    let changed =
+        [("AUTH_SECRET_FILE", file.to_str().unwrap()), ("AUTH_SECRET_PREVIOUS_FILE", old.as_str())];
+    let (code, findings) = examine(&app, &changed).await;
+    let keys = finding(&findings, "keys", "signing keys");
+    assert_eq!((code, &keys["verdict"]), (Some(0), &"warn".into()), "{keys}");
+    assert!(keys["advice"].as_str().unwrap().contains("onboard keys rewrap"), "{keys}");
     std::fs::remove_file(file).unwrap();
     app.remove().await;
 }

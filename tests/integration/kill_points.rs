@@ -38,7 +38,7 @@ pub(crate) enum Driven {
 
 /// Every step, in the order of a registration's way, and where it is driven.
 /// `house::steps` holds that the code takes these steps and no others.
-pub(crate) const STEPS: [(&str, Driven); 44] = [
+pub(crate) const STEPS: [(&str, Driven); 45] = [
     // auth commits user, outbox row and idempotency key.
     ("register.commit", Driven::Plainly("auth")),
     // auth remembers, silently, that a key's request met a taken address.
@@ -132,6 +132,8 @@ pub(crate) const STEPS: [(&str, Driven); 44] = [
     ("key.rotate", Driven::ByAccounts),
     // `keys` commits the removal of a signing key.
     ("key.remove", Driven::ByAccounts),
+    // `keys` seals a signing key by the secret of today.
+    ("key.rewrap", Driven::ByAccounts),
 ];
 
 /// What happens at the points.

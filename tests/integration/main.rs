@@ -48,6 +48,7 @@ mod histories;
 mod house;
 mod http;
 mod idempotency;
+mod jwks;
 mod jwt;
 mod kill_points;
 mod launcher;

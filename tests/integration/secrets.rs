@@ -35,6 +35,7 @@ fn settings<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         ("AMQP_URL", AMQP),
         ("AUTH_SECRET", SECRET),
         ("JWKS_URL", "http://127.0.0.1:1/.well-known/jwks.json"),
+        ("ALLOW_UNPROTECTED", "mongodb,rabbitmq,temporal,jwks"),
         ("ONBOARD_LOG_FORMAT", "json"),
     ];
     env.extend(more);
@@ -125,6 +126,8 @@ async fn production_refuses_what_only_the_local_stack_may_use_and_names_all_of_i
 async fn the_local_stack_may_use_them_and_production_may_use_others() {
     let mut local = settings(&WRONG);
     local.push(("ONBOARD_ENVIRONMENT", "local"));
+    // Nothing needs to be allowed there.
+    local.push(("ALLOW_UNPROTECTED", ""));
     local.retain(|(name, value)| *name != "MONGODB_URI" || !value.contains("tlsInsecure"));
     local.push(("MONGODB_URI", "mongodb://127.0.0.1:1/?w=1"));
     for service in names() {
@@ -253,8 +256,110 @@ async fn a_file_that_every_user_can_read_is_warned_of() {
     assert!(warned.contains("WARN") && !said.contains("hunter2"), "{said}");
 }
 
+/// Servers with a user and TLS. `WRONG` apart, production takes these as they are.
+const PROTECTED: [(&str, &str); 6] = [
+    ("ALLOW_UNPROTECTED", ""),
+    ("MONGODB_URI", "mongodb://u:hunter2@127.0.0.1:1/?replicaSet=rs0&tls=true"),
+    ("AMQP_URL", "amqps://onboard:hunter2@127.0.0.1:1,127.0.0.2:1/%2f"),
+    ("TEMPORAL_TLS", "true"),
+    ("TEMPORAL_API_KEY", "hunter2"),
+    ("JWKS_URL", "https://127.0.0.1:1/.well-known/jwks.json"),
+];
+
+/// The setting of each server, and who reaches the server.
+const REACHED: [(&str, &str, &[&str]); 4] = [
+    ("MONGODB_URI", "mongodb", &["auth", "relay", "worker", "todo", "list", "audit", "doctor"]),
+    ("AMQP_URL", "rabbitmq", &["worker", "todo", "list", "audit", "doctor"]),
+    ("TEMPORAL_ADDRESS", "temporal", &["relay", "worker", "todo", "list", "audit", "doctor"]),
+    ("JWKS_URL", "jwks", &["todo"]),
+];
+
+/// The lines in which a process that has to refuse names servers without protection.
+async fn unprotected(process: &str, env: &[(&str, &str)]) -> Vec<String> {
+    let said = refusal(process, env).await;
+    let lines = said.lines().filter(|line| line.contains("which production refuses"));
+    lines.map(str::to_owned).collect()
+}
+
 #[tokio::test]
-async fn the_tools_do_not_refuse() {
+async fn production_refuses_every_server_without_protection_that_no_setting_names() {
+    let plain = settings(&[("ALLOW_UNPROTECTED", "")]);
+    for process in ["auth", "relay", "worker", "todo", "list", "audit", "doctor"] {
+        let reached: Vec<_> =
+            REACHED.iter().filter(|(_, _, processes)| processes.contains(&process)).collect();
+        let lines = unprotected(process, &plain).await;
+        assert_eq!(lines.len(), reached.len(), "{process}: {lines:#?}");
+        for (setting, server, _) in &reached {
+            let line = lines.iter().find(|line| line.contains(&format!("{setting}: ")));
+            let line = line.unwrap_or_else(|| panic!("{process} {setting}: {lines:#?}"));
+            assert!(line.contains("without TLS"), "{line}");
+            assert!(line.contains(&format!("add {server} to ALLOW_UNPROTECTED")), "{line}");
+        }
+        // One that is named is allowed, and the others are not.
+        for (setting, server, _) in reached.iter().filter(|_| reached.len() > 1) {
+            let lines = unprotected(process, &settings(&[("ALLOW_UNPROTECTED", server)])).await;
+            let named = lines.iter().any(|line| line.contains(&format!("{setting}: ")));
+            assert!(!named, "{process} {server}: {lines:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn servers_with_a_user_and_tls_need_no_exception_and_one_without_does() {
+    for service in names() {
+        let said = starts(service, &settings(&PROTECTED)).await;
+        assert!(!said.contains("ALLOW_UNPROTECTED"), "{service}: {said}");
+    }
+    let own = "mongodb://u:hunter2@127.0.0.1:1/";
+    for (bad, services) in [
+        (("MONGODB_URI", "mongodb://127.0.0.1:1/?tls=true"), &["auth", "relay"][..]),
+        (("MONGODB_URI", "mongodb://u:hunter2@127.0.0.1:1/?tls=false"), &["auth"]),
+        (("AUTH_MONGODB_URI", own), &["auth", "relay", "worker"]),
+        (("TODO_MONGODB_URI", own), &["worker", "todo"]),
+        (("AMQP_URL", "amqp://onboard:hunter2@127.0.0.1:5671,127.0.0.2:5671/v"), &["worker"]),
+        (("AMQP_URL", "amqps://onboard:hunter2@127.0.0.1:1/v?auth_mechanism=anonymous"), &["todo"]),
+        (("TEMPORAL_TLS", "false"), &["relay", "worker", "todo"]),
+        (("TEMPORAL_API_KEY", ""), &["relay"]),
+        (("TEMPORAL_ADDRESS", "http://127.0.0.1:7233"), &["relay"]),
+        (("JWKS_URL", "http://127.0.0.1:1/.well-known/jwks.json"), &["todo"]),
+    ] {
+        let mut env = settings(&PROTECTED);
+        env.push(bad);
+        for service in services {
+            let lines = unprotected(service, &env).await;
+            let setting = bad.0.replace("_TLS", "_ADDRESS").replace("_API_KEY", "_ADDRESS");
+            assert_eq!(lines.len(), 1, "{service} {bad:?}: {lines:#?}");
+            assert!(lines[0].contains(&format!("{setting}: ")), "{service} {bad:?}: {lines:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_exist_cannot_be_allowed() {
+    for process in ["auth", "todo", "list", "setup"] {
+        for environment in ["production", "local"] {
+            let odd = [
+                ("ONBOARD_ENVIRONMENT", environment),
+                ("ALLOW_UNPROTECTED", "mongodb,rabbitmq,temporal,jwks,ldap"),
+            ];
+            let said = refusal(process, &settings(&odd)).await;
+            let words = "ALLOW_UNPROTECTED: \"ldap\" is no server; write some of mongodb";
+            assert!(said.contains(words), "{process}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_allowed_is_warned_of() {
+    let said = starts("relay", &settings(&[])).await;
+    let warned: Vec<_> =
+        said.lines().filter(|line| line.contains("which ALLOW_UNPROTECTED allows")).collect();
+    assert_eq!(warned.len(), 2, "{said}");
+    assert!(warned.iter().all(|line| line.contains("WARN")), "{said}");
+}
+
+#[tokio::test]
+async fn the_tools_refuse_nothing_else() {
     let wrong = settings(&WRONG);
     for args in [&["list"][..], &["audit"]] {
         let output = run(args, &wrong).await;

@@ -37,6 +37,7 @@ async fn setup_that_cannot_reach_a_server_exits_with_69_and_names_it() {
             ("AMQP_URL", "amqp://guest:guest@127.0.0.1:1/%2f"),
             ("TEMPORAL_ADDRESS", "127.0.0.1:1"),
             ("AUTH_SECRET", "of this test alone, and long enough"),
+            ("ONBOARD_ENVIRONMENT", "local"),
         ],
     )
     .await;

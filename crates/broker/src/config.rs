@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri, SASLMechanism};
 use onboard_contract::Topology;
-use onboard_runtime::Problems;
+use onboard_runtime::{Exposure, Lack, Problems, ServerKind};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::nodes::{self, Node};
@@ -110,11 +110,30 @@ impl BrokerConfig {
 
     /// Says what may not be used in production.
     pub fn refuse_in_production(&self, problems: &mut Problems) {
-        let user = &self.uri.authority.userinfo;
-        if user.username == "guest" || user.password == "guest" {
+        if self.is_guest() {
             let why = "guest is refused in production, also when no user is named";
             problems.push("AMQP_URL", why);
         }
+    }
+
+    /// What the connections lack, if anything. One scheme and one user hold for every
+    /// node of the URL.
+    #[must_use]
+    pub fn exposure(&self) -> Option<Exposure> {
+        const ADVICE: &str = "write amqps://<user>:<password>@<host>:5671/<vhost>";
+        let tls = (self.uri.scheme != AMQPScheme::AMQPS).then_some(Lack::Tls);
+        let anonymous = self.uri.query.auth_mechanism == Some(SASLMechanism::Anonymous);
+        let unknown = (anonymous || self.is_guest()).then_some(Lack::Authentication);
+        let lacks = tls.into_iter().chain(unknown).collect();
+        Exposure::of(ServerKind::RabbitMq, "AMQP_URL", lacks, ADVICE)
+    }
+
+    /// Whether it names the user that everybody knows, which is also that of a URL
+    /// without one. With EXTERNAL the connection itself says who it is.
+    fn is_guest(&self) -> bool {
+        let user = &self.uri.authority.userinfo;
+        let external = self.uri.query.auth_mechanism == Some(SASLMechanism::External);
+        !external && (user.username == "guest" || user.password == "guest")
     }
 }
 
@@ -170,6 +189,34 @@ mod tests {
             "amqp://guest:hunter2@rabbit/%2f",
         ] {
             assert!(refused(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_connection_lacks_what_its_url_leaves_out() {
+        let said = |url| {
+            let exposure = check(Some(url), None).unwrap().exposure();
+            exposure.map_or(String::new(), |one| one.to_string())
+        };
+        for good in [
+            "amqps://u:p@rabbit/v",
+            "amqps://u:p@a:5672,b:5671,[::1]/v",
+            "amqps://rabbit/v?auth_mechanism=external",
+        ] {
+            assert_eq!(said(good), "", "{good}");
+        }
+        let (tls, user) = ("without TLS", "without authentication");
+        for (bad, lacks) in [
+            ("amqp://u:p@rabbit/v", vec![tls]),
+            ("amqp://u:p@127.0.0.1:5671/v", vec![tls]),
+            ("amqp://u:p@a:5671,b:5671/v", vec![tls]),
+            ("amqp://rabbit/v?auth_mechanism=external", vec![tls]),
+            ("amqp://guest:guest@rabbit/v", vec![tls, user]),
+            ("amqps://rabbit/v", vec![user]),
+            ("amqps://u:p@rabbit/v?auth_mechanism=ANONYMOUS", vec![user]),
+        ] {
+            let expected = format!("RabbitMQ is reached {}", lacks.join(" and "));
+            assert_eq!(said(bad), expected, "{bad}");
         }
     }
 

@@ -3,8 +3,12 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use onboard_runtime::Problems;
+use mongodb::options::{ConnectionString, Tls};
+use onboard_runtime::{Exposure, Lack, Problems, ServerKind};
 use secrecy::{ExposeSecret, SecretString};
+
+/// The setting of the connection string that databases share.
+const SHARED: &str = "MONGODB_URI";
 
 /// Settings of the MongoDB connection that all databases share.
 #[derive(Clone, Default, clap::Args)]
@@ -54,6 +58,8 @@ impl fmt::Debug for DatabaseSettings {
 /// Where a database is.
 #[derive(Debug, Clone)]
 pub struct MongoConfig {
+    /// The setting of the connection string.
+    setting: &'static str,
     pub(crate) uri: SecretString,
     pub(crate) database: String,
 }
@@ -84,7 +90,7 @@ impl MongoArgs {
         let shared = if complete {
             None
         } else {
-            uri(problems, "MONGODB_URI", self.mongodb_uri, self.mongodb_uri_file.as_ref())
+            uri(problems, SHARED, self.mongodb_uri, self.mongodb_uri_file.as_ref())
         };
         let configs = databases.map(|of| of.check(shared.as_ref(), problems));
         let configs = configs.into_iter().collect::<Option<Vec<MongoConfig>>>()?;
@@ -95,24 +101,51 @@ impl MongoArgs {
 impl DatabaseSettings {
     fn check(self, shared: Option<&SecretString>, problems: &mut Problems) -> Option<MongoConfig> {
         let database = name(problems, self.name_setting, self.name.clone(), self.default);
-        let uri = if self.names_a_server() {
-            uri(problems, self.uri_setting, self.uri, self.uri_file.as_ref())
+        let (setting, uri) = if self.names_a_server() {
+            let own = uri(problems, self.uri_setting, self.uri, self.uri_file.as_ref());
+            (self.uri_setting, own)
         } else {
-            shared.cloned()
+            (SHARED, shared.cloned())
         };
-        Some(MongoConfig { uri: uri?, database })
+        Some(MongoConfig { setting, uri: uri?, database })
+    }
+}
+
+impl MongoConfig {
+    /// What the connection lacks, if anything. The driver refuses a connection string
+    /// that cannot be read, so nothing is said of it.
+    #[must_use]
+    pub fn exposure(&self) -> Option<Exposure> {
+        const ADVICE: &str = "write mongodb://<user>:<password>@<host>/?tls=true, with \
+            tlsCAFile=<file> for a CA of your own, or \
+            authMechanism=MONGODB-X509&tlsCertificateKeyFile=<file> for a certificate instead \
+            of user and password";
+        let parsed = ConnectionString::parse(self.uri.expose_secret()).ok()?;
+        let transport = match &parsed.tls {
+            Some(Tls::Enabled(options)) if options.allow_invalid_certificates == Some(true) => {
+                Some(Lack::VerifiedCertificate)
+            }
+            Some(Tls::Enabled(_)) => None,
+            Some(Tls::Disabled) | None => Some(Lack::Tls),
+        };
+        let unknown = parsed.credential.is_none().then_some(Lack::Authentication);
+        let lacks = transport.into_iter().chain(unknown).collect();
+        Exposure::of(ServerKind::MongoDb, self.setting, lacks, ADVICE)
     }
 }
 
 /// Says what of these connection strings may not be used in production. The write
 /// concern is majority whatever a connection string says; one that asks for less was
 /// written by somebody who believes otherwise.
-pub fn refuse_in_production(configs: &[&MongoConfig], problems: &mut Problems) {
-    let uris = configs.iter().map(|config| config.uri.expose_secret());
-    let mut all: Vec<(String, &str)> = uris.flat_map(options).collect();
+pub fn refuse_in_production<'a>(configs: &[&'a MongoConfig], problems: &mut Problems) {
+    let of = |config: &&'a MongoConfig| {
+        let setting = config.setting;
+        options(config.uri.expose_secret()).map(move |(name, value)| (setting, name, value))
+    };
+    let mut all: Vec<(&str, String, &str)> = configs.iter().flat_map(of).collect();
     all.sort();
     all.dedup();
-    for (name, value) in all {
+    for (setting, name, value) in all {
         let refused = match name.as_str() {
             "w" if value != "majority" => "w must be majority in production",
             "journal" | "j" if value != "true" => "journal must be true in production",
@@ -123,7 +156,7 @@ pub fn refuse_in_production(configs: &[&MongoConfig], problems: &mut Problems) {
             }
             _ => continue,
         };
-        problems.push("MONGODB_URI", refused);
+        problems.push(setting, refused);
     }
 }
 
@@ -214,6 +247,41 @@ mod tests {
         ] {
             assert!(refused(bad).contains(&format!("MONGODB_URI: {said}")), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_connection_lacks_what_its_string_leaves_out() {
+        let said = |uri: &str| config(uri).exposure().map_or(String::new(), |one| one.to_string());
+        for good in [
+            "mongodb://u:p@a,b/?replicaSet=rs0&tls=true",
+            "mongodb://u:p@a/?ssl=TRUE",
+            "mongodb://u:p@a/?TLS=true&tlsAllowInvalidCertificates=false",
+            "mongodb://u:p@a/?tlsCAFile=/ca.pem",
+            "mongodb+srv://u:p@a.example.com/auth",
+            "mongodb://a/?tls=true&authMechanism=MONGODB-X509&tlsCertificateKeyFile=/key.pem",
+        ] {
+            assert_eq!(said(good), "", "{good}");
+        }
+        let (tls, user) = ("without TLS", "without authentication");
+        let certificate = "without verifying its certificate";
+        for (bad, lacks) in [
+            ("mongodb://a", vec![tls, user]),
+            ("mongodb://127.0.0.1/?replicaSet=rs0", vec![tls, user]),
+            ("mongodb://%2Ftmp%2Fmongodb-27017.sock/", vec![tls, user]),
+            ("mongodb://u:p@localhost/", vec![tls]),
+            ("mongodb://u:p@a/?tls=false", vec![tls]),
+            ("mongodb://u:p@a/?tls=%66alse", vec![tls]),
+            ("mongodb+srv://u:p@a.example.com/?tls=false", vec![tls]),
+            ("mongodb+srv://a.example.com/", vec![user]),
+            ("mongodb://a/?tls=true", vec![user]),
+            ("mongodb://a/?authMechanism=MONGODB-X509", vec![tls]),
+            ("mongodb://u:p@a/?tls=true&tlsAllowInvalidCertificates=true", vec![certificate]),
+            ("mongodb://a/?tlsInsecure=true", vec![certificate, user]),
+        ] {
+            let expected = format!("MongoDB is reached {}", lacks.join(" and "));
+            assert_eq!(said(bad), expected, "{bad}");
+        }
+        assert_eq!(said("mongodb://u:p@a/?tls=maybe"), "", "the driver refuses it");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use onboard_mongo::setup::{
 };
 use onboard_mongo::{Mongo, MongoArgs, MongoConfig, StoreError, refuse_in_production};
 use onboard_outbox::{Outbox, OutboxArgs, OutboxConfig};
-use onboard_runtime::Problems;
+use onboard_runtime::{Exposure, Problems};
 use onboard_todo::TodoDatabaseArgs;
 
 use crate::redrive::REDRIVES;
@@ -69,6 +69,12 @@ impl DatabasesConfig {
     /// Says what may not be used in production.
     pub fn refuse_in_production(&self, problems: &mut Problems) {
         refuse_in_production(&[&self.outbox.mongo, &self.todo], problems);
+    }
+
+    /// What the connections lack, if anything.
+    #[must_use]
+    pub fn exposures(&self) -> [Option<Exposure>; 2] {
+        [self.outbox.mongo.exposure(), self.todo.exposure()]
     }
 
     /// Prepares everything: the replica sets, then the collections that each service

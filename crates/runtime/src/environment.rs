@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::Problems;
+use crate::{Problems, Protection};
 
 /// Where a process runs. Production refuses what only the local stack may use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -14,13 +14,19 @@ pub enum Environment {
     Local,
 }
 
-/// Setting of the environment.
+/// Settings of the environment.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct EnvironmentArgs {
-    /// `production`, which refuses well-known secrets, guest/guest and a
-    /// write concern that can lose data, or `local`. Default: production.
-    #[arg(long = "environment", env = "ONBOARD_ENVIRONMENT")]
+    /// `production`, which refuses well-known secrets, guest/guest, a write concern that
+    /// can lose data, and servers without authentication or TLS, or `local`.
+    /// Default: production.
+    #[arg(long = "environment", env = "ONBOARD_ENVIRONMENT", help_heading = "Environment")]
     pub environment: Option<String>,
+    /// Servers that production may reach without authentication or without TLS, separated
+    /// by commas: `mongodb`, `rabbitmq`, `rabbitmq-management`, `temporal`, `jwks`.
+    /// Default: none.
+    #[arg(long, env = "ALLOW_UNPROTECTED", help_heading = "Environment")]
+    pub allow_unprotected: Option<String>,
 }
 
 impl FromStr for Environment {
@@ -50,13 +56,18 @@ impl EnvironmentArgs {
     /// As the variable or the flag says it.
     #[must_use]
     pub fn local() -> Self {
-        Self { environment: Some("local".to_owned()) }
+        Self { environment: Some("local".to_owned()), allow_unprotected: None }
     }
 
     /// Checks the setting.
     pub fn check(&self, problems: &mut Problems) -> Environment {
         let text = self.environment.as_deref();
         problems.parse_or("ONBOARD_ENVIRONMENT", text, Environment::default())
+    }
+
+    /// Which servers may be reached without protection in this environment.
+    pub fn protection(&self, environment: Environment, problems: &mut Problems) -> Protection {
+        Protection::read(environment, self.allow_unprotected.as_deref(), problems)
     }
 }
 
@@ -68,7 +79,8 @@ mod tests {
     fn it_is_production_unless_it_is_said_to_be_local() {
         let check = |text: Option<&str>| {
             let mut problems = Problems::default();
-            let args = EnvironmentArgs { environment: text.map(str::to_owned) };
+            let environment = text.map(str::to_owned);
+            let args = EnvironmentArgs { environment, ..EnvironmentArgs::default() };
             let environment = args.check(&mut problems);
             problems.finish(Some(environment)).map_err(|error| error.to_string())
         };

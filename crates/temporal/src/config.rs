@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use onboard_runtime::Problems;
+use onboard_runtime::{Exposure, Lack, Problems, ServerKind};
 use secrecy::{ExposeSecret, SecretString};
 use temporalio_client::envconfig::LoadClientConfigProfileOptions;
 use temporalio_client::{ClientOptions, ConnectionOptions, GrpcCompression, TlsOptions};
@@ -75,6 +75,26 @@ impl TemporalConfig {
     pub const fn retention(&self) -> std::time::Duration {
         self.retention
     }
+
+    /// What the connection lacks, if anything. The client uses TLS only where the scheme
+    /// is `https`, too: `http://` in the address sends an API key in the clear.
+    #[must_use]
+    pub fn exposure(&self) -> Option<Exposure> {
+        const ADVICE: &str = "set TEMPORAL_TLS=true, and TEMPORAL_API_KEY_FILE or \
+            TEMPORAL_TLS_CLIENT_CERT_PATH with TEMPORAL_TLS_CLIENT_KEY_PATH, and write the \
+            address without http://";
+        let ConnectionOptions { target, tls_options, api_key, headers, .. } = &self.connection;
+        let tls = tls_options.as_ref().filter(|_| target.scheme() == "https");
+        let certificate = tls.is_some_and(|tls| tls.client_tls_options.is_some());
+        let header = headers.iter().flatten().any(|(name, value)| {
+            name.eq_ignore_ascii_case("authorization") && !value.trim().is_empty()
+        });
+        let key = api_key.as_ref().is_some_and(|key| !key.trim().is_empty());
+        let plain = tls.is_none().then_some(Lack::Tls);
+        let unknown = (!(certificate || header || key)).then_some(Lack::Authentication);
+        let lacks = plain.into_iter().chain(unknown).collect();
+        Exposure::of(ServerKind::Temporal, "TEMPORAL_ADDRESS", lacks, ADVICE)
+    }
 }
 
 impl TemporalArgs {
@@ -102,6 +122,11 @@ impl TemporalArgs {
         if let Some(path) = &self.temporal_api_key_file {
             use_key(problems, path, &mut connection);
         }
+        if connection.tls_options.is_some() {
+            // Also for the default address, which the loader has with `http`. The schemes of
+            // HTTP may be changed into each other.
+            connection.target.set_scheme("https").ok();
+        }
         if let Some(address) = &self.temporal_address {
             match target(address, &connection) {
                 Some(url) => connection.target = url,
@@ -124,8 +149,6 @@ fn use_key(problems: &mut Problems, path: &Path, connection: &mut ConnectionOpti
     let key = problems.secret("TEMPORAL_API_KEY", given, Some(path));
     connection.api_key = key.map(|key| key.expose_secret().to_owned());
     connection.tls_options.get_or_insert_with(TlsOptions::default);
-    // The schemes of HTTP may be changed into each other.
-    connection.target.set_scheme("https").ok();
 }
 
 fn target(address: &str, loaded: &ConnectionOptions) -> Option<temporalio_client::Url> {
@@ -160,5 +183,50 @@ mod tests {
         args.check(&mut problems);
         let text = problems.finish(Some(())).unwrap_err().to_string();
         assert!(text.contains("TEMPORAL_API_KEY_FILE"), "{text}");
+    }
+
+    #[test]
+    fn a_connection_lacks_tls_or_a_client_that_is_known() {
+        let config = |address: &str| {
+            let args =
+                TemporalArgs { temporal_address: Some(address.into()), ..TemporalArgs::default() };
+            args.check(&mut Problems::default()).unwrap()
+        };
+        let said = |config: &TemporalConfig| {
+            config.exposure().map_or(String::new(), |one| one.to_string())
+        };
+        let plain = config("127.0.0.1:7233");
+        let nothing = "Temporal is reached without TLS and without authentication";
+        assert_eq!(said(&plain), nothing);
+        assert_eq!(said(&config("https://a:7233")), nothing, "the client has no TLS then");
+        let tls = |address: &str, options: TlsOptions| {
+            let mut config = config(address);
+            config.connection.tls_options = Some(options);
+            config
+        };
+        let anonymous = tls("https://a:7233", TlsOptions::default());
+        assert_eq!(said(&anonymous), "Temporal is reached without authentication");
+        let key = |mut config: TemporalConfig, key: &str| {
+            config.connection.api_key = Some(key.to_owned());
+            config
+        };
+        assert_eq!(said(&key(anonymous.clone(), "k")), "");
+        assert_eq!(
+            said(&key(anonymous.clone(), " ")),
+            "Temporal is reached without authentication"
+        );
+        assert_eq!(said(&key(plain, "k")), "Temporal is reached without TLS");
+        let in_the_clear = key(tls("http://a:7233", TlsOptions::default()), "k");
+        assert_eq!(said(&in_the_clear), "Temporal is reached without TLS");
+        let certificate = temporalio_client::ClientTlsOptions::builder()
+            .client_cert(Vec::new())
+            .client_private_key(Vec::new())
+            .build();
+        let known = TlsOptions::builder().client_tls_options(certificate).build();
+        assert_eq!(said(&tls("https://a:7233", known)), "");
+        let mut header = anonymous;
+        let bearer = ("Authorization".to_owned(), "Bearer t".to_owned());
+        header.connection.headers = Some([bearer].into());
+        assert_eq!(said(&header), "");
     }
 }

@@ -48,7 +48,7 @@ fn refused(error: VerifyError) -> Refusal {
             Refusal::InvalidToken
         }
         VerifyError::NoKeys(_) => Problem::new(Kind::Unavailable)
-            .detail("Tokens cannot be checked yet. Try again after the time in Retry-After.")
+            .detail("Tokens cannot be checked now. Try again after the time in Retry-After.")
             .into(),
     }
 }

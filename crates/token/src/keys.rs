@@ -4,9 +4,11 @@
 //! for them at once, once for all who wait, and not for 5 s after it was in
 //! vain, so that a flood of invented ids costs one fetch. The keys that were fetched last
 //! stay good while the source is unavailable: tokens are still checked when auth is down.
+//! Keys of another process stay good for a bounded time, since one of them may have been
+//! removed meanwhile.
 //!
-//! When the process dies the keys are fetched again; until then the answer is
-//! "no keys yet", which is no refusal of a token.
+//! When the process dies the keys are fetched again; until then, and when they are too
+//! old, the answer is "no keys", which is no refusal of a token.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -56,9 +58,10 @@ impl FromIterator<PublicKey> for KeyRing {
     }
 }
 
-/// No key has been had yet, so nothing can be said of any token. Retryable.
+/// No key has been had yet, or the last ones are too old, so nothing can be said of any
+/// token. Retryable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there are no keys yet to check tokens with")]
+#[error("there are no keys to check tokens with")]
 pub struct NoKeys;
 
 /// Keys from a source that may be away.
@@ -68,22 +71,46 @@ pub struct PublicKeys(Arc<Inner>);
 struct Inner {
     fetch: Box<Fetch>,
     source: Availability,
-    ring: RwLock<Option<Arc<KeyRing>>>,
+    /// How long after its fetch a key may be used; `None`: without end.
+    age_max: Option<Duration>,
+    held: RwLock<Option<Held>>,
     /// When an unknown key last asked in vain. Held while one asks.
     asked: Mutex<Option<Instant>>,
 }
 
+/// Keys, and when their fetch began.
+#[derive(Clone)]
+struct Held {
+    ring: Arc<KeyRing>,
+    at: Instant,
+}
+
 impl PublicKeys {
-    /// Keys that `fetch` gives, or says in words why not. It must end soon.
+    /// Keys that `fetch` gives, or says in words why not. It must end soon. They stay good
+    /// until other ones are fetched.
     pub fn new<F, Fut>(source: &'static str, fetch: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<KeyRing, String>> + Send + 'static,
     {
+        Self::fetched_by(source, None, Box::new(move || Box::pin(fetch())))
+    }
+
+    /// The same for keys that stay good for `age_max` after they were fetched.
+    pub(crate) fn expiring<F, Fut>(source: &'static str, age_max: Duration, fetch: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<KeyRing, String>> + Send + 'static,
+    {
+        Self::fetched_by(source, Some(age_max), Box::new(move || Box::pin(fetch())))
+    }
+
+    fn fetched_by(source: &'static str, age_max: Option<Duration>, fetch: Box<Fetch>) -> Self {
         Self(Arc::new(Inner {
-            fetch: Box::new(move || Box::pin(fetch())),
+            fetch,
             source: Availability::new(source),
-            ring: RwLock::new(None),
+            age_max,
+            held: RwLock::new(None),
             asked: Mutex::new(None),
         }))
     }
@@ -105,21 +132,36 @@ impl PublicKeys {
 
     /// Fetches the keys now. Returns whether that worked.
     pub async fn refresh(&self) -> bool {
-        match (self.0.fetch)().await {
+        let at = Instant::now();
+        let why = match (self.0.fetch)().await {
             Ok(ring) if !ring.is_empty() => {
                 self.0.source.up();
-                *self.0.ring.write().unwrap_or_else(PoisonError::into_inner) = Some(ring.into());
-                true
+                let held = Held { ring: ring.into(), at };
+                *self.0.held.write().unwrap_or_else(PoisonError::into_inner) = Some(held);
+                return true;
             }
-            Ok(_) => {
-                self.0.source.down(&"it has no keys");
-                false
-            }
-            Err(cause) => {
-                self.0.source.down(&cause);
-                false
-            }
+            Ok(_) => "it has no keys that may be used".to_owned(),
+            Err(cause) => cause,
+        };
+        self.0.source.down(&why);
+        self.drop_old();
+        false
+    }
+
+    /// Gives up keys that are too old, and says so once.
+    fn drop_old(&self) {
+        let mut held = self.0.held.write().unwrap_or_else(PoisonError::into_inner);
+        if held.as_ref().is_some_and(|held| !self.is_good(held)) {
+            *held = None;
+            tracing::error!(
+                age_max = ?self.0.age_max,
+                "the keys that were fetched last are too old: tokens are answered with 503"
+            );
         }
+    }
+
+    fn is_good(&self, held: &Held) -> bool {
+        self.0.age_max.is_none_or(|age_max| held.at.elapsed() < age_max)
     }
 
     /// Refreshes until the shutdown begins, sooner after a failure.
@@ -157,7 +199,8 @@ impl PublicKeys {
     }
 
     fn ring(&self) -> Option<Arc<KeyRing>> {
-        self.0.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let held = self.0.held.read().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref().filter(|held| self.is_good(held)).map(|held| held.ring.clone())
     }
 }
 
@@ -195,15 +238,14 @@ mod tests {
 
         fn keys(&self) -> PublicKeys {
             let source = self.clone();
-            PublicKeys::new("auth", move || {
-                let source = source.clone();
-                async move {
-                    source.fetches.fetch_add(1, Ordering::SeqCst);
-                    tokio::task::yield_now().await;
-                    let keys = source.keys.lock().unwrap().clone();
-                    keys.map(KeyRing::from_iter).ok_or_else(|| "away".to_owned())
-                }
-            })
+            PublicKeys::new("auth", move || source.clone().fetch())
+        }
+
+        async fn fetch(self) -> Result<KeyRing, String> {
+            self.fetches.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            let keys = self.keys.lock().unwrap().clone();
+            keys.map(KeyRing::from_iter).ok_or_else(|| "away".to_owned())
         }
     }
 
@@ -251,6 +293,31 @@ mod tests {
         source.has(Some(&[]));
         assert!(!keys.refresh().await, "an empty set is no set");
         assert_eq!(keys.find(&own.id()).await, Ok(Some(own)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_cannot_be_fetched_again_are_good_for_their_time_and_no_longer() {
+        const AGE_MAX: Duration = Duration::from_mins(10);
+        let (source, own) = (Source::default(), key());
+        source.has(Some(&[own]));
+        let of = source.clone();
+        let keys = PublicKeys::expiring("auth", AGE_MAX, move || of.clone().fetch());
+        assert!(keys.refresh().await);
+        source.has(None);
+        for _ in 0..2 {
+            tokio::time::advance(Duration::from_secs(299)).await;
+            assert!(!keys.refresh().await);
+            assert_eq!(keys.find(&own.id()).await, Ok(Some(own)));
+        }
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(keys.find(&own.id()).await, Err(NoKeys), "whoever refreshes or not");
+        // An answer without keys does not make the old ones younger.
+        source.has(Some(&[]));
+        assert!(!keys.refresh().await);
+        assert_eq!(keys.find(&own.id()).await, Err(NoKeys));
+        source.has(Some(&[own]));
+        tokio::time::advance(ASK_EVERY).await;
+        assert_eq!(keys.find(&own.id()).await, Ok(Some(own)), "the source is back");
     }
 
     #[tokio::test(start_paused = true)]

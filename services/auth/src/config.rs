@@ -105,6 +105,7 @@ impl AuthArgs {
         let environment = self.environment.check(problems);
         let management =
             self.management.check(environment, Auth::MANAGEMENT_PORT, address, problems);
+        let protection = self.environment.protection(environment, problems);
         let edge = self.edge.check(environment, problems);
         let edge = self.throttle.check(edge, problems);
         let secret = self.secret.check(problems);
@@ -113,6 +114,7 @@ impl AuthArgs {
             self.hash.refuse_in_production(problems);
             refuse_in_production(secret.as_ref(), outbox.as_ref(), problems);
         }
+        protection.demand([outbox.as_ref().and_then(|outbox| outbox.mongo.exposure())], problems);
         let hash = self.hash.check(problems);
         if let Some(hash) = &hash {
             needs(&edge, hash).compare(cgroup::memory_max(), problems);
@@ -170,7 +172,8 @@ mod tests {
     #[test]
     fn the_defaults_need_only_a_database_and_a_secret() {
         let secret = "s".repeat(32);
-        let args = ["auth", "--mongodb-uri", "mongodb://localhost", "--auth-secret", &secret];
+        let uri = "mongodb://u:p@localhost/?tls=true";
+        let args = ["auth", "--mongodb-uri", uri, "--auth-secret", &secret];
         let cli = Cli::parse_from(args);
         let mut problems = Problems::default();
         let config = cli.auth.check(&mut problems);

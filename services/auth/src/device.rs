@@ -15,7 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use onboard_runtime::Secret;
 use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretSlice};
 
 /// The name of the cookie.
 pub(crate) const COOKIE: &str = "onboard_device";
@@ -35,7 +35,7 @@ pub(crate) struct DeviceId([u8; ID_BYTES]);
 /// Makes and checks device tokens.
 #[derive(Debug)]
 pub(crate) struct Devices {
-    /// The first one signs; all of them check.
+    /// That of `AUTH_SECRET` signs; those of `AUTH_SECRET_PREVIOUS` check, too.
     keys: Vec<hmac::Key>,
     /// Whether browsers are told to send the cookie over TLS alone.
     secure: bool,
@@ -43,7 +43,8 @@ pub(crate) struct Devices {
 
 /// The keys of device tokens.
 fn keys(secret: &Secret) -> Vec<hmac::Key> {
-    vec![hmac::Key::new(hmac::HMAC_SHA256, secret.derive("device tokens").expose_secret())]
+    let key = |key: &SecretSlice<u8>| hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret());
+    secret.derive("device tokens").all().map(key).collect()
 }
 
 impl Devices {

@@ -4,7 +4,8 @@
 //!
 //! Neither the key nor the request is kept: the store gets keyed hashes (HMAC),
 //! under keys derived from the service's secret. A plain hash of a request that
-//! holds a password could be guessed at.
+//! holds a password could be guessed at. A record that was made under a secret of before is
+//! recognised by the hashes of that secret.
 //!
 //! This process remembers the keys of the requests it works on. Another
 //! process, and this one after a restart, meets the key in the store.
@@ -18,21 +19,29 @@ use onboard_http::{Kind, Problem};
 use onboard_runtime::Secret;
 use onboard_runtime::memory::wipe_stack;
 use ring::hmac;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretSlice};
 
 use crate::email::Email;
 use crate::password::Password;
-use crate::store::{KeyRecord, NewKey};
+use crate::store::{KeyHashes, KeyRecord, NewKey};
 pub(crate) use header::IdempotencyKey;
 use in_flight::{InFlight, Place};
 
 /// Makes and compares the hashes, and knows what is in flight here.
 #[derive(Debug)]
 pub(crate) struct IdempotencyKeys {
-    ids: hmac::Key,
-    fingerprints: hmac::Key,
+    current: Hashing,
+    /// Under the secrets of before.
+    previous: Vec<Hashing>,
     lifetime: Duration,
     in_flight: InFlight,
+}
+
+/// The keys of one secret.
+#[derive(Debug)]
+struct Hashing {
+    ids: hmac::Key,
+    fingerprints: hmac::Key,
 }
 
 /// A request with a key, in flight until this is dropped.
@@ -44,11 +53,12 @@ pub(crate) struct Attempt {
 
 impl IdempotencyKeys {
     pub(crate) fn new(secret: &Secret, lifetime: Duration) -> Self {
-        let key =
-            |purpose| hmac::Key::new(hmac::HMAC_SHA256, secret.derive(purpose).expose_secret());
+        let (ids, fingerprints) =
+            (secret.derive("idempotency keys"), secret.derive("request fingerprints"));
+        let previous = ids.previous.iter().zip(&fingerprints.previous);
         Self {
-            ids: key("idempotency keys"),
-            fingerprints: key("request fingerprints"),
+            current: Hashing::new(&ids.current, &fingerprints.current),
+            previous: previous.map(|(ids, prints)| Hashing::new(ids, prints)).collect(),
             lifetime,
             in_flight: InFlight::default(),
         }
@@ -64,10 +74,26 @@ impl IdempotencyKeys {
         email: &Email,
         password: &Password,
     ) -> Result<Attempt, Problem> {
-        let id = bytes(hmac::sign(&self.ids, key.as_str().as_bytes()));
-        let place = self.in_flight.enter(id).ok_or(Problem::new(Kind::IdempotencyKeyInFlight))?;
-        let fingerprint = bytes(self.fingerprint(email, password));
-        Ok(Attempt { new: NewKey { id, fingerprint, lifetime: self.lifetime }, _place: place })
+        let hashes = self.current.hashes(key, email, password);
+        let place = self.in_flight.enter(hashes.id);
+        let place = place.ok_or(Problem::new(Kind::IdempotencyKeyInFlight))?;
+        let previous = self.previous.iter().map(|of| of.hashes(key, email, password)).collect();
+        let new = NewKey { hashes, previous, lifetime: self.lifetime };
+        Ok(Attempt { new, _place: place })
+    }
+}
+
+impl Hashing {
+    fn new(ids: &SecretSlice<u8>, fingerprints: &SecretSlice<u8>) -> Self {
+        let key = |key: &SecretSlice<u8>| hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret());
+        Self { ids: key(ids), fingerprints: key(fingerprints) }
+    }
+
+    fn hashes(&self, key: &IdempotencyKey, email: &Email, password: &Password) -> KeyHashes {
+        KeyHashes {
+            id: bytes(hmac::sign(&self.ids, key.as_str().as_bytes())),
+            fingerprint: bytes(self.fingerprint(email, password)),
+        }
     }
 
     /// Each part with its length before it, so that no two requests run
@@ -89,10 +115,14 @@ impl Attempt {
     /// Whether the record is of the same request; in time that does not depend
     /// on where they differ.
     pub(crate) fn is_repeat_of(&self, record: &KeyRecord) -> bool {
-        let (ours, theirs) = (&self.new.fingerprint, &record.fingerprint);
-        let differ = ours.iter().zip(theirs).fold(0, |differ, (a, b)| differ | (a ^ b));
-        std::hint::black_box(differ) == 0 && ours.len() == theirs.len()
+        let all = self.new.all().map(|hashes| is_same(&hashes.fingerprint, &record.fingerprint));
+        all.fold(false, |found, same| found | same)
     }
+}
+
+fn is_same(ours: &[u8; 32], theirs: &[u8]) -> bool {
+    let differ = ours.iter().zip(theirs).fold(0, |differ, (a, b)| differ | (a ^ b));
+    std::hint::black_box(differ) == 0 && ours.len() == theirs.len()
 }
 
 /// A tag of HMAC-SHA-256.

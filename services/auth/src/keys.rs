@@ -20,7 +20,8 @@ use onboard_token::{Jwk, JwkSet, KeyRing, PublicKeys, SigningKey};
 
 use crate::store::{KeyRow, SigningKeys};
 
-use self::wrap::Wrapper;
+pub use self::wrap::SealedBy;
+use self::wrap::{Opened, Wrapper};
 
 /// The keys in memory.
 #[derive(Debug, Clone)]
@@ -161,15 +162,25 @@ fn problem(keys: &[Loaded], closed: &[String]) -> Option<String> {
     if closed.is_empty() {
         return Some("there is no signing key: run onboard setup".to_owned());
     }
-    Some(format!("AUTH_SECRET does not open signing key {}", closed.join(", ")))
+    Some(format!(
+        "AUTH_SECRET does not open signing key {}; where the secret was changed, \
+         AUTH_SECRET_PREVIOUS names the one before",
+        closed.join(", ")
+    ))
 }
 
-/// The key of a row; `None` when the secret does not open it, or opens
-/// something else than the row says.
-fn open(wrapper: &Wrapper, row: &KeyRow) -> Option<Loaded> {
-    let key = SigningKey::read(&wrapper.open(&row.id, &row.wrapped_key)?).ok()?;
+/// The key of a row; `None` when no secret opens it, or it holds something else than the
+/// row says.
+fn opened(wrapper: &Wrapper, row: &KeyRow) -> Option<(SigningKey, Opened)> {
+    let opened = wrapper.open(&row.id, &row.wrapped_key)?;
+    let key = SigningKey::read(&opened.private).ok()?;
     let same = key.id() == row.id && key.public().as_bytes()[..] == row.public_key[..];
-    same.then(|| Loaded {
+    same.then_some((key, opened))
+}
+
+fn open(wrapper: &Wrapper, row: &KeyRow) -> Option<Loaded> {
+    let (key, _) = opened(wrapper, row)?;
+    Some(Loaded {
         key: Arc::new(key),
         signs_from_ms: row.signs_from_ms,
         gone_from_ms: row.gone_from_ms,

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 use crate::routes::App;
 use crate::session::{RefreshToken, Tokens, issue};
-use crate::store::{Revoked, Rotated};
+use crate::store::{Revoked, Rotated, TokenHash};
 
 /// What refresh and logout send.
 #[derive(Deserialize, ToSchema)]
@@ -93,8 +93,9 @@ async fn answer(
     };
     // Before the token is used up: without a key there is nothing to answer.
     app.can_sign()?;
-    let next = app.next_token(&sent)?;
-    let rotated = app.sessions.rotate(sent.hash(), next.stored(app)).await;
+    let (next, others) = app.next_tokens(&sent)?;
+    let hashes = others.iter().map(RefreshToken::hash).collect();
+    let rotated = app.sessions.rotate(sent.hash(), next.stored(app), hashes).await;
     let rotated = rotated.map_err(|error| app.store_failed(&error))?;
     app.store_answered();
     let (session_id, user_id, again) = match rotated {
@@ -107,7 +108,9 @@ async fn answer(
     };
     let user = app.users.find(user_id).await.map_err(|error| app.store_failed(&error))?;
     let user = user.ok_or(Unrefreshed::Invalid)?;
-    tracing::info!(%user_id, %session_id, again, "refreshed");
+    let again_as = |before: TokenHash| others.into_iter().find(|token| token.hash() == before);
+    let next = again.and_then(again_as).unwrap_or(next);
+    tracing::info!(%user_id, %session_id, again = again.is_some(), "refreshed");
     Ok(issue(app, &user, session_id, &next)?)
 }
 

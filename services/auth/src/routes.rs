@@ -61,7 +61,7 @@ pub(crate) struct App {
     pub(crate) witnesses: Witnesses,
     pub(crate) sessions_max: u32,
     pub(crate) lifetimes: Lifetimes,
-    successors: hmac::Key,
+    successors: Vec<hmac::Key>,
     pub(crate) keys: Keys,
     pub(crate) signer: Signer,
     verifier: Verifier,
@@ -111,13 +111,19 @@ impl App {
         self.keys.signing(clock::now_ms()).ok_or(Problem::new(Kind::Unavailable))
     }
 
-    /// The refresh token after this one. Where a second use of this one is answered again,
-    /// it is always the same one.
-    pub(crate) fn next_token(&self, sent: &RefreshToken) -> Result<RefreshToken, Problem> {
-        if self.lifetimes.grace.is_zero() {
-            RefreshToken::make()
-        } else {
-            Ok(sent.successor(&self.successors))
+    /// The refresh token after this one, and those that it has under secrets of before.
+    /// Where a second use of this one is answered again, it is always the same one.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub(crate) fn next_tokens(
+        &self,
+        sent: &RefreshToken,
+    ) -> Result<(RefreshToken, Vec<RefreshToken>), Problem> {
+        let mut derived = self.successors.iter().map(|key| sent.successor(key));
+        match derived.next() {
+            Some(next) if !self.lifetimes.grace.is_zero() => Ok((next, derived.collect())),
+            Some(_) | None => Ok((RefreshToken::make()?, Vec::new())),
         }
     }
 

@@ -119,9 +119,10 @@ impl RefreshToken {
     }
 }
 
-/// The key under which refresh tokens follow one another.
-pub(crate) fn successors(secret: &Secret) -> hmac::Key {
-    hmac::Key::new(hmac::HMAC_SHA256, secret.derive("refresh tokens").expose_secret())
+/// The keys under which refresh tokens follow one another: first that of today.
+pub(crate) fn successors(secret: &Secret) -> Vec<hmac::Key> {
+    let keys = secret.derive("refresh tokens");
+    keys.all().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret())).collect()
 }
 
 /// Opens a session for a user who has just proved to be one.

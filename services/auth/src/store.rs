@@ -15,8 +15,8 @@ use onboard_mongo::scan::Kind;
 
 pub use collections::collections;
 pub use registrations::{
-    Committed, KeyRecord, NewKey, NewRegistration, RegisterError, Registered, RegistrationRow,
-    Registrations,
+    Committed, KeyHashes, KeyRecord, NewKey, NewRegistration, RegisterError, Registered,
+    RegistrationRow, Registrations,
 };
 pub use security_events::{
     By, EventKind, EventsPage, EventsQuery, RecordedEvent, SecurityEvents, UnknownKind, Witness,

@@ -51,9 +51,9 @@ pub(crate) struct Witnesses {
     failures: Buckets<()>,
 }
 
-/// The key of networks.
+/// The key of networks. With another `AUTH_SECRET` a network has another tag.
 fn key(secret: &Secret) -> hmac::Key {
-    hmac::Key::new(hmac::HMAC_SHA256, secret.derive("client networks").expose_secret())
+    hmac::Key::new(hmac::HMAC_SHA256, secret.derive("client networks").current.expose_secret())
 }
 
 impl Witnesses {

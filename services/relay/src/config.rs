@@ -114,6 +114,11 @@ impl RelayArgs {
         if let Some(outbox) = outbox.as_ref().filter(|_| environment.is_production()) {
             onboard_mongo::refuse_in_production(&[&outbox.mongo], problems);
         }
+        let exposures = [
+            outbox.as_ref().and_then(|outbox| outbox.mongo.exposure()),
+            temporal.as_ref().and_then(TemporalConfig::exposure),
+        ];
+        self.environment.protection(environment, problems).demand(exposures, problems);
         outbox.zip(temporal).map(|(outbox, temporal)| RelayConfig {
             http_address,
             management,

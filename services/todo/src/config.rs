@@ -186,6 +186,13 @@ impl TodoArgs {
                 broker.refuse_in_production(problems);
             }
         }
+        let exposures = [
+            mongo.as_ref().and_then(MongoConfig::exposure),
+            broker.as_ref().and_then(BrokerConfig::exposure),
+            temporal.as_ref().and_then(TemporalConfig::exposure),
+            jwks.as_ref().and_then(JwksConfig::exposure),
+        ];
+        self.environment.protection(environment, problems).demand(exposures, problems);
         Some(TodoConfig {
             http_address,
             management,

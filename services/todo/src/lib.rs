@@ -74,7 +74,7 @@ impl onboard_runtime::Service for Todo {
         let consumer =
             Consumer::new(broker, TODO_QUEUE, name, config.prefetch, dead_letters.clone());
 
-        let keys = PublicKeys::remote(&config.jwks, "auth's key set").map_err(RunError::Keys)?;
+        let keys = PublicKeys::remote(&config.jwks, "auth's key set");
         tasks.spawn("keys of tokens", keys.clone().run(config.jwks.refresh(), shutdown.clone()));
         let verifier = Verifier::new(config.tokens, keys);
         let api = api::router(Api::new(Todos::new(&mongo), config.per_user_max, verifier));
@@ -133,9 +133,6 @@ pub enum RunError {
     /// The MongoDB settings are not usable.
     #[error("the todo service cannot use MongoDB")]
     Store(#[source] onboard_mongo::StoreError),
-    /// There can be no client for auth's keys.
-    #[error("the todo service cannot fetch the keys of tokens")]
-    Keys(#[source] reqwest::Error),
     /// The system gives no thread.
     #[error("the todo service cannot start the thread that answers questions")]
     Thread(#[source] std::io::Error),

@@ -5,8 +5,12 @@ use onboard_runtime::Metric;
 use onboard_runtime::metric::Buckets;
 
 /// Every metric of this service: its own, and those that shared crates record in it.
-pub const CATALOGUE: &[&[Metric]] =
-    &[METRICS, onboard_broker::metrics::CONNECTION, onboard_token::METRICS];
+pub const CATALOGUE: &[&[Metric]] = &[
+    METRICS,
+    onboard_broker::metrics::CONNECTION,
+    onboard_token::METRICS,
+    onboard_token::remote::METRICS,
+];
 
 /// The metrics that this service records itself.
 #[rustfmt::skip]

@@ -99,6 +99,12 @@ impl WorkerArgs {
                 broker.refuse_in_production(problems);
             }
         }
+        let exposures = mongo.iter().flatten().map(MongoConfig::exposure);
+        let exposures = exposures.chain([
+            broker.as_ref().and_then(BrokerConfig::exposure),
+            temporal.as_ref().and_then(TemporalConfig::exposure),
+        ]);
+        self.environment.protection(environment, problems).demand(exposures, problems);
         mongo.zip(broker).zip(temporal).map(|(([mongo, todo], broker), temporal)| WorkerConfig {
             http_address,
             management,

@@ -209,3 +209,27 @@ async fn a_setup_that_dies_at_the_first_key_is_run_again() {
     assert_eq!(kids(&app).await.len(), 1);
     app.remove().await;
 }
+
+#[tokio::test]
+async fn a_rewrapping_that_dies_is_run_again() {
+    let app = App::start_with(Options::only(&[])).await;
+    let dir = tempfile::tempdir().unwrap();
+    let new = dir.path().join("new");
+    std::fs::write(&new, "a new secret, of more than thirty-two bytes").unwrap();
+    let rewrap = || {
+        let mut command = app.command(&["keys", "rewrap", "--json"]);
+        command.env("AUTH_SECRET_FILE", &new);
+        command.env("AUTH_SECRET_PREVIOUS_FILE", app.setting("AUTH_SECRET_FILE"));
+        command
+    };
+    // The secret of the application opens the key until the change is written.
+    for (side, opens) in [(Side::Before, true), (Side::After, false)] {
+        app.crash(rewrap(), &Step("key.rewrap").point(side)).await;
+        let listed = app.tool(&["keys", "list"]).await.yes();
+        assert_eq!(listed["keys"][0]["opens"], opens, "{side:?}");
+    }
+    let output = rewrap().output().await.unwrap();
+    let done: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(done["already"].as_array().unwrap().len(), 1, "{}", text(&output));
+    app.remove().await;
+}

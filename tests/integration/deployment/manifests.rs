@@ -44,6 +44,22 @@ impl Manifests {
         literals.find(|(name, _)| *name == setting).unwrap().1
     }
 
+    /// The setting that the component with Temporal's API key adds to a Deployment.
+    pub(super) fn of_temporal_api_key(name: &str) -> Option<(String, String)> {
+        let file = Path::new(FOLDER).join("components/temporal-api-key/kustomization.yaml");
+        let component = documents(&file).remove(0);
+        let patches = component["patches"].as_array().unwrap().iter();
+        let names = |patch: &&Value| {
+            let target = patch["target"]["name"].as_str().unwrap();
+            target.trim_matches(['^', '$', '(', ')']).split('|').any(|one| one == name)
+        };
+        let patch = patches.clone().find(names)?["patch"].as_str().unwrap().to_owned();
+        let operations: Vec<Value> = serde_saphyr::from_str(&patch).unwrap();
+        let added = &operations[0]["value"];
+        let text = |field: &str| added[field].as_str().unwrap().to_owned();
+        Some((text("name"), text("value")))
+    }
+
     /// The names of all manifests of this kind.
     pub(super) fn names(&self, kind: &str) -> impl Iterator<Item = &str> {
         let all = self.base.iter().filter(move |one| one["kind"] == kind);

@@ -54,7 +54,11 @@ impl App {
     /// Runs a tool into a fail point that ends it. Its open transaction is ended, which
     /// the server would do after a minute.
     pub(crate) async fn crash_tool(&self, args: &[&str], point: &str) {
-        let mut command = self.command(args);
+        self.crash(self.command(args), point).await;
+    }
+
+    /// The same for a command with more settings.
+    pub(crate) async fn crash(&self, mut command: tokio::process::Command, point: &str) {
         command.env("MONGODB_URI", format!("{}&appName={}", self.places.mongodb_uri, self.id));
         let output = command.env("FAILPOINTS", format!("{point}=return(crash)")).output();
         let output = output.await.unwrap();

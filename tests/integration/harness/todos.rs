@@ -13,9 +13,10 @@ use onboard_token::{Jwk, JwkSet, Role, Signer, SigningKey, Subject, TokenArgs};
 use reqwest::header::{ETAG, HeaderMap};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use uuid::Uuid;
 
 use super::eventually::eventually;
@@ -24,23 +25,48 @@ use super::{App, Options};
 /// Signs tokens and publishes the keys, while it is up.
 #[derive(Clone)]
 pub(crate) struct Issuer {
+    told: Told,
+    url: String,
+    _serving: Arc<JoinSet<()>>,
+}
+
+/// What its server is told.
+#[derive(Clone)]
+struct Told {
     keys: Arc<Mutex<Vec<Arc<SigningKey>>>>,
     up: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
-    url: String,
-    _serving: Arc<JoinSet<()>>,
+    /// Where whoever asks is sent to instead.
+    elsewhere: Option<String>,
 }
 
 impl Issuer {
     /// One that is up, with one key.
     pub(crate) async fn start() -> Self {
+        Self::start_as(None, None).await
+    }
+
+    /// The same over TLS.
+    pub(crate) async fn secure(tls: TlsAcceptor) -> Self {
+        Self::start_as(Some(tls), None).await
+    }
+
+    /// One that sends whoever asks to this URL.
+    pub(crate) async fn redirecting(tls: Option<TlsAcceptor>, to: &str) -> Self {
+        Self::start_as(tls, Some(to.to_owned())).await
+    }
+
+    async fn start_as(tls: Option<TlsAcceptor>, elsewhere: Option<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/.well-known/jwks.json", listener.local_addr().unwrap());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let at = listener.local_addr().unwrap();
+        let url = format!("{scheme}://{at}/.well-known/jwks.json");
         let keys = Arc::new(Mutex::new(vec![fresh_key()]));
         let (up, asked) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+        let told = Told { keys, up, asked, elsewhere };
         let mut serving = JoinSet::new();
-        serving.spawn(serve(listener, keys.clone(), up.clone(), asked.clone()));
-        Self { keys, up, asked, url, _serving: Arc::new(serving) }
+        serving.spawn(serve(listener, tls, told.clone()));
+        Self { told, url, _serving: Arc::new(serving) }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -49,22 +75,27 @@ impl Issuer {
 
     /// Whether it answers from now on.
     pub(crate) fn switch(&self, up: bool) {
-        self.up.store(up, Ordering::SeqCst);
+        self.told.up.store(up, Ordering::SeqCst);
     }
 
     /// How often it was asked for its keys.
     pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+        self.told.asked.load(Ordering::SeqCst)
     }
 
     /// A new key signs; the old ones stay published.
     pub(crate) fn rotate(&self) {
-        self.keys.lock().unwrap().push(fresh_key());
+        self.told.keys.lock().unwrap().push(fresh_key());
+    }
+
+    /// The key that signs.
+    pub(crate) fn key(&self) -> Arc<SigningKey> {
+        self.told.keys.lock().unwrap().last().unwrap().clone()
     }
 
     /// A token for a user.
     pub(crate) fn token(&self, user: UserId) -> String {
-        let key = self.keys.lock().unwrap().last().unwrap().clone();
+        let key = self.key();
         let subject = Subject { user, roles: vec![Role::User], session: clock::random_id().into() };
         let config = TokenArgs::default().check(TOKEN_ISSUER, &mut Problems::default());
         Signer::new(config, Duration::from_mins(15)).sign(&key, &subject, clock::now_ms()).token
@@ -75,30 +106,39 @@ fn fresh_key() -> Arc<SigningKey> {
     Arc::new(SigningKey::read(&SigningKey::generate().unwrap()).unwrap())
 }
 
-async fn serve(
-    listener: TcpListener,
-    keys: Arc<Mutex<Vec<Arc<SigningKey>>>>,
-    up: Arc<AtomicBool>,
-    asked: Arc<AtomicUsize>,
-) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, told: Told) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        asked.fetch_add(1, Ordering::SeqCst);
-        if up.load(Ordering::SeqCst) {
-            let keys = keys.lock().unwrap().iter().map(|key| Jwk::publish(key.public())).collect();
-            let body = serde_json::to_string(&JwkSet { keys }).unwrap();
-            answer(stream, &body).await.ok();
+        told.asked.fetch_add(1, Ordering::SeqCst);
+        if !told.up.load(Ordering::SeqCst) {
+            continue;
         }
+        match &tls {
+            None => answer(stream, &told).await.ok(),
+            Some(tls) => match tls.accept(stream).await {
+                Ok(stream) => answer(stream, &told).await.ok(),
+                Err(_) => None,
+            },
+        };
     }
 }
 
-async fn answer(mut stream: TcpStream, body: &str) -> std::io::Result<()> {
+async fn answer(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    told: &Told,
+) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
     }
+    let keys = told.keys.lock().unwrap().iter().map(|key| Jwk::publish(key.public())).collect();
+    let body = serde_json::to_string(&JwkSet { keys }).unwrap();
+    let status = match &told.elsewhere {
+        None => "200 OK".to_owned(),
+        Some(url) => format!("302 Found\r\nlocation: {url}"),
+    };
     let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\n\
          content-length: {}\r\n\r\n",
         body.len()
     );

@@ -44,14 +44,22 @@ const OURS: [&str; 11] = [
 ];
 
 /// Names that contain a service's name and mean something else.
-const ALLOWED: [&str; 11] = [
+const ALLOWED: [&str; 18] = [
     // A type of utoipa: how a client of any service sends its token.
     "HttpAuthScheme",
+    // Of lapin's URI, of MongoDB's connection strings and of rustls.
+    "auth_mechanism",
+    "authMechanism",
+    "with_no_client_auth",
     // A setting: its name is fixed, and more than one process may have it.
     "AUTH_SECRET",
     "AUTH_SECRET_FILE",
     "auth_secret",
     "auth_secret_file",
+    "AUTH_SECRET_PREVIOUS",
+    "AUTH_SECRET_PREVIOUS_FILE",
+    "auth_secret_previous",
+    "auth_secret_previous_file",
     // The same: settings of the outbox's database, which auth, relay and worker have.
     "AUTH_MONGODB_URI",
     "AUTH_MONGODB_URI_FILE",
@@ -147,8 +155,9 @@ fn tells_of_a_service(name: &str, roles: &[&str]) -> bool {
 /// Whether a service records the metric, and none of the shared crates does.
 fn is_metric_of_a_service(name: &str) -> bool {
     let broker = [PUBLISHES, CONNECTION];
-    let shared = [METRICS, RATE_LIMITS, onboard_temporal::METRICS, onboard_token::METRICS];
-    let shared = [broker.concat(), shared.concat()].concat();
+    let tokens = [onboard_token::METRICS, onboard_token::remote::METRICS];
+    let shared = [METRICS, RATE_LIMITS, onboard_temporal::METRICS];
+    let shared = [broker.concat(), shared.concat(), tokens.concat()].concat();
     let mut recorded = SERVICES.iter().flat_map(|service| service.metrics.concat());
     recorded.any(|metric| metric.name == name && !shared.contains(&metric))
 }

@@ -8,7 +8,15 @@ use crate::store::KeyRecord;
 use super::*;
 
 fn keys(secret: &str) -> IdempotencyKeys {
-    let args = SecretArgs { auth_secret: Some(secret.repeat(32)), auth_secret_file: None };
+    keys_after(secret, None)
+}
+
+fn keys_after(secret: &str, previous: Option<&str>) -> IdempotencyKeys {
+    let args = SecretArgs {
+        auth_secret: Some(secret.repeat(32)),
+        auth_secret_previous: previous.map(|secret| secret.repeat(32)),
+        ..SecretArgs::default()
+    };
     IdempotencyKeys::new(&args.check(&mut Problems::default()).unwrap(), Duration::from_hours(1))
 }
 
@@ -30,7 +38,7 @@ fn begin(
 #[test]
 fn one_request_has_one_fingerprint_and_any_other_has_another() {
     let keys = keys("a");
-    let new = |email, password| begin(&keys, "k", email, password).unwrap().new.fingerprint;
+    let new = |email, password| begin(&keys, "k", email, password).unwrap().new.hashes.fingerprint;
     let first = new("ada@example.com", "secret12");
     assert_eq!(new("ada@example.com", "secret12"), first);
     for (email, password) in [
@@ -47,10 +55,10 @@ fn one_request_has_one_fingerprint_and_any_other_has_another() {
 fn hashes_are_keyed_by_the_secret_and_each_by_its_own_key() {
     let one = begin(&keys("a"), "k", "ada@example.com", "secret12").unwrap().new;
     let two = begin(&keys("b"), "k", "ada@example.com", "secret12").unwrap().new;
-    assert_ne!(one.id, two.id);
-    assert_ne!(one.fingerprint, two.fingerprint);
+    assert_ne!(one.hashes.id, two.hashes.id);
+    assert_ne!(one.hashes.fingerprint, two.hashes.fingerprint);
     let plain = ring::digest::digest(&ring::digest::SHA256, b"k");
-    assert_ne!(one.id, plain.as_ref());
+    assert_ne!(one.hashes.id, plain.as_ref());
     assert_eq!(one.lifetime, Duration::from_hours(1));
 }
 
@@ -73,7 +81,7 @@ fn only_the_same_fingerprint_is_a_repeat() {
     let attempt = begin(&keys, "k", "ada@example.com", "secret12").unwrap();
     let record =
         |fingerprint: &[u8]| KeyRecord { fingerprint: fingerprint.to_vec(), registered: None };
-    let same = attempt.new.fingerprint;
+    let same = attempt.new.hashes.fingerprint;
     assert!(attempt.is_repeat_of(&record(&same)));
     for bit in 0..256 {
         let mut other = same;
@@ -83,4 +91,19 @@ fn only_the_same_fingerprint_is_a_repeat() {
     assert!(!attempt.is_repeat_of(&record(&[])));
     assert!(!attempt.is_repeat_of(&record(&same[..31])));
     assert!(!attempt.is_repeat_of(&record(&[&same[..], &[0]].concat())));
+}
+
+#[test]
+fn a_request_of_before_the_secret_was_changed_is_recognised() {
+    let old = begin(&keys("a"), "k", "ada@example.com", "secret12").unwrap().new;
+    let record = KeyRecord { fingerprint: old.hashes.fingerprint.to_vec(), registered: None };
+    let both = keys_after("b", Some("a"));
+    let repeat = begin(&both, "k", "ada@example.com", "secret12").unwrap();
+    assert_ne!(repeat.new.hashes.id, old.hashes.id, "new records are of the new secret");
+    assert!(repeat.new.all().any(|hashes| hashes.id == old.hashes.id));
+    assert!(repeat.is_repeat_of(&record));
+    drop(repeat);
+    assert!(!begin(&both, "k", "ada@example.com", "secret13").unwrap().is_repeat_of(&record));
+    let alone = keys("b");
+    assert!(!begin(&alone, "k", "ada@example.com", "secret12").unwrap().is_repeat_of(&record));
 }

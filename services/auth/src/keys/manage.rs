@@ -13,8 +13,8 @@ use onboard_token::{KeyError, LIFETIME_MAX, SigningKey};
 
 use crate::store::{KeyList, KeyRow, Removal, SigningKeys, Witness};
 
-use super::open;
-use super::wrap::Wrapper;
+use super::opened;
+use super::wrap::{SealedBy, Wrapper};
 
 /// How long a new key is published before it signs, unless told otherwise:
 /// twice the longest time after which a service fetches the keys again.
@@ -35,7 +35,8 @@ pub enum ManageError {
     /// The secret is not the one the keys were wrapped with.
     #[error(
         "AUTH_SECRET is not the one that signing key {0} was wrapped with: give the same secret \
-         to setup, auth and keys"
+         to setup, auth and keys; where it was changed, name the one before in \
+         AUTH_SECRET_PREVIOUS"
     )]
     WrongSecret(String),
 }
@@ -69,8 +70,19 @@ pub struct KeyView {
     pub gone_from_ms: Option<i64>,
     /// Whether it is the one that signs now.
     pub signs: bool,
-    /// Whether the secret opens it.
-    pub opens: bool,
+    /// Which secret it is sealed by; `None`: none of those that are given.
+    pub sealed_by: Option<SealedBy>,
+}
+
+/// What a rewrapping found. Every key is in one of the lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rewrapped {
+    /// The keys that are sealed by `AUTH_SECRET` since now.
+    pub now: Vec<String>,
+    /// Those that were before.
+    pub already: Vec<String>,
+    /// Those that no secret opens.
+    pub closed: Vec<String>,
 }
 
 /// The keys as an operator sees them.
@@ -123,7 +135,8 @@ impl Manager {
     /// See [`ManageError`].
     pub async fn list(&self) -> Result<KeysView, ManageError> {
         let (KeyList { rows, unreadable }, now_ms) = (self.found().await?, clock::now_ms());
-        let opening: Vec<&KeyRow> = rows.iter().filter(|row| self.opens(row)).collect();
+        let opening: Vec<&KeyRow> =
+            rows.iter().filter(|row| self.sealed_by(row).is_some()).collect();
         let begun = opening.iter().filter(|row| row.signs_from_ms <= now_ms);
         let signs = begun.max_by_key(|row| row.signs_from_ms).or(opening.first());
         let signs = signs.map(|row| row.id.clone());
@@ -162,6 +175,35 @@ impl Manager {
         self.keys.remove(id, &spare, by).await.map_err(ManageError::Store)
     }
 
+    /// Seals every key that a secret opens by `AUTH_SECRET`. Safe to repeat and to run
+    /// twice at once: each key is changed by itself, if nobody has changed it meanwhile.
+    ///
+    /// # Errors
+    /// See [`ManageError`].
+    pub async fn rewrap(&self, by: &Witness) -> Result<Rewrapped, ManageError> {
+        let rows = self.found().await?.rows;
+        self.opens_one(&rows)?;
+        let mut done = Rewrapped::default();
+        for row in rows {
+            let wrapper = Wrapper::new(&self.secret);
+            let opened =
+                wrapper.as_ref().and_then(|wrapper| Some((wrapper, opened(wrapper, &row)?)));
+            let Some((wrapper, (_, opened))) = opened else {
+                done.closed.push(row.id);
+                continue;
+            };
+            if opened.sealed_by == SealedBy::Current {
+                done.already.push(row.id);
+                continue;
+            }
+            let sealed = wrapper.wrap(&row.id, &opened.private);
+            let sealed = sealed.ok_or(ManageError::Key(KeyError::Random))?;
+            let changed = self.keys.rewrap(&row, &sealed, by).await.map_err(ManageError::Store)?;
+            if changed { done.now.push(row.id) } else { done.already.push(row.id) }
+        }
+        Ok(done)
+    }
+
     async fn found(&self) -> Result<KeyList, ManageError> {
         self.keys.list(clock::now_ms()).await.map_err(ManageError::Store)
     }
@@ -170,15 +212,16 @@ impl Manager {
     /// opens, the secret is right, and another that does not open is damaged.
     fn opens_one(&self, rows: &[KeyRow]) -> Result<(), ManageError> {
         match rows.first() {
-            Some(first) if !rows.iter().any(|row| self.opens(row)) => {
+            Some(first) if rows.iter().all(|row| self.sealed_by(row).is_none()) => {
                 Err(ManageError::WrongSecret(first.id.clone()))
             }
             Some(_) | None => Ok(()),
         }
     }
 
-    fn opens(&self, row: &KeyRow) -> bool {
-        Wrapper::new(&self.secret).is_some_and(|wrapper| open(&wrapper, row).is_some())
+    fn sealed_by(&self, row: &KeyRow) -> Option<SealedBy> {
+        let (_, opened) = opened(&Wrapper::new(&self.secret)?, row)?;
+        Some(opened.sealed_by)
     }
 
     fn view(&self, row: &KeyRow, signs: Option<&str>) -> KeyView {
@@ -188,7 +231,7 @@ impl Manager {
             signs_from_ms: row.signs_from_ms,
             gone_from_ms: row.gone_from_ms,
             signs: signs == Some(row.id.as_str()),
-            opens: self.opens(row),
+            sealed_by: self.sealed_by(row),
         }
     }
 

@@ -25,7 +25,7 @@ use tracing::Instrument;
 
 use super::users::USERS;
 pub(crate) use keys::{IDEMPOTENCY_KEYS, check as check_key};
-pub use keys::{KeyRecord, NewKey};
+pub use keys::{KeyHashes, KeyRecord, NewKey};
 pub use row::RegistrationRow;
 
 /// A user to be registered. The password is hashed by now.
@@ -181,7 +181,7 @@ impl Registrations {
         key: Option<&NewKey>,
     ) -> mongodb::error::Result<Option<KeyRecord>> {
         let (user, row) = (user_document(new, registered), self.outbox_document(new, registered));
-        let (this, key, released) = (self.clone(), key.copied(), new.email_released.clone());
+        let (this, key, released) = (self.clone(), key.cloned(), new.email_released.clone());
         transact_at(Step("register.commit"), self.mongo.client(), async move |session| {
             if let Some(key) = &key
                 && let Some(earlier) = this.claim_key(session, key, registered).await?

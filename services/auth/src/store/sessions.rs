@@ -83,8 +83,8 @@ pub enum Rotated {
         session_id: SessionId,
         /// Whose.
         user_id: UserId,
-        /// Whether the next one had been made before.
-        again: bool,
+        /// The next one, where it had been made before.
+        again: Option<TokenHash>,
     },
     /// It had been used before: the session must be revoked.
     Reused {
@@ -151,23 +151,25 @@ impl Sessions {
     }
 
     /// Uses a refresh token and makes the next one, or finds that it must not
-    /// be used. Of two uses at once with different next ones one at most is `Done`.
+    /// be used. Of two uses at once with different next ones one at most is `Done`, unless
+    /// `others` names the next one of the other use, too.
     ///
     /// # Errors
     /// The store failed; the token may have been used.
-    pub async fn rotate(&self, used: TokenHash, next: NewToken) -> Result<Rotated, StoreError> {
-        bounded("use the refresh token", self.commit_rotated(used, next)).await
-    }
-
-    async fn commit_rotated(
+    pub async fn rotate(
         &self,
         used: TokenHash,
         next: NewToken,
-    ) -> mongodb::error::Result<Rotated> {
+        others: Vec<TokenHash>,
+    ) -> Result<Rotated, StoreError> {
+        let exchange = Use { used, next, others, now_ms: clock::now_ms() };
+        bounded("use the refresh token", self.commit_rotated(exchange)).await
+    }
+
+    async fn commit_rotated(&self, exchange: Use) -> mongodb::error::Result<Rotated> {
         let mongo = self.mongo.clone();
-        let now_ms = clock::now_ms();
         transact_at(Step("refresh.commit"), self.mongo.client(), async move |client| {
-            exchange(&mongo, client, used, next, now_ms).await
+            rotate(&mongo, client, &exchange).await
         })
         .await
     }
@@ -185,15 +187,31 @@ impl Sessions {
     }
 }
 
-/// Inside the transaction. Two at once conflict on the used token; the driver
-/// repeats the loser, which then finds it used.
-async fn exchange(
-    mongo: &Mongo,
-    client: &mut ClientSession,
+/// The use of a refresh token.
+struct Use {
     used: TokenHash,
     next: NewToken,
+    /// What the next one may be instead, where it is there already.
+    others: Vec<TokenHash>,
     now_ms: i64,
+}
+
+impl Use {
+    /// The next token, if it is this one.
+    fn next_is(&self, hash: &[u8]) -> Option<TokenHash> {
+        let mut all = std::iter::once(&self.next.hash).chain(&self.others);
+        all.find(|one| one.0 == hash).copied()
+    }
+}
+
+/// Inside the transaction. Two at once conflict on the used token; the driver
+/// repeats the loser, which then finds it used.
+async fn rotate(
+    mongo: &Mongo,
+    client: &mut ClientSession,
+    exchange: &Use,
 ) -> mongodb::error::Result<Rotated> {
+    let Use { used, next, now_ms, .. } = *exchange;
     let Some((token, session)) = find_both(mongo, client, used).await? else {
         return Ok(Rotated::Refused);
     };
@@ -203,10 +221,12 @@ async fn exchange(
         Some(_) if !session.is_good(now_ms) => return Ok(Rotated::Refused),
         // Another use of the same token just before, or the first try of this very use,
         // which was committed after all.
-        Some(successor) if *successor == next.hash.0 && token.was_used_within(next.grace_ms) => {
-            return Ok(done(true));
+        Some(successor) => {
+            let again =
+                exchange.next_is(successor).filter(|_| token.was_used_within(next.grace_ms));
+            let reused = Rotated::Reused { session_id };
+            return Ok(again.map_or(reused, |again| done(Some(again))));
         }
-        Some(_) => return Ok(Rotated::Reused { session_id }),
         None if !token.is_good(&session, now_ms) => return Ok(Rotated::Refused),
         None => (),
     }
@@ -219,7 +239,7 @@ async fn exchange(
     mongo.documents(REFRESH_TOKENS).update_one(unused, use_it).session(&mut *client).await?;
     let token = token_document(next, session_id, now_ms, session.expires_at_ms);
     mongo.documents(REFRESH_TOKENS).insert_one(token).session(&mut *client).await?;
-    Ok(done(false))
+    Ok(done(None))
 }
 
 /// A token and its session. One of them that cannot be read counts as absent.

@@ -207,6 +207,42 @@ impl SigningKeys {
         .await
     }
 
+    /// Writes the private half anew, unless somebody has changed it since `key` was read.
+    /// Returns whether it did.
+    ///
+    /// # Errors
+    /// The store failed; list the keys to know.
+    pub async fn rewrap(
+        &self,
+        key: &KeyRow,
+        wrapped: &[u8],
+        by: &Witness,
+    ) -> Result<bool, StoreError> {
+        let sealed = by.event(EventKind::KeyRewrapped).of_key(&key.id);
+        let unchanged = doc! { "_id": &key.id, "wrappedKey": binary(&key.wrapped_key) };
+        let anew = doc! { "$set": { "wrappedKey": binary(wrapped) } };
+        bounded("seal a signing key anew", self.commit_rewrapped(unchanged, anew, sealed)).await
+    }
+
+    async fn commit_rewrapped(
+        &self,
+        unchanged: Document,
+        anew: Document,
+        event: NewEvent,
+    ) -> mongodb::error::Result<bool> {
+        let mongo = self.mongo.clone();
+        let keys = mongo.documents(SIGNING_KEYS);
+        transact_at(Step("key.rewrap"), self.mongo.client(), async move |client| {
+            let update = keys.update_one(unchanged.clone(), anew.clone());
+            let changed = update.session(&mut *client).await?.matched_count == 1;
+            if changed {
+                event.record(&mongo, client).await?;
+            }
+            Ok(changed)
+        })
+        .await
+    }
+
     fn documents(&self) -> Collection<Raw> {
         self.mongo.documents(SIGNING_KEYS).clone_with_type()
     }
@@ -238,8 +274,11 @@ async fn take_out(
     Ok(Removal::Done { signs: next.id })
 }
 
+fn binary(bytes: &[u8]) -> Binary {
+    Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() }
+}
+
 fn key_document(key: &KeyRow) -> Document {
-    let binary = |bytes: &Vec<u8>| Binary { subtype: BinarySubtype::Generic, bytes: bytes.clone() };
     let mut document = doc! {
         "_id": &key.id,
         "algorithm": "EdDSA",

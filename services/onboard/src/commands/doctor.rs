@@ -4,12 +4,13 @@
 use std::process::ExitCode;
 
 use onboard_auth::hash::HashArgs;
-use onboard_auth::keys::manage::Manager;
+use onboard_auth::keys::SealedBy;
+use onboard_auth::keys::manage::{KeyView, Manager};
 use onboard_doctor::{Area, Finding, Patient, Verdict, examine, nobody_answers};
 use onboard_ops::{Databases, DatabasesConfig};
 use onboard_outbox::ExtraConsumersArgs;
 use onboard_runtime::plain::said;
-use onboard_runtime::{Environment, EnvironmentArgs, Problems, Secret, SecretArgs, exit};
+use onboard_runtime::{Exposure, Problems, Secret, SecretArgs, exit};
 use onboard_temporal::DeliveryPlanArgs;
 use secrecy::SecretString;
 use serde_json::json;
@@ -28,8 +29,6 @@ pub(crate) struct DoctorArgs {
     #[command(flatten)]
     management: ManagementArgs,
     #[command(flatten)]
-    environment: EnvironmentArgs,
-    #[command(flatten)]
     secret: SecretArgs,
     #[command(flatten)]
     consumers: ExtraConsumersArgs,
@@ -43,19 +42,16 @@ pub(crate) struct DoctorArgs {
 
 /// Looks at everything and says what it finds.
 pub(crate) fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
-    let DoctorArgs { json, management, environment, mut secret, consumers, plan, hash, target } =
-        args;
+    let DoctorArgs { json, management, mut secret, consumers, plan, hash, target } = args;
     let local = target.local_stack();
-    if secret.auth_secret.is_none() && secret.auth_secret_file.is_none() {
+    if !secret.names_one() {
         secret.auth_secret_file = target.local_secret();
     }
     let mut problems = Problems::default();
-    let named = environment.environment.is_some();
-    let environment = environment.check(&mut problems);
     let consumers = consumers.check(&mut problems);
     let plan = plan.check(&mut problems);
     problems.finish(Some(()))?;
-    let target = target.connect()?;
+    let target = target.connect_with(management.exposure())?;
     let local_management = local.as_ref().map(|ports| SecretString::from(ports.management_url()));
     let patient = Patient {
         mongo: target.mongo,
@@ -64,17 +60,26 @@ pub(crate) fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
         management: management.url().or(local_management),
         temporal: target.temporal,
         plan,
-        environment: if local.is_some() && !named { Environment::Local } else { environment },
+        environment: target.environment,
     };
     let findings = tokio::runtime::Runtime::new()?.block_on(async {
         let mut findings = Box::pin(examine(&patient)).await;
         let keys = keys(&patient.mongo, secret, &findings).await;
         findings.extend(keys);
         findings.push(hashing(hash));
+        if target.environment.is_production() {
+            findings.extend(target.exposures.iter().map(exposed));
+        }
         findings
     });
     print(&if json { document(&findings) } else { text(&findings) });
     Ok(ExitCode::from(code(&findings)))
+}
+
+/// A connection that lacks something; one that is not allowed has ended the doctor.
+fn exposed(exposure: &Exposure) -> Finding {
+    let advice = "protect the connection, then take the server out of ALLOW_UNPROTECTED";
+    Finding::warn(Area::Process, "protection", exposure.to_string(), advice)
 }
 
 /// Whether the secret opens every key that signs tokens.
@@ -83,7 +88,7 @@ async fn keys(
     secret: SecretArgs,
     findings: &[Finding],
 ) -> Option<Finding> {
-    const CHECK: &str = "signing keys";
+    const CHECK: &str = KEYS;
     let reached = findings.iter().any(|one| one.area == Area::Mongo && !one.is_bad());
     let mut problems = Problems::default();
     let secret: Option<Secret> = secret.check(&mut problems);
@@ -96,19 +101,34 @@ async fn keys(
         Ok(found) if found.keys.is_empty() => {
             Finding::fail(Area::Keys, CHECK, "there are none", "run `onboard setup`")
         }
-        Ok(found) => match found.keys.iter().find(|key| !key.opens) {
-            None => Finding::ok(Area::Keys, CHECK, format!("{} can be opened", found.keys.len())),
-            Some(key) => Finding::fail(
-                Area::Keys,
-                CHECK,
-                format!("AUTH_SECRET does not open {}", key.id),
-                "give the secret that `onboard setup` had; if it was changed on purpose, \
-                 `onboard keys remove --new-secret` the old keys",
-            ),
-        },
+        Ok(found) => judged(&found.keys),
         Err(error) => Finding::not_checked(Area::Keys, CHECK, said(&error)),
     };
     Some(finding)
+}
+
+/// The check of the signing keys.
+const KEYS: &str = "signing keys";
+
+fn judged(keys: &[KeyView]) -> Finding {
+    let closed = keys.iter().find(|key| key.sealed_by.is_none());
+    let previous = keys.iter().filter(|key| key.sealed_by == Some(SealedBy::Previous)).count();
+    match (closed, previous) {
+        (Some(key), _) => Finding::fail(
+            Area::Keys,
+            KEYS,
+            format!("AUTH_SECRET does not open {}", key.id),
+            "give the secret that `onboard setup` had; if it was changed, name the one before in \
+             AUTH_SECRET_PREVIOUS; if it is lost, `onboard keys remove --new-secret` the old keys",
+        ),
+        (None, 0) => Finding::ok(Area::Keys, KEYS, format!("{} can be opened", keys.len())),
+        (None, previous) => Finding::warn(
+            Area::Keys,
+            KEYS,
+            format!("{previous} of {} sealed by AUTH_SECRET_PREVIOUS", keys.len()),
+            "run `onboard keys rewrap`, before that secret is taken away",
+        ),
+    }
 }
 
 /// Whether passwords would be hashed as strongly as OWASP asks.

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use onboard_auth::SecurityEventsArgs;
-use onboard_auth::keys::manage::{KeyView, KeysView, ManageError, Manager, PUBLISHED_BEFORE};
+use onboard_auth::keys::SealedBy;
+use onboard_auth::keys::manage::{
+    KeyView, KeysView, ManageError, Manager, PUBLISHED_BEFORE, Rewrapped,
+};
 use onboard_auth::store::{EventKind, Removal, Witness};
 use onboard_http::timestamp::rfc3339;
 use onboard_ops::Databases;
@@ -21,6 +24,9 @@ use super::actor::{ActorArgs, tell};
 use super::columns::{columns, row};
 use super::operate::{complain, duration, print, say, unread};
 use super::target::TargetArgs;
+
+/// What `list` says of a key that is to be sealed anew.
+const BY_PREVIOUS: &str = "sealed by AUTH_SECRET_PREVIOUS: run onboard keys rewrap";
 
 /// The longest a new key may wait.
 const WAIT_MAX: Duration = Duration::from_hours(24);
@@ -68,6 +74,9 @@ enum Verb {
         #[arg(long)]
         new_secret: bool,
     },
+    /// Seal every key by `AUTH_SECRET`, after a change of the secret: those before stand in
+    /// `AUTH_SECRET_PREVIOUS`. Safe to repeat.
+    Rewrap,
 }
 
 fn wait(text: &str) -> Result<Duration, String> {
@@ -81,7 +90,7 @@ pub(crate) fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
         complain(&error.to_string());
     }
     let KeysArgs { verb, json, actor, events, mut secret, target } = args;
-    if secret.auth_secret.is_none() && secret.auth_secret_file.is_none() {
+    if !secret.names_one() {
         secret.auth_secret_file = target.local_secret();
     }
     let mongo = target.connect()?.mongo;
@@ -144,9 +153,37 @@ async fn work(
                 }
             }
         }
+        Verb::Rewrap => return Ok(rewrapped(&manager.rewrap(witness).await?, json, witness)),
     }
     show(&manager.list().await?, json);
     Ok(exit::DONE)
+}
+
+/// Says what became of each key; a key that no secret opens is a no.
+fn rewrapped(
+    Rewrapped { now, already, closed }: &Rewrapped,
+    json: bool,
+    witness: &Witness,
+) -> u8 {
+    for key in now {
+        tell(EventKind::KeyRewrapped, key, witness);
+    }
+    if json {
+        let document = json!({ "rewrapped": now, "already": already, "closed": closed });
+        print(&format!("{document:#}\n"));
+    } else {
+        let (done, before) = (now.len(), already.len());
+        print(&format!("sealed by AUTH_SECRET now: {done}, already before: {before}\n"));
+    }
+    if closed.is_empty() {
+        return exit::DONE;
+    }
+    complain(&format!(
+        "no secret opens {}: name the secret that sealed it in AUTH_SECRET_PREVIOUS, or remove it \
+         (`onboard keys remove`)",
+        closed.join(", ")
+    ));
+    exit::NO
 }
 
 fn show(KeysView { keys, unreadable }: &KeysView, json: bool) {
@@ -177,7 +214,11 @@ fn document(key: &KeyView) -> Value {
         "signsFrom": rfc3339(key.signs_from_ms),
         "goneFrom": key.gone_from_ms.map(rfc3339),
         "signs": key.signs,
-        "opens": key.opens,
+        "opens": key.sealed_by.is_some(),
+        "sealedBy": key.sealed_by.map(|by| match by {
+            SealedBy::Current => "current",
+            SealedBy::Previous => "previous",
+        }),
     })
 }
 
@@ -193,8 +234,10 @@ fn words(key: &KeyView, now_ms: i64) -> String {
     if let Some(gone) = key.gone_from_ms {
         words.push(format!("gone from {}", rfc3339(gone)));
     }
-    if !key.opens {
-        words.push("AUTH_SECRET DOES NOT OPEN IT".to_owned());
+    match key.sealed_by {
+        Some(SealedBy::Current) => (),
+        Some(SealedBy::Previous) => words.push(BY_PREVIOUS.to_owned()),
+        None => words.push("AUTH_SECRET DOES NOT OPEN IT".to_owned()),
     }
     words.join(", ")
 }

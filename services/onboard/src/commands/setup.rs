@@ -17,7 +17,9 @@ use onboard_mongo::setup::Holder;
 use onboard_ops::{Databases, DatabasesArgs, DatabasesConfig};
 use onboard_outbox::{Consumers, ExtraConsumersArgs, note_namespace};
 use onboard_runtime::plain::told;
-use onboard_runtime::{Backoff, Problems, Secret, SecretArgs, exit, memory, telemetry};
+use onboard_runtime::{
+    Backoff, EnvironmentArgs, Problems, Secret, SecretArgs, exit, memory, telemetry,
+};
 use onboard_stack::Home;
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 use secrecy::SecretString;
@@ -44,6 +46,8 @@ pub(crate) struct SetupArgs {
     /// Build the indexes anew that have held a list, which `onboard doctor` names.
     #[arg(long)]
     rebuild_indexes: bool,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
     #[command(flatten)]
     mongo: DatabasesArgs,
     #[command(flatten)]
@@ -78,7 +82,8 @@ struct SetupConfig {
 }
 
 impl SetupArgs {
-    /// Takes the servers of the running `up`, where no server is named.
+    /// Takes the servers of the running `up`, where no server is named. They are those of
+    /// the local environment, unless another one is named.
     fn find_local(&mut self, problems: &mut Problems) {
         let named = self.mongo.names_a_server()
             || self.broker.names_a_server()
@@ -91,11 +96,12 @@ impl SetupArgs {
             let why = format!("no `onboard up` runs on {}; {INSTEAD}", home.display());
             return problems.push("ONBOARD_HOME", why);
         };
+        self.environment.environment.get_or_insert_with(|| "local".to_owned());
         self.mongo.mongo.mongodb_uri = Some(ports.mongodb_uri());
         self.broker.amqp_url = Some(ports.amqp_url());
         self.temporal.temporal_address = Some(ports.temporal_address());
         self.management.use_unless_named(ports.management_url());
-        if self.secret.auth_secret.is_none() && self.secret.auth_secret_file.is_none() {
+        if !self.secret.names_one() {
             self.secret.auth_secret_file = Some(Home::secret_of(home));
         }
     }
@@ -114,6 +120,13 @@ impl SetupArgs {
         let temporal = self.temporal.check(problems);
         let secret = self.secret.check(problems);
         let events_kept = self.events.check(problems);
+        let environment = self.environment.check(problems);
+        let exposures = mongo.iter().flat_map(DatabasesConfig::exposures).chain([
+            broker.as_ref().and_then(BrokerConfig::exposure),
+            temporal.as_ref().and_then(TemporalConfig::exposure),
+            self.management.exposure(),
+        ]);
+        self.environment.protection(environment, problems).demand(exposures, problems);
         Some(SetupConfig {
             wait,
             rebuild_indexes: self.rebuild_indexes,

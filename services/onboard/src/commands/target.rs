@@ -7,7 +7,7 @@ use onboard_broker::{BrokerArgs, BrokerConfig};
 use onboard_events::ExtraConsumers;
 use onboard_ops::{DatabasesArgs, DatabasesConfig};
 use onboard_runtime::telemetry::{self, LogFormat};
-use onboard_runtime::{ConfigError, Problems};
+use onboard_runtime::{ConfigError, Environment, EnvironmentArgs, Exposure, Problems};
 use onboard_stack::Home;
 use onboard_stack::ports::Ports;
 use onboard_temporal::{TemporalArgs, TemporalConfig};
@@ -24,6 +24,8 @@ pub(crate) const INSTEAD: &str = "run the tool where one runs, or name the serve
 pub(crate) struct TargetArgs {
     #[command(flatten)]
     home: HomeArg,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
     #[command(flatten)]
     mongo: DatabasesArgs,
     #[command(flatten)]
@@ -62,6 +64,9 @@ pub(crate) struct Target {
     pub(crate) mongo: DatabasesConfig,
     pub(crate) broker: BrokerConfig,
     pub(crate) temporal: TemporalConfig,
+    pub(crate) environment: Environment,
+    /// What the connections lack, allowed or not.
+    pub(crate) exposures: Vec<Exposure>,
 }
 
 impl TargetArgs {
@@ -69,9 +74,18 @@ impl TargetArgs {
     ///
     /// # Errors
     /// They are not usable, or there are none and no `onboard up` runs.
-    pub(crate) fn connect(mut self) -> Result<Target, ConfigError> {
+    pub(crate) fn connect(self) -> Result<Target, ConfigError> {
+        self.connect_with(None)
+    }
+
+    /// The same for a tool that has another connection, too.
+    ///
+    /// # Errors
+    /// As for [`Self::connect`].
+    pub(crate) fn connect_with(mut self, other: Option<Exposure>) -> Result<Target, ConfigError> {
         let mut problems = Problems::default();
         let named = self.names_a_server();
+        let environment = self.environment.check(&mut problems);
         let local = if named { None } else { Home::running(&self.home.home) };
         if !named && local.is_none() {
             let home = self.home.home.display();
@@ -86,10 +100,27 @@ impl TargetArgs {
         let broker =
             self.broker.check(onboard_events::topology(&ExtraConsumers::default()), &mut problems);
         let temporal = self.temporal.check(&mut problems);
+        let mut exposures = vec![
+            broker.as_ref().and_then(BrokerConfig::exposure),
+            temporal.as_ref().and_then(TemporalConfig::exposure),
+            other,
+        ];
+        exposures.extend(mongo.iter().flat_map(DatabasesConfig::exposures));
+        // Databases that share a connection string lack the same.
+        exposures.dedup();
+        // The servers of `onboard up` are those of the local environment.
+        let environment = match &local {
+            Some(_) if self.environment.environment.is_none() => Environment::Local,
+            _ => environment,
+        };
+        let protection = self.environment.protection(environment, &mut problems);
+        protection.demand(exposures.clone(), &mut problems);
         let target = mongo.zip(broker).zip(temporal).map(|((mongo, broker), temporal)| Target {
             mongo,
             broker,
             temporal,
+            environment,
+            exposures: exposures.into_iter().flatten().collect(),
         });
         let target = problems.finish(target)?;
         self.log.install();

@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use mongodb::ClientSession;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Document, doc};
@@ -23,13 +24,22 @@ use super::{Registered, Registrations};
 
 pub(crate) const IDEMPOTENCY_KEYS: &str = "idempotency_keys";
 
-/// A key that a client sent with a request.
+/// The hashes of a key and its request, under one secret.
 #[derive(Clone, Copy)]
-pub struct NewKey {
+pub struct KeyHashes {
     /// The keyed hash of the key.
     pub id: [u8; 32],
     /// The keyed hash of the request.
     pub fingerprint: [u8; 32],
+}
+
+/// A key that a client sent with a request.
+#[derive(Clone)]
+pub struct NewKey {
+    /// Under the secret of today, as a new record has them.
+    pub hashes: KeyHashes,
+    /// Under secrets of before, as an earlier record may have them.
+    pub previous: Vec<KeyHashes>,
     /// How long the outcome is remembered.
     pub lifetime: Duration,
 }
@@ -43,6 +53,13 @@ pub struct KeyRecord {
     /// The registration that the request made; none when the address was taken
     /// and the client must not be told.
     pub registered: Option<Registered>,
+}
+
+impl NewKey {
+    /// Under every secret, that of today first.
+    pub fn all(&self) -> impl Iterator<Item = &KeyHashes> {
+        std::iter::once(&self.hashes).chain(&self.previous)
+    }
 }
 
 /// Hashes are nobody's business.
@@ -65,9 +82,9 @@ impl Registrations {
     /// The store failed.
     pub async fn find_key(&self, key: &NewKey) -> Result<Option<KeyRecord>, StoreError> {
         let keys = self.mongo.documents(IDEMPOTENCY_KEYS).clone_with_type::<Raw>();
-        let find = keys.find_one(this(key));
-        let found = ask("look up the idempotency key", find).await?;
-        Ok(found.and_then(|raw| self.valid(&raw)))
+        let find = keys.find(under_any_secret(key));
+        let found: Vec<Raw> = ask("look up the idempotency key", find).await?;
+        Ok(found.iter().find_map(|raw| self.valid(raw)))
     }
 
     /// Remembers that a key's request met a taken address, so that its repeat
@@ -77,6 +94,12 @@ impl Registrations {
     /// # Errors
     /// The store failed.
     pub async fn keep_refusal(&self, key: &NewKey) -> Result<Option<KeyRecord>, StoreError> {
+        // Under a secret of before it would not be met below.
+        if !key.previous.is_empty()
+            && let Some(found) = self.find_key(key).await?
+        {
+            return Ok(Some(found));
+        }
         // Replaces an expired one; a valid one makes the upsert a duplicate.
         if self.replace(expired(key), key).await? {
             return Ok(None);
@@ -113,8 +136,9 @@ impl Registrations {
         registered: Registered,
     ) -> mongodb::error::Result<Option<KeyRecord>> {
         let keys = self.mongo.documents(IDEMPOTENCY_KEYS).clone_with_type::<Raw>();
-        let found = keys.find_one(this(key)).session(&mut *session).await?;
-        if let Some(valid) = found.and_then(|raw| self.valid(&raw)) {
+        let mut found = keys.find(under_any_secret(key)).session(&mut *session).await?;
+        let found: Vec<Raw> = found.stream(&mut *session).try_collect().await?;
+        if let Some(valid) = found.iter().find_map(|raw| self.valid(raw)) {
             return Ok(Some(valid));
         }
         let (keys, document) = (keys.clone_with_type(), document(key, Some(registered)));
@@ -131,11 +155,20 @@ impl Registrations {
 }
 
 fn this(key: &NewKey) -> Document {
-    doc! { "_id": hash(key.id) }
+    doc! { "_id": hash(key.hashes.id) }
+}
+
+/// Its records under all secrets.
+fn under_any_secret(key: &NewKey) -> Document {
+    if key.previous.is_empty() {
+        return this(key);
+    }
+    let ids: Vec<Binary> = key.all().map(|hashes| hash(hashes.id)).collect();
+    doc! { "_id": { "$in": ids } }
 }
 
 fn expired(key: &NewKey) -> Document {
-    doc! { "_id": hash(key.id), "expiresAt": { "$lte": date(clock::now_ms()) } }
+    doc! { "_id": hash(key.hashes.id), "expiresAt": { "$lte": date(clock::now_ms()) } }
 }
 
 fn hash(bytes: [u8; 32]) -> Binary {
@@ -146,8 +179,8 @@ fn document(key: &NewKey, registered: Option<Registered>) -> Document {
     let now_ms = registered.map_or_else(clock::now_ms, |registered| registered.created_at_ms);
     let lifetime_ms = clock::millis(key.lifetime);
     let mut document = doc! {
-        "_id": hash(key.id),
-        "fingerprint": hash(key.fingerprint),
+        "_id": hash(key.hashes.id),
+        "fingerprint": hash(key.hashes.fingerprint),
         "createdAt": date(now_ms),
         "expiresAt": date(now_ms.saturating_add(lifetime_ms)),
     };

@@ -30,6 +30,8 @@ pub enum EventKind {
     KeyRotated,
     /// A signing key was removed.
     KeyRemoved,
+    /// A signing key was sealed by the `AUTH_SECRET` of today.
+    KeyRewrapped,
 }
 
 /// A text names no kind.
@@ -39,7 +41,7 @@ pub struct UnknownKind;
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Registered,
         Self::LoggedIn,
         Self::LoginFailed,
@@ -52,6 +54,7 @@ impl EventKind {
         Self::KeyMade,
         Self::KeyRotated,
         Self::KeyRemoved,
+        Self::KeyRewrapped,
     ];
 
     /// The name in the database and in the tools.
@@ -70,6 +73,7 @@ impl EventKind {
             Self::KeyMade => "key_made",
             Self::KeyRotated => "key_rotated",
             Self::KeyRemoved => "key_removed",
+            Self::KeyRewrapped => "key_rewrapped",
         }
     }
 }
