@@ -1,9 +1,13 @@
 # The one image of the system: `onboard`, whose subcommands are the services
 # and the tools. Needs no BuildKit; `docker compose up -d --build` makes it.
 
+# `deploy/local/digests.yml` gives both by digest.
+ARG RUST_IMAGE=rust:1.95.0-slim-bookworm
+ARG DEBIAN_IMAGE=debian:bookworm-slim
+
 # The manifests alone, with empty sources. A later stage copies from here, and
 # what it copies only changes when a manifest or Cargo.lock does.
-FROM rust:1.95.0-slim-bookworm AS manifests
+FROM ${RUST_IMAGE} AS manifests
 WORKDIR /source
 COPY . .
 RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock -delete \
@@ -13,7 +17,7 @@ RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock -delete \
  && printf '//! Empty.\nfn main() {}\n' > services/onboard/src/main.rs
 
 # Dependencies first: a layer of their own, rebuilt only with the manifests.
-FROM rust:1.95.0-slim-bookworm AS build
+FROM ${RUST_IMAGE} AS build
 ENV CARGO_TERM_COLOR=never CARGO_TARGET_DIR=/target
 WORKDIR /source
 COPY --from=manifests /source ./
@@ -26,7 +30,7 @@ RUN find . -name '*.rs' -exec touch {} + \
  && install -D /target/release/onboard /image/usr/local/bin/onboard \
  && install -D /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ca-certificates.crt
 
-FROM debian:bookworm-slim
+FROM ${DEBIAN_IMAGE}
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin onboard
 COPY --from=build /image /
 USER 10001:10001

@@ -12,6 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+# The packages of .ci/kubernetes.txt: an isolated Python reads no PYTHONPATH.
+sys.path.insert(0, sys.argv.pop(1))
+
 import jsonschema
 import kubernetes_validate
 import yaml

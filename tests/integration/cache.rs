@@ -28,8 +28,17 @@ fn spoiled(home: &Home, tool: &str, content: &[u8]) -> PathBuf {
 async fn a_program_that_is_damaged_and_cannot_be_fetched_is_named_with_cause_and_remedy() {
     let home = Home::new("cache");
     let cache = spoiled(&home, "mongod", b"ELF");
+    // Modules that Python and pip import, in the working directory.
+    let here = home.path().join("here");
+    std::fs::create_dir(&here).unwrap();
+    for module in ["pip", "json", "zipfile", "sitecustomize"] {
+        let ran = home.path().join("ran").display().to_string();
+        std::fs::write(here.join(format!("{module}.py")), format!("open({ran:?}, 'w')")).unwrap();
+    }
     let up = Command::new(ONBOARD)
         .args(["up", "--ports", "free"])
+        .current_dir(&here)
+        .env("PYTHONPATH", &here)
         .env("ONBOARD_HOME", home.path().join("home"))
         .env("ONBOARD_CACHE", &cache)
         // No registry answers.
@@ -43,6 +52,8 @@ async fn a_program_that_is_damaged_and_cannot_be_fetched_is_named_with_cause_and
     for words in [file.as_str(), "has 3 bytes instead of 140783984", "start again", "on PATH"] {
         assert!(said.contains(words), "{words}: {said}");
     }
+    assert!(said.contains("No matching distribution"), "pip itself has answered: {said}");
+    assert!(!home.path().join("ran").exists(), "a module of the working directory has run");
 }
 
 #[tokio::test]
@@ -63,6 +74,16 @@ async fn a_program_that_is_damaged_is_fetched_again() {
     assert!(said.contains("has 0 bytes") && said.contains("fetched again"), "{said}");
 }
 
+/// Changes a byte in the middle, in place; size and time stay what they were.
+fn change_a_byte(file: &Path) {
+    let time = file.metadata().unwrap().modified().unwrap();
+    let mut bytes = std::fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+    std::fs::File::options().append(true).open(file).unwrap().set_modified(time).unwrap();
+}
+
 #[tokio::test]
 async fn a_program_without_its_rights_is_given_them_back_and_a_changed_byte_is_seen() {
     shared_servers().await;
@@ -72,18 +93,38 @@ async fn a_program_without_its_rights_is_given_them_back_and_a_changed_byte_is_s
     let file = place(&cache, "temporal");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     let (events, mut told) = Events::channel();
-    assert_eq!(install::temporal(&cache, &events).await.unwrap(), file);
+    assert_eq!(install::temporal(&cache, &events).await.unwrap().file, file);
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o111, 0o111);
     assert!(told.try_recv().is_err(), "nothing is fetched");
 
-    // A byte in the middle, under the same size.
-    let mut bytes = std::fs::read(&file).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(&file, bytes).unwrap();
+    change_a_byte(&file);
     install::temporal(&cache, &events).await.unwrap();
     let said = format!("{:?}", told.try_recv().unwrap());
     assert!(said.contains("SHA-256") && said.contains("fetched again"), "{said}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_changed_while_its_stack_runs_is_not_started_again() {
+    shared_servers().await;
+    let whole = place(&cache::default_dir().unwrap(), "mongod");
+    let home = Home::new("cache");
+    let cache = spoiled(&home, "mongod", &std::fs::read(whole).unwrap());
+    let config = ServersConfig {
+        servers: vec![Server::Mongo],
+        cache: Some(cache.clone()),
+        ..ServersConfig::all(home.path().join("home"), ONBOARD.into())
+    };
+    let servers = Servers::start(config).await.unwrap();
+    let mongo = servers.mongo.as_ref().unwrap();
+    mongo.stop().await.unwrap();
+    mongo.start().await.unwrap();
+    mongo.stop().await.unwrap();
+    change_a_byte(&place(&cache, "mongod"));
+    let said = format!("{:#}", mongo.start().await.unwrap_err());
+    for words in ["was changed after its installation", "SHA-256", "onboard up"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    servers.stop().await.unwrap();
 }
 
 #[tokio::test]

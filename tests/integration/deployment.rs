@@ -3,6 +3,7 @@
 //! `.ci/kubernetes` holds the manifests against Kubernetes' schemas; what only we
 //! know is held here: settings, ports, paths, times, the version.
 
+mod confined;
 mod containers;
 mod manifests;
 

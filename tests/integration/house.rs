@@ -7,6 +7,7 @@ mod knowledge;
 mod metrics;
 mod ownership;
 mod steps;
+mod supply;
 
 use std::path::Path;
 use std::process::Command;

@@ -98,6 +98,7 @@ fn consumer(servers: &Servers, command: &str, events: &Events) -> anyhow::Result
         dir: None,
         log: home.log(CONSUMER),
         priority: servers.background(),
+        check: None,
     };
     let spec = Spec {
         name: CONSUMER.to_owned(),

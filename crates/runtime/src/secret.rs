@@ -218,7 +218,7 @@ mod tests {
         let text = refused(DEVELOPMENT).unwrap_err();
         assert!(text.contains("AUTH_SECRET") && !text.contains(DEVELOPMENT), "{text}");
         let compose = include_str!("../../../docker-compose.yml");
-        assert!(compose.contains(&format!("AUTH_SECRET: {DEVELOPMENT}\n")));
+        assert!(compose.contains(&format!("AUTH_SECRET: ${{AUTH_SECRET:-{DEVELOPMENT}}}\n")));
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! `onboard guard <parent-pid> [--background] -- command…`: runs a command that the kernel
-//! kills when the process that started it is gone, however it went.
+//! `onboard guard <parent-pid> [--background] [--sha256 <hex> | --folder <path>] -- command…`:
+//! runs a command that the kernel kills when the process that started it is gone, however it
+//! went. A command from the cache is compared first with what was installed there.
 //!
 //! The wish (`PR_SET_PDEATHSIG`) outlives `exec`, so the command itself needs
 //! to know nothing, and no unsafe `pre_exec` is needed.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
@@ -13,7 +15,8 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
-use crate::process::Priority;
+use crate::install::{folder, whole};
+use crate::process::{Check, Priority};
 
 /// A thirtieth of the share of others, while they want it all.
 const BACKGROUND_NICE: i32 = 15;
@@ -21,10 +24,12 @@ const BACKGROUND_NICE: i32 = 15;
 /// Becomes `command`; returns only when that is not possible.
 ///
 /// # Errors
-/// When the parent is already gone, or the command cannot be executed.
+/// When the parent is already gone, the command is not what was installed, or it cannot be
+/// executed.
 pub fn exec(
     parent_pid: u32,
     priority: Priority,
+    check: Option<&Check>,
     command: &[OsString],
 ) -> anyhow::Result<std::convert::Infallible> {
     let Some((program, args)) = command.split_first() else {
@@ -39,6 +44,20 @@ pub fn exec(
         // Where it is refused everything merely has the same share.
         rustix::process::nice(BACKGROUND_NICE).ok();
     }
+    match check {
+        Some(Check::Sha256(sha256)) => whole::check(Path::new(program), sha256)
+            .with_context(|| refusal(&program.to_string_lossy()))?,
+        Some(Check::Folder(root)) => {
+            folder::check(root).with_context(|| refusal(&root.to_string_lossy()))?;
+        }
+        None => {}
+    }
     let error = Command::new(program).args(args).exec();
     Err(error).with_context(|| format!("guard: {} cannot be executed", program.display()))
+}
+
+fn refusal(place: &str) -> String {
+    format!(
+        "guard: {place} was changed after its installation and is not started; `onboard up` installs it anew"
+    )
 }

@@ -9,11 +9,13 @@ use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
 use crate::event::Events;
+use crate::process::Check;
 
 mod deb;
+pub(crate) mod folder;
 mod growth;
 mod wheel;
-mod whole;
+pub(crate) mod whole;
 
 pub use deb::RabbitmqFiles;
 use wheel::Wheel;
@@ -47,10 +49,19 @@ const TEMPORAL: Wheel = Wheel {
     },
 };
 
+/// An executable.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// Its file.
+    pub file: PathBuf,
+    /// What must hold of it before each start, when it is from the cache.
+    pub check: Option<Check>,
+}
+
 /// mongod and the shared libraries this machine does not have.
 #[derive(Debug, Clone)]
 pub struct MongodFiles {
-    pub(crate) program: PathBuf,
+    pub(crate) program: Program,
     pub(crate) libraries: Option<PathBuf>,
 }
 
@@ -65,23 +76,24 @@ const MONGOD_LIBRARY: &str = "libcurl4";
 /// When there is none and it cannot be installed; says what to do.
 pub async fn mongod(cache: &Path, events: &Events) -> anyhow::Result<MongodFiles> {
     let program = find_or_install(&MONGOD, (6, 0), cache, events).await?;
-    if version_of(&program, None).await.is_ok() {
+    let file = program.file.clone();
+    if version_of(&file, None).await.is_ok() {
         return Ok(MongodFiles { program, libraries: None });
     }
     let by_hand = || {
         format!(
             "{} wants {MONGOD_LIBRARY}; type: sudo apt-get install {MONGOD_LIBRARY}",
-            program.display()
+            file.display()
         )
     };
     let _lock = lock(cache, MONGOD_LIBRARY).await?;
     let mut libraries = deb::library(MONGOD_LIBRARY, cache, events).await.with_context(by_hand)?;
-    if version_of(&program, Some(&libraries)).await.is_err() {
+    if version_of(&file, Some(&libraries)).await.is_err() {
         // The copy in the cache may be damaged.
         deb::forget_library(MONGOD_LIBRARY, cache, events)?;
         libraries = deb::library(MONGOD_LIBRARY, cache, events).await.with_context(by_hand)?;
     }
-    version_of(&program, Some(&libraries)).await.with_context(by_hand)?;
+    version_of(&file, Some(&libraries)).await.with_context(by_hand)?;
     Ok(MongodFiles { program, libraries: Some(libraries) })
 }
 
@@ -89,7 +101,7 @@ pub async fn mongod(cache: &Path, events: &Events) -> anyhow::Result<MongodFiles
 ///
 /// # Errors
 /// When there is none and it cannot be installed; says what to do.
-pub async fn temporal(cache: &Path, events: &Events) -> anyhow::Result<PathBuf> {
+pub async fn temporal(cache: &Path, events: &Events) -> anyhow::Result<Program> {
     find_or_install(&TEMPORAL, (1, 9), cache, events).await
 }
 
@@ -119,7 +131,7 @@ pub async fn prometheus(cache: &Path, events: &Events) -> anyhow::Result<PathBuf
     let complete =
         |dir: &Path| ["prometheus", "promtool"].iter().all(|tool| may_run(&dir.join(tool)));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    if let Some(dir) = std::env::split_paths(&path).find(|dir| complete(dir)) {
+    if let Some(dir) = std::env::split_paths(&path).find(|dir| dir.is_absolute() && complete(dir)) {
         return Ok(dir);
     }
     let _lock = lock(cache, "prometheus").await?;
@@ -137,25 +149,28 @@ async fn find_or_install(
     at_least: (u32, u32),
     cache: &Path,
     events: &Events,
-) -> anyhow::Result<PathBuf> {
+) -> anyhow::Result<Program> {
+    let check = Some(Check::Sha256(wheel.unpacked.sha256.to_owned()));
     if matches!(wheel.cached(cache).await?, Found::Whole) {
-        return Ok(wheel.place(cache));
+        return Ok(Program { file: wheel.place(cache), check });
     }
-    if let Some(program) = on_path(wheel.tool, at_least).await {
-        return Ok(program);
+    if let Some(file) = on_path(wheel.tool, at_least).await {
+        return Ok(Program { file, check: None });
     }
     let _lock = lock(cache, wheel.tool).await?;
-    match wheel.cached(cache).await? {
-        Found::Whole => Ok(wheel.place(cache)),
-        Found::Nothing => wheel.install(None, cache, events).await,
-        Found::Damaged(why) => wheel.install(Some(&why), cache, events).await,
-    }
+    let file = match wheel.cached(cache).await? {
+        Found::Whole => wheel.place(cache),
+        Found::Nothing => wheel.install(None, cache, events).await?,
+        Found::Damaged(why) => wheel.install(Some(&why), cache, events).await?,
+    };
+    Ok(Program { file, check })
 }
 
 async fn on_path(tool: &str, at_least: (u32, u32)) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    let program =
-        std::env::split_paths(&path).map(|dir| dir.join(tool)).find(|file| may_run(file))?;
+    // A relative entry would run what lies in the working directory.
+    let dirs = std::env::split_paths(&path).filter(|dir| dir.is_absolute());
+    let program = dirs.map(|dir| dir.join(tool)).find(|file| may_run(file))?;
     (version_of(&program, None).await.ok()? >= at_least).then_some(program)
 }
 

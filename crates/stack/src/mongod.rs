@@ -40,13 +40,14 @@ pub(crate) fn spec(
     Ok(Spec {
         name: "mongo".to_owned(),
         launch: Launch {
-            program: files.program.clone(),
+            program: files.program.file.clone(),
             args,
             env,
             inherited: Inherited::Nothing,
             dir: Some(data),
             log: home.log("mongo"),
             priority: Priority::Foreground,
+            check: files.program.check.clone(),
         },
         probe: Probe::Mongo { port: ports.mongo },
         port: ports.mongo,

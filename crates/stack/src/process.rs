@@ -29,6 +29,17 @@ pub struct Launch {
     pub log: PathBuf,
     /// Who comes first when the CPUs do not suffice.
     pub priority: Priority,
+    /// What is compared before each start; nothing for a program that is not from the cache.
+    pub check: Option<Check>,
+}
+
+/// What of the cache has to be as it was installed, before a process starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// The SHA-256 of the executable.
+    Sha256(String),
+    /// Every file of a folder, as the record beside the folder says.
+    Folder(PathBuf),
 }
 
 /// What a process sees of the caller's environment.
@@ -59,6 +70,11 @@ impl Launch {
         if self.priority == Priority::Background {
             command.arg("--background");
         }
+        match &self.check {
+            Some(Check::Sha256(sha256)) => command.arg("--sha256").arg(sha256),
+            Some(Check::Folder(folder)) => command.arg("--folder").arg(folder),
+            None => &mut command,
+        };
         command.arg("--");
         command.arg(&self.program).args(&self.args);
         match self.inherited {

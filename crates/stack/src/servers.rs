@@ -12,7 +12,7 @@ use tokio::try_join;
 use crate::component::{Component, Spec};
 use crate::event::Events;
 use crate::home::Home;
-use crate::install::{MongodFiles, RabbitmqFiles};
+use crate::install::{MongodFiles, Program, RabbitmqFiles};
 use crate::ports::{Choice, Lease, Ports};
 use crate::process::{Inherited, Launch, Priority};
 use crate::services::Service;
@@ -288,6 +288,7 @@ impl Servers {
             dir: None,
             log: self.home.log(log),
             priority: Priority::Foreground,
+            check: None,
         }
     }
 }
@@ -313,7 +314,7 @@ const ELSEWHERE: [&str; 6] = [
 struct Programs {
     mongod: Option<MongodFiles>,
     rabbitmq: Option<RabbitmqFiles>,
-    temporal: Option<PathBuf>,
+    temporal: Option<Program>,
 }
 
 impl Programs {
@@ -340,10 +341,10 @@ impl Programs {
     fn lay_out(&self, exe: &Path, home: &Home, ports: &Ports) -> anyhow::Result<()> {
         tools::link(home, "onboard", exe)?;
         if let Some(files) = &self.mongod {
-            tools::link(home, "mongod", &files.program)?;
+            tools::link(home, "mongod", &files.program.file)?;
         }
         if let Some(program) = &self.temporal {
-            tools::link(home, "temporal", program)?;
+            tools::link(home, "temporal", &program.file)?;
         }
         if let Some(files) = &self.rabbitmq {
             tools::rabbitmq(home, ports, files)?;

@@ -9,11 +9,11 @@
 //! pause activities, which a server refuses by default.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Home;
 use crate::component::Spec;
+use crate::install::Program;
 use crate::ports::Ports;
 use crate::probe::Probe;
 use crate::process::{Inherited, Launch, Priority};
@@ -36,7 +36,7 @@ const GOGC: (&str, &str) = ("GOGC", "200");
 pub(crate) fn spec(
     home: &Home,
     ports: &Ports,
-    program: PathBuf,
+    program: Program,
     priority: Priority,
 ) -> anyhow::Result<Spec> {
     let data = home.data("temporal")?;
@@ -62,13 +62,14 @@ pub(crate) fn spec(
     Ok(Spec {
         name: "temporal".to_owned(),
         launch: Launch {
-            program,
+            program: program.file,
             args,
             env: vec![("HOME".to_owned(), data.clone().into()), (GOGC.0.to_owned(), GOGC.1.into())],
             inherited: Inherited::Nothing,
             dir: Some(data),
             log: home.log("temporal"),
             priority,
+            check: program.check,
         },
         probe: Probe::Temporal { ui: ports.temporal_ui },
         port: ports.temporal,

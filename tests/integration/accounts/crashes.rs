@@ -227,6 +227,8 @@ async fn a_rewrapping_that_dies_is_run_again() {
         app.crash(rewrap(), &Step("key.rewrap").point(side)).await;
         let listed = app.tool(&["keys", "list"]).await.yes();
         assert_eq!(listed["keys"][0]["opens"], opens, "{side:?}");
+        let recorded = count(&app, EVENTS, doc! { "kind": "key_rewrapped" }).await;
+        assert_eq!(recorded, u64::from(!opens), "{side:?}");
     }
     let output = rewrap().output().await.unwrap();
     let done: Value = serde_json::from_slice(&output.stdout).unwrap();

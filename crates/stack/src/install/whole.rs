@@ -1,13 +1,13 @@
 //! Whether an executable in the cache is the one that was unpacked there.
 //!
-//! Its size and its rights are looked at whenever it is used. Its SHA-256 is computed when
-//! the file is another than at the last look, by size, time and inode, which a small file
-//! beside it remembers. A process that dies here computes it again the next time.
+//! Its size, its rights and its SHA-256 are looked at whenever a stack starts, and the guard
+//! computes the SHA-256 again before it becomes the executable. Nothing is remembered: what
+//! stands beside an executable can be changed together with it.
 
 use std::fmt::Write as _;
 use std::fs::{File, Metadata, Permissions};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
@@ -46,31 +46,11 @@ impl Expected {
         if meta.len() != self.bytes {
             return Found::Damaged(format!("has {} bytes instead of {}", meta.len(), self.bytes));
         }
-        match self.compare(file, &meta).and_then(|()| allow(file, &meta)) {
+        match check(file, self.sha256).and_then(|()| allow(file, &meta)) {
             Ok(()) => Found::Whole,
             Err(error) => Found::Damaged(format!("{error:#}")),
         }
     }
-
-    fn compare(self, file: &Path, meta: &Metadata) -> anyhow::Result<()> {
-        let (note, state) = (note_of(file), state(meta));
-        if std::fs::read_to_string(&note).is_ok_and(|noted| noted == state) {
-            return Ok(());
-        }
-        check(file, self.sha256)?;
-        // Without it the next look computes again.
-        std::fs::write(note, state).ok();
-        Ok(())
-    }
-}
-
-/// The file beside an executable that remembers how it was when it was whole.
-fn note_of(file: &Path) -> PathBuf {
-    file.with_added_extension("checked")
-}
-
-fn state(meta: &Metadata) -> String {
-    format!("{} {}.{} {}", meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ino())
 }
 
 fn allow(file: &Path, meta: &Metadata) -> anyhow::Result<()> {
@@ -83,10 +63,19 @@ fn allow(file: &Path, meta: &Metadata) -> anyhow::Result<()> {
 }
 
 /// Whether a file has this SHA-256.
-pub(super) fn check(file: &Path, wanted: &str) -> anyhow::Result<()> {
+pub(crate) fn check(file: &Path, wanted: &str) -> anyhow::Result<()> {
+    let found = sha256(file)?;
+    if found != wanted {
+        bail!("is not what was pinned: SHA-256 {found}, wanted {wanted}");
+    }
+    Ok(())
+}
+
+/// The SHA-256 of a file, in hexadecimal.
+pub(super) fn sha256(file: &Path) -> anyhow::Result<String> {
     let mut hasher = Sha256::new();
     let mut from = File::open(file).context("cannot be read")?;
-    let mut chunk = vec![0_u8; 1 << 20];
+    let mut chunk = vec![0_u8; 1 << 18];
     loop {
         let len = std::io::Read::read(&mut from, &mut chunk).context("cannot be read")?;
         let Some(bytes) = chunk.get(..len).filter(|bytes| !bytes.is_empty()) else {
@@ -94,15 +83,11 @@ pub(super) fn check(file: &Path, wanted: &str) -> anyhow::Result<()> {
         };
         hasher.update(bytes);
     }
-    let found = hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
+    Ok(hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
         // Writing to a String cannot fail.
         write!(hex, "{byte:02x}").ok();
         hex
-    });
-    if found != wanted {
-        bail!("is not what was pinned: SHA-256 {found}, wanted {wanted}");
-    }
-    Ok(())
+    }))
 }
 
 /// Whether a file may be a program: it holds something and may be executed.

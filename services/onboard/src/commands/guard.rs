@@ -2,9 +2,10 @@
 //! it. The local stack starts everything through it.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use onboard_stack::process::Priority;
+use onboard_stack::process::{Check, Priority};
 
 /// Arguments of `onboard guard`.
 #[derive(Debug, clap::Args)]
@@ -14,6 +15,12 @@ pub(crate) struct GuardArgs {
     /// Let others have the CPUs first.
     #[arg(long)]
     background: bool,
+    /// The SHA-256 that the program must have.
+    #[arg(long, value_name = "HEX", conflicts_with = "folder")]
+    sha256: Option<String>,
+    /// The folder whose files must be those of its record.
+    #[arg(long, value_name = "PATH")]
+    folder: Option<PathBuf>,
     /// What to run, and its arguments.
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
@@ -22,5 +29,8 @@ pub(crate) struct GuardArgs {
 /// Becomes the command.
 pub(crate) fn run(args: &GuardArgs) -> anyhow::Result<ExitCode> {
     let priority = if args.background { Priority::Background } else { Priority::Foreground };
-    onboard_stack::guard::exec(args.parent_pid, priority, &args.command).map(|never| match never {})
+    let sha256 = args.sha256.clone().map(Check::Sha256);
+    let check = sha256.or_else(|| args.folder.clone().map(Check::Folder));
+    onboard_stack::guard::exec(args.parent_pid, priority, check.as_ref(), &args.command)
+        .map(|never| match never {})
 }
