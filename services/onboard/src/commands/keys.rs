@@ -160,11 +160,7 @@ async fn work(
 }
 
 /// Says what became of each key; a key that no secret opens is a no.
-fn rewrapped(
-    Rewrapped { now, already, closed }: &Rewrapped,
-    json: bool,
-    witness: &Witness,
-) -> u8 {
+fn rewrapped(Rewrapped { now, already, closed }: &Rewrapped, json: bool, witness: &Witness) -> u8 {
     for key in now {
         tell(EventKind::KeyRewrapped, key, witness);
     }
