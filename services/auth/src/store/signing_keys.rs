@@ -233,12 +233,12 @@ impl SigningKeys {
         let mongo = self.mongo.clone();
         let keys = mongo.documents(SIGNING_KEYS);
         transact_at(Step("key.rewrap"), self.mongo.client(), async move |client| {
-            let update = keys.update_one(unchanged.clone(), anew.clone());
-            let changed = update.session(&mut *client).await?.matched_count == 1;
-            if changed {
+            let (key, anew) = (unchanged.clone(), anew.clone());
+            let done = keys.update_one(key, anew).session(&mut *client).await?;
+            if done.matched_count == 1 {
                 event.record(&mongo, client).await?;
             }
-            Ok(changed)
+            Ok(done.matched_count == 1)
         })
         .await
     }
