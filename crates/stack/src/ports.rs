@@ -6,11 +6,12 @@
 //! connection cannot snatch one between the choice and the start.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpSocket;
 
 use crate::services::Service;
 
@@ -194,14 +195,22 @@ fn keep(lease: Lease, leases: &mut Vec<Lease>) -> u16 {
     port
 }
 
+/// Whether nobody listens there. The socket that finds out does not listen: a child that is
+/// being started has a copy of it until it executes its program, and would hold the port.
 fn is_free(port: u16) -> bool {
-    TcpListener::bind(("127.0.0.1", port)).is_ok()
+    let bind = || {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind((Ipv4Addr::LOCALHOST, port).into())
+    };
+    bind().is_ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::process::Priority;
+    use std::net::TcpListener;
 
     const SERVICES: [Service; 2] = [
         Service { name: "desk", port: 4005, priority: Priority::Foreground },

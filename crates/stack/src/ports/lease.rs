@@ -14,7 +14,17 @@ const TRIES: u16 = 200;
 #[derive(Debug)]
 pub struct Lease {
     port: u16,
-    _lock: Option<File>,
+    lock: Option<File>,
+}
+
+/// A child that is being started has a copy of the file until it executes its program, and
+/// the lock belongs to both: so it is undone, not left to the closing of the file.
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(lock) = &self.lock {
+            lock.unlock().ok();
+        }
+    }
 }
 
 impl Lease {
@@ -46,7 +56,8 @@ impl Lease {
             // No place for lock files: the port being free must do.
             None => None,
         };
-        super::is_free(port).then_some(Self { port, _lock: lock })
+        let lease = Self { port, lock };
+        super::is_free(port).then_some(lease)
     }
 
     /// Its number.
@@ -67,4 +78,18 @@ fn open(port: u16) -> Option<File> {
         .write(true)
         .open(dir.join(port.to_string()))
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_ends_although_a_child_still_has_its_file() {
+        let lease = Lease::any().unwrap();
+        let port = lease.port();
+        let _of_the_child = lease.lock.as_ref().unwrap().try_clone().unwrap();
+        drop(lease);
+        assert!(Lease::of(port).is_some());
+    }
 }
