@@ -15,7 +15,7 @@ fn shape(heard: &Heard, email: &str) -> (u16, Vec<(String, String)>, String) {
     let mut headers: Vec<(String, String)> = heard
         .headers
         .iter()
-        .filter(|(name, _)| *name != "date")
+        .filter(|(name, _)| *name != "date" && *name != "traceresponse")
         .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
         .collect();
     headers.sort();

@@ -15,12 +15,13 @@ use tokio::process::{Child, Command};
 
 use crate::harness::{ONBOARD, text};
 
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("ONBOARD_HTTP_ADDRESS", "127.0.0.1:0"),
     ("MONGODB_URI", "mongodb://u:hunter2@127.0.0.1:1/?replicaSet=rs0"),
     ("AMQP_URL", "amqp://onboard:hunter2@127.0.0.1:1/%2f"),
     ("AUTH_SECRET", "0123456789abcdef0123456789abcdef"),
     ("JWKS_URL", "http://127.0.0.1:1/.well-known/jwks.json"),
+    ("ALLOW_UNPROTECTED", "mongodb,rabbitmq,temporal,jwks"),
     ("ONBOARD_LOG_FORMAT", "json"),
 ];
 
