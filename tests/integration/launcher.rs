@@ -205,7 +205,13 @@ async fn a_taken_port_is_named_with_what_holds_it() {
 
 #[tokio::test]
 async fn env_tells_a_shell_where_everything_is() {
-    let operated = Operated::up(&[]).await;
+    // Of the shell, for another system: what `up` runs does not take them over.
+    let elsewhere = [
+        ("ONBOARD_MANAGEMENT_ADDRESS", "127.0.0.1:1"),
+        ("JWKS_CA_FILE", "/nowhere"),
+        ("JWKS_THUMBPRINTS", "of another key"),
+    ];
+    let operated = Operated::up(&elsewhere).await;
     for check in [
         "curl -sf \"$AUTH_URL/readyz\" && curl -sf \"$TODO_URL/readyz\"",
         "curl -sf \"$RELAY_URL/readyz\" && curl -sf \"$WORKER_URL/readyz\"",

@@ -93,7 +93,10 @@ const LOCAL: (&str, &str) = ("ONBOARD_ENVIRONMENT", "local");
 async fn in_production_health_and_metrics_are_on_the_second_listener_alone() {
     for Entry { name, management_port, .. } in &SERVICES {
         let has_api = management_port.is_some();
-        let service = Listening::start(name, &[ANY]).await;
+        // Where nothing is said, beside the first one: on this machine alone.
+        let env: &[_] = if has_api { &[] } else { &[ANY] };
+        let service = Listening::start(name, env).await;
+        assert!(service.second().starts_with("http://127.0.0.1:"), "{name}: {}", service.second());
         let alone = statuses(service.second()).await;
         assert_eq!(alone, [200, 503, 200, 404], "{name}: the second has no API");
         let first = if has_api { [200, 404, 404, 200] } else { [200, 503, 200, 404] };

@@ -158,6 +158,37 @@ async fn no_crash_of_a_service_writes_its_memory_to_a_file() {
     app.finish().await;
 }
 
+/// Each waits for a server that takes the connection and says nothing.
+#[tokio::test]
+async fn no_crash_of_a_tool_writes_its_memory_to_a_file() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    for args in [&["list"][..], &["doctor"], &["audit"], &["users", "list"], &["setup"]] {
+        let mut tool = tokio::process::Command::new(ONBOARD)
+            .args(args)
+            .env_clear()
+            .env("ONBOARD_ENVIRONMENT", "local")
+            .env("MONGODB_URI", format!("mongodb://{address}/?directConnection=true"))
+            .env("AMQP_URL", format!("amqp://{address}/%2f"))
+            .env("TEMPORAL_ADDRESS", address.to_string())
+            .env("AUTH_SECRET", "0123456789abcdef0123456789abcdef")
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let limits = format!("/proc/{}/limits", tool.id().unwrap());
+        eventually("its core files are limited", async || {
+            let limits = std::fs::read_to_string(&limits).map_err(|error| error.to_string())?;
+            let core = limits.lines().find(|line| line.starts_with("Max core file size"));
+            let words: Vec<_> = core.unwrap_or_default().split_ascii_whitespace().collect();
+            if words.ends_with(&["0", "0", "bytes"]) { Ok(()) } else { Err(limits) }
+        })
+        .await;
+        tool.kill().await.unwrap();
+    }
+}
+
 /// Of every process that these tests have started, servers and their tools among them.
 #[tokio::test]
 async fn no_secret_is_in_a_command_line() {

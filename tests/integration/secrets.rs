@@ -151,6 +151,32 @@ async fn a_secret_among_the_arguments_is_warned_of_and_not_repeated() {
     assert!(!said.contains("hunter2") && !said.contains(SECRET), "{said}");
     let said = starts("auth", &settings(&[])).await;
     assert!(!said.contains("stands in the command line"), "{said}");
+
+    // Tools refuse these servers, and warn before.
+    let uri = ["--mongodb-uri", MONGO];
+    let secret = ["--auth-secret", SECRET];
+    let url = ["--amqp-management-url", "http://u:hunter2@127.0.0.1:1"];
+    for (tool, settings) in [
+        (&["doctor"][..], [uri, secret, url].concat()),
+        (&["setup"], [uri, secret, url].concat()),
+        (&["keys", "list"], [uri, secret].concat()),
+        (&["users", "list"], uri.to_vec()),
+        (&["events"], uri.to_vec()),
+        (&["list"], uri.to_vec()),
+    ] {
+        let args = [&tool[..1], &settings[..], &tool[1..]].concat();
+        let output = run(&args, &[]).await;
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(64), "{args:?}: {said}");
+        for setting in settings.iter().filter_map(|arg| arg.strip_prefix("--")) {
+            let name = setting.to_uppercase().replace('-', "_");
+            assert!(
+                said.contains(&format!("{name}: stands in the command line")),
+                "{name}: {said}"
+            );
+        }
+        assert!(!said.contains("hunter2") && !said.contains(SECRET), "{said}");
+    }
 }
 
 #[tokio::test]

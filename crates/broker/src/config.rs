@@ -125,7 +125,8 @@ impl BrokerConfig {
         let anonymous = self.uri.query.auth_mechanism == Some(SASLMechanism::Anonymous);
         let unknown = (anonymous || self.is_guest()).then_some(Lack::Authentication);
         let lacks = tls.into_iter().chain(unknown).collect();
-        Exposure::of(ServerKind::RabbitMq, "AMQP_URL", lacks, ADVICE)
+        let exposure = Exposure::of(ServerKind::RabbitMq, "AMQP_URL", lacks, ADVICE)?;
+        Some(if self.is_guest() { exposure.refused_anyway() } else { exposure })
     }
 
     /// Whether it names the user that everybody knows, which is also that of a URL

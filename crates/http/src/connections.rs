@@ -33,10 +33,21 @@ use crate::{Drain, Edge};
 /// The pause when the process has run out of descriptors or memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(200);
 
-/// What one connection may make the process use, in bytes: a head of 16 KiB that is kept while
-/// its request lasts, the buffer for the next one, a body of 16 KiB and its parts, and the state
-/// of the request. `flood::` measures it.
-pub(crate) const BYTES_MAX: u64 = 96 * 1024;
+/// What the request of one connection may make the process use, in bytes: a head of 16 KiB that
+/// is kept while it lasts, the buffer for the next one, a body of 16 KiB and its parts, and the
+/// state of the request. `flood::` measures it.
+const BYTES_MAX: u64 = 96 * 1024;
+/// What is left of that while the answer is written: the buffer for the next request, the head
+/// of the answer and the state of the connection.
+const ANSWERING_BYTES: u64 = 32 * 1024;
+
+/// What one connection may make the process use, in bytes. The request is over when a client
+/// begins not to read `answer` bytes of an answer, which stand in a buffer that has grown by
+/// doubling. Answers that every client shares are not counted.
+pub(crate) fn bytes_max(answer: u64) -> u64 {
+    let buffer = answer.checked_next_power_of_two().unwrap_or(answer);
+    BYTES_MAX.max(ANSWERING_BYTES.saturating_add(buffer))
+}
 
 /// What bounds the connections of a server.
 #[derive(Debug, Clone, Copy)]

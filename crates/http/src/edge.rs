@@ -166,9 +166,10 @@ impl Edge {
     }
 
     /// What its connections may make the process use, in bytes; those of streams are among them.
+    /// `answer` is the most that an answer made for one client has.
     #[must_use]
-    pub fn memory_max(&self) -> u64 {
-        u64::from(self.bounds.in_all) * connections::BYTES_MAX
+    pub fn memory_max(&self, answer: u64) -> u64 {
+        u64::from(self.bounds.in_all).saturating_mul(connections::bytes_max(answer))
     }
 
     pub(crate) fn address_limits(&self) -> AddressLimits {

@@ -7,7 +7,7 @@
 //!
 //! When the process dies here, probes get no answer.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use onboard_runtime::{Environment, Problems, Readiness, Shutdown};
@@ -21,6 +21,9 @@ use crate::{Edge, ServerError, health, metrics};
 /// takes two seconds at most.
 pub const MANAGEMENT_DRAIN_MAX: Duration = Duration::from_secs(2);
 
+/// How far the port is from that of the first listener, where no setting says it.
+pub const PORT_DISTANCE: u16 = 100;
+
 const SETTING: &str = "ONBOARD_MANAGEMENT_ADDRESS";
 /// Open connections of one address, and in all: some that scrape, some that probe.
 const PER_ADDRESS: u32 = 64;
@@ -30,9 +33,9 @@ const IN_ALL: u32 = 256;
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ManagementArgs {
     /// Address of a second listener, for `/healthz`, `/readyz` and `/metrics` alone. In
-    /// production a service with an API has one, on every interface at its default port plus
-    /// 100, and answers `/readyz` and `/metrics` nowhere else. Default: none; in production see
-    /// there.
+    /// production a service with an API has one, at the host of `ONBOARD_HTTP_ADDRESS`, and
+    /// answers `/readyz` and `/metrics` nowhere else. Default: none; in production the port of
+    /// the API plus 100.
     #[arg(long, env = "ONBOARD_MANAGEMENT_ADDRESS")]
     pub management_address: Option<String>,
 }
@@ -44,19 +47,18 @@ pub struct ManagementConfig {
 }
 
 impl ManagementArgs {
-    /// Checks the setting. `port` is where it listens in production unless it is told
-    /// otherwise; none: nowhere. `http` is the address of the first listener.
+    /// Checks the setting. A service that `has_api` has one in production, whatever the
+    /// setting says. `http` is the address of the first listener.
     pub fn check(
         &self,
         environment: Environment,
-        port: Option<u16>,
+        has_api: bool,
         http: SocketAddr,
         problems: &mut Problems,
     ) -> ManagementConfig {
-        let usual = port.filter(|_| environment.is_production());
-        let usual = usual.map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
         let address = match self.management_address.as_deref() {
-            None => usual,
+            None if has_api && environment.is_production() => beside(http, problems),
+            None => None,
             Some(text) => match text.parse() {
                 Ok(address) => Some(address),
                 Err(error) => {
@@ -70,6 +72,20 @@ impl ManagementArgs {
         }
         ManagementConfig { address }
     }
+}
+
+/// Where it listens unless it is told: wherever `http` is reached and nowhere else. Any
+/// port of the first one is any port of this one.
+fn beside(mut http: SocketAddr, problems: &mut Problems) -> Option<SocketAddr> {
+    if http.port() != 0 {
+        let Some(port) = http.port().checked_add(PORT_DISTANCE) else {
+            let why = format!("is needed: {} plus {PORT_DISTANCE} is no port", http.port());
+            problems.push(SETTING, why);
+            return None;
+        };
+        http.set_port(port);
+    }
+    Some(http)
 }
 
 /// The second listener, if there is one: it listens and does not answer yet.

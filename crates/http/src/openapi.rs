@@ -8,6 +8,7 @@ mod complete;
 mod page;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::http::header;
 use axum::routing::get;
 use utoipa::openapi::OpenApi;
@@ -18,7 +19,7 @@ pub use complete::complete;
 /// [complete](complete()).
 pub fn serve(router: Router, description: &OpenApi) -> Router {
     // Made of strings and maps of strings: it can always be written.
-    let json = description.to_pretty_json().unwrap_or_default();
+    let json = Bytes::from(description.to_pretty_json().unwrap_or_default());
     let answer = async move || ([(header::CONTENT_TYPE, "application/json")], json);
     router.route("/openapi.json", get(answer)).merge(page::routes())
 }

@@ -21,7 +21,7 @@ pub struct Place {
 
 impl Places {
     /// Takes one more, when the network has fewer than `most` and each network around it
-    /// fewer than its multiple. Who is refused takes none.
+    /// fewer than its multiple; otherwise it takes none and nobody's count changes.
     #[must_use]
     pub fn take(&self, network: ClientNetwork, most: u32) -> Option<Place> {
         let around = network.around();

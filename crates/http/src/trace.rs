@@ -2,8 +2,8 @@
 //!
 //! At the side to the Internet a request begins a trace of its own: a stranger who could choose
 //! the trace id could join other people's requests, and one who could choose its flags could
-//! switch our spans off. What the stranger sent is kept as a link. Whose context is adopted
-//! instead is a setting. `tracestate` and `baggage` are never read.
+//! switch our spans off. What the stranger sent is kept as a link. `TRACEPARENT_FROM` says whose
+//! trace is continued instead. `tracestate` and `baggage` are never read.
 
 use std::net::IpAddr;
 use std::str::FromStr;

@@ -129,8 +129,10 @@ impl MongoConfig {
             Some(Tls::Disabled) | None => Some(Lack::Tls),
         };
         let unknown = parsed.credential.is_none().then_some(Lack::Authentication);
+        let insecure = transport == Some(Lack::VerifiedCertificate);
         let lacks = transport.into_iter().chain(unknown).collect();
-        Exposure::of(ServerKind::MongoDb, self.setting, lacks, ADVICE)
+        let exposure = Exposure::of(ServerKind::MongoDb, self.setting, lacks, ADVICE)?;
+        Some(if insecure { exposure.refused_anyway() } else { exposure })
     }
 }
 

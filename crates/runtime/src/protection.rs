@@ -1,5 +1,5 @@
-//! Which servers a process may reach without authentication or without TLS: outside the
-//! local environment none, unless `ALLOW_UNPROTECTED` names the server.
+//! Which servers a process may reach without authentication or without TLS: in the local
+//! environment each of them, in production those that `ALLOW_UNPROTECTED` names.
 //!
 //! The address does not count: `127.0.0.1` and a Unix socket are judged like any other
 //! place, since every program of the same machine reaches them.
@@ -59,9 +59,9 @@ impl ServerKind {
 /// What a connection lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lack {
-    /// Nobody hides what is sent.
+    /// Whoever forwards what is sent can read and alter it.
     Tls,
-    /// TLS with whoever answers.
+    /// The connection is encrypted, and any server is taken for the right one.
     VerifiedCertificate,
     /// The server does not learn who connects, or learns a name that everybody knows.
     Authentication,
@@ -84,6 +84,7 @@ pub struct Exposure {
     setting: &'static str,
     lacks: Vec<Lack>,
     advice: &'static str,
+    refused_anyway: bool,
 }
 
 impl Exposure {
@@ -96,7 +97,16 @@ impl Exposure {
         lacks: Vec<Lack>,
         advice: &'static str,
     ) -> Option<Self> {
-        if lacks.is_empty() { None } else { Some(Self { server, setting, lacks, advice }) }
+        let refused_anyway = false;
+        let lacking = !lacks.is_empty();
+        lacking.then_some(Self { server, setting, lacks, advice, refused_anyway })
+    }
+
+    /// One that services refuse in production whatever `ALLOW_UNPROTECTED` says: nobody is
+    /// told to name it there.
+    #[must_use]
+    pub fn refused_anyway(self) -> Self {
+        Self { refused_anyway: true, ..self }
     }
 }
 
@@ -152,13 +162,13 @@ impl Protection {
             if excepted.contains(server) {
                 problems.warn(setting, format!("{exposure}, which {SETTING} allows for {name}"));
             } else {
-                problems.push(
-                    setting,
-                    format!(
-                        "{exposure}, which production refuses: {advice}; where the network itself \
-                         protects this connection, add {name} to {SETTING}"
-                    ),
-                );
+                let mut why = format!("{exposure}, which production refuses: {advice}");
+                if !exposure.refused_anyway {
+                    let where_to = format!("add {name} to {SETTING}");
+                    why.push_str("; where the network itself protects this connection, ");
+                    why.push_str(&where_to);
+                }
+                problems.push(setting, why);
             }
             told.push(exposure);
         }
@@ -208,6 +218,9 @@ mod tests {
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].contains("which ALLOW_UNPROTECTED allows for mongodb"));
         assert!(said.contains("RabbitMQ is reached without TLS,") && !said.contains("MongoDB"));
+        let anyway = exposure(ServerKind::RabbitMq, &[Lack::Tls]).map(Exposure::refused_anyway);
+        let (_, said) = judged(Environment::Production, None, &[anyway]);
+        assert!(said.contains("write tls") && !said.contains("ALLOW_UNPROTECTED"), "{said}");
         assert_eq!(judged(Environment::Local, None, &all), (Vec::new(), String::new()));
         assert_eq!(judged(Environment::Production, None, &[None]).1, "");
     }

@@ -300,14 +300,18 @@ fn delivery_plan() -> Option<(&'static str, String)> {
     std::env::var_os(SETTING).is_none().then(|| (SETTING, "2".to_owned()))
 }
 
-/// Variables that would point a service at other servers than these.
-const ELSEWHERE: [&str; 6] = [
+/// Variables that would point a service at other servers than these, or all services at one
+/// address.
+const ELSEWHERE: [&str; 9] = [
     "MONGODB_URI_FILE",
     "AUTH_MONGODB_URI",
     "AUTH_MONGODB_URI_FILE",
     "TODO_MONGODB_URI",
     "TODO_MONGODB_URI_FILE",
     "AMQP_URL_FILE",
+    "ONBOARD_MANAGEMENT_ADDRESS",
+    "JWKS_CA_FILE",
+    "JWKS_THUMBPRINTS",
 ];
 
 #[derive(Default)]

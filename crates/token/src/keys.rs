@@ -3,9 +3,9 @@
 //! Keys are refreshed in the background. A token that names an unknown key asks
 //! for them at once, once for all who wait, and not for 5 s after it was in
 //! vain, so that a flood of invented ids costs one fetch. The keys that were fetched last
-//! stay good while the source is unavailable: tokens are still checked when auth is down.
-//! Keys of another process stay good for a bounded time, since one of them may have been
-//! removed meanwhile.
+//! stay good while the source is unavailable: those of the process itself without a bound,
+//! those of another process for a time (`JWKS_KEYS_AGE_MAX`), since one of them may have been
+//! removed meanwhile. So tokens are still checked when auth is down, and not for ever.
 //!
 //! When the process dies the keys are fetched again; until then, and when they are too
 //! old, the answer is "no keys", which is no refusal of a token.
@@ -74,6 +74,8 @@ struct Inner {
     /// How long after its fetch a key may be used; `None`: without end.
     age_max: Option<Duration>,
     held: RwLock<Option<Held>>,
+    /// When the last fetch that worked began; at first, when this was made.
+    fetched: RwLock<Instant>,
     /// When an unknown key last asked in vain. Held while one asks.
     asked: Mutex<Option<Instant>>,
 }
@@ -111,6 +113,7 @@ impl PublicKeys {
             source: Availability::new(source),
             age_max,
             held: RwLock::new(None),
+            fetched: RwLock::new(Instant::now()),
             asked: Mutex::new(None),
         }))
     }
@@ -132,12 +135,27 @@ impl PublicKeys {
 
     /// Fetches the keys now. Returns whether that worked.
     pub async fn refresh(&self) -> bool {
+        let worked = self.fetch().await;
+        if let Some(age_max) = self.0.age_max {
+            metrics::gauge!("keys_age_seconds").set(self.age().as_secs_f64());
+            metrics::gauge!("keys_age_max_seconds").set(age_max.as_secs_f64());
+        }
+        worked
+    }
+
+    /// For how long no fetch has worked.
+    fn age(&self) -> Duration {
+        self.0.fetched.read().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    async fn fetch(&self) -> bool {
         let at = Instant::now();
         let why = match (self.0.fetch)().await {
             Ok(ring) if !ring.is_empty() => {
                 self.0.source.up();
                 let held = Held { ring: ring.into(), at };
                 *self.0.held.write().unwrap_or_else(PoisonError::into_inner) = Some(held);
+                *self.0.fetched.write().unwrap_or_else(PoisonError::into_inner) = at;
                 return true;
             }
             Ok(_) => "it has no keys that may be used".to_owned(),

@@ -32,12 +32,15 @@ const AGE_BOUNDS: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(2)..=Duration::from_hours(30 * 24);
 
 /// The metrics of whoever fetches keys.
-pub const METRICS: &[Metric] = &[Metric::counter(
-    "keys_not_pinned_total",
-    &[],
-    "Published keys that are not used because JWKS_THUMBPRINTS does not name them, counted \
-     at each fetch.",
-)];
+#[rustfmt::skip]
+pub const METRICS: &[Metric] = &[
+    Metric::counter("keys_not_pinned_total", &[],
+        "Published keys that are not used because JWKS_THUMBPRINTS does not name them, counted at each fetch."),
+    Metric::gauge("keys_age_seconds", "seconds", &[],
+        "Since the keys of access tokens were last fetched, as of the last try; before the first fetch, since the start."),
+    Metric::gauge("keys_age_max_seconds", "seconds", &[],
+        "JWKS_KEYS_AGE_MAX: with older keys tokens are answered with 503."),
+];
 
 /// Settings of whoever checks tokens with auth's keys.
 #[derive(Debug, Clone, Default, clap::Args)]

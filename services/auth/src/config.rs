@@ -21,6 +21,8 @@ use crate::witness::SecurityEventsArgs;
 
 /// The program with full tables of limits, in bytes.
 const MEMORY_BASE: u64 = 64 * 1024 * 1024;
+/// More than any of its answers has, in bytes: its lists are short.
+const ANSWER_MAX: u64 = 64 * 1024;
 
 /// Settings of the auth service.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -28,7 +30,7 @@ pub struct AuthArgs {
     /// Address and port to listen on for HTTP. Default: `0.0.0.0:4001`.
     #[arg(long, env = "ONBOARD_HTTP_ADDRESS", hide_env_values = true)]
     pub http_address: Option<String>,
-    /// Where health and metrics are, too.
+    /// A second address for health and metrics.
     #[command(flatten)]
     pub management: ManagementArgs,
     /// Time after which a registration that was sent and not acknowledged is
@@ -103,8 +105,8 @@ impl AuthArgs {
         let events_kept = self.security_events.check(problems);
         let token = self.token.check(TOKEN_ISSUER, problems);
         let environment = self.environment.check(problems);
-        let management =
-            self.management.check(environment, Auth::MANAGEMENT_PORT, address, problems);
+        let has_api = Auth::MANAGEMENT_PORT.is_some();
+        let management = self.management.check(environment, has_api, address, problems);
         let protection = self.environment.protection(environment, problems);
         let edge = self.edge.check(environment, problems);
         let edge = self.throttle.check(edge, problems);
@@ -141,7 +143,7 @@ fn needs(edge: &Edge, hash: &HashConfig) -> MemoryNeeds {
     MemoryNeeds::default()
         .with("the program", MEMORY_BASE)
         .with("HASH_THREADS x ARGON2_MEMORY_KIB", hash.memory_max())
-        .with("CONNECTIONS_MAX", edge.memory_max())
+        .with("CONNECTIONS_MAX", edge.memory_max(ANSWER_MAX))
 }
 
 /// Looks at both, so that all problems are told at once.

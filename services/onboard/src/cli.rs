@@ -8,15 +8,17 @@ use std::process::ExitCode;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue};
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use onboard_runtime::{ConfigError, exit};
+use onboard_runtime::availability::chain;
+use onboard_runtime::{ConfigError, Problems, exit, memory};
 
 use crate::commands::columns::{columns_of_errors, fitted};
+use crate::commands::operate::complain;
 use crate::commands::service::ServiceCommand;
 use crate::commands::{
-    audit, bench, calibrate, chaos, completions, config, consumers, control, doctor, env, events,
-    guard, keys, list, probe, redrive, register, setup, show, up, users,
+    arguments, audit, bench, calibrate, chaos, completions, config, consumers, control, doctor,
+    env, events, guard, keys, list, probe, redrive, register, setup, show, up, users,
 };
 
 #[derive(Debug, Parser)]
@@ -87,42 +89,83 @@ enum Command {
 /// Runs the program; called by the binary and by the tests' copy of it.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| plain(error).exit());
-    let done = match cli.command.unwrap_or_else(default_command) {
-        Command::Up(args) => up::run(args),
-        Command::Down(args) => control::down(&args),
-        Command::Status(args) => control::status(&args),
-        Command::Stop(args) => control::stop(args),
-        Command::Start(args) => control::start(args),
-        Command::Kill(args) => control::kill(args),
-        Command::Env(args) => env::run(&args),
-        Command::Register(args) => register::run(&args),
-        Command::Setup(args) => setup::run(args),
-        Command::List(args) => list::run(args),
-        Command::Show(args) => show::run(args),
-        Command::Redrive(args) => redrive::run(args),
-        Command::Consumers(args) => consumers::run(args),
-        Command::Audit(args) => audit::run(args),
-        Command::Chaos(args) => chaos::run(&args),
-        Command::Bench(args) => bench::run(&args),
-        Command::Keys(args) => keys::run(args),
-        Command::Users(args) => users::run(args),
-        Command::Events(args) => events::run(args),
-        Command::Doctor(args) => doctor::run(*args),
-        Command::Config(args) => Ok(config::run(&args, &Cli::command())),
-        Command::Calibrate(args) => calibrate::run(&args),
-        Command::Completions(args) => Ok(completions::run(&args, &mut Cli::command())),
-        Command::Service(service) => service.run(),
-        Command::Guard(args) => guard::run(&args),
-        Command::Probe(args) => probe::run(&args),
-    };
-    match done {
+    let (command, warnings) = read().unwrap_or_else(|error| plain(error).exit());
+    match command.run(&warnings) {
         Ok(code) => code,
         Err(error) => {
             let text = fitted(&format!("onboard: {error:#}"), columns_of_errors());
             write!(std::io::stderr().lock(), "{text}").ok();
             let bad_config = error.downcast_ref::<ConfigError>().is_some();
             ExitCode::from(if bad_config { exit::CONFIG } else { exit::NO })
+        }
+    }
+}
+
+/// The command, and what is to be said of this process. What clap has read goes: it holds
+/// secrets as text.
+fn read() -> Result<(Command, Vec<String>), clap::Error> {
+    let arguments = Cli::command().try_get_matches()?;
+    let cli = Cli::from_arg_matches(&arguments);
+    let cli = cli.map_err(|error| error.format(&mut Cli::command()))?;
+    let command = cli.command.unwrap_or_else(default_command);
+    let warnings = command.warnings(&arguments);
+    Ok((command, warnings))
+}
+
+impl Command {
+    /// Keeps the memory of this process private, and notes what others can read all the
+    /// same: that, and its command line.
+    fn warnings(&self, arguments: &ArgMatches) -> Vec<String> {
+        let mut problems = Problems::default();
+        if !self.starts_programs()
+            && let Err(error) = memory::keep_private()
+        {
+            problems.warn("memory", chain(&error));
+        }
+        arguments::warn_of_secrets(&Cli::command(), arguments, &mut problems);
+        problems.take_warnings()
+    }
+
+    /// Whether it starts others, which would inherit the limit of core files, and looks after
+    /// them. It holds the secrets of a local stack at most.
+    const fn starts_programs(&self) -> bool {
+        matches!(self, Self::Up(_) | Self::Guard(_) | Self::Chaos(_) | Self::Bench(_))
+    }
+
+    /// A service logs the warnings, a tool says them.
+    fn run(self, warnings: &[String]) -> anyhow::Result<ExitCode> {
+        if !matches!(self, Self::Service(_)) {
+            for warning in warnings {
+                complain(warning);
+            }
+        }
+        match self {
+            Self::Up(args) => up::run(args),
+            Self::Down(args) => control::down(&args),
+            Self::Status(args) => control::status(&args),
+            Self::Stop(args) => control::stop(args),
+            Self::Start(args) => control::start(args),
+            Self::Kill(args) => control::kill(args),
+            Self::Env(args) => env::run(&args),
+            Self::Register(args) => register::run(&args),
+            Self::Setup(args) => setup::run(args),
+            Self::List(args) => list::run(args),
+            Self::Show(args) => show::run(args),
+            Self::Redrive(args) => redrive::run(args),
+            Self::Consumers(args) => consumers::run(args),
+            Self::Audit(args) => audit::run(args),
+            Self::Chaos(args) => chaos::run(&args),
+            Self::Bench(args) => bench::run(&args),
+            Self::Keys(args) => keys::run(args),
+            Self::Users(args) => users::run(args),
+            Self::Events(args) => events::run(args),
+            Self::Doctor(args) => doctor::run(*args),
+            Self::Config(args) => Ok(config::run(&args, &Cli::command())),
+            Self::Calibrate(args) => calibrate::run(&args),
+            Self::Completions(args) => Ok(completions::run(&args, &mut Cli::command())),
+            Self::Service(service) => service.run(warnings),
+            Self::Guard(args) => guard::run(&args),
+            Self::Probe(args) => probe::run(&args),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One file per subcommand.
 
 mod actor;
+pub(crate) mod arguments;
 pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod calibrate;
@@ -17,7 +18,7 @@ pub(crate) mod guard;
 pub(crate) mod keys;
 pub(crate) mod list;
 mod management;
-mod operate;
+pub(crate) mod operate;
 mod place;
 pub(crate) mod probe;
 pub(crate) mod redrive;

@@ -143,6 +143,11 @@ mod tests {
         let own = |entry: &Entry| [Some(entry.port), entry.management_port];
         let ports: Vec<_> = SERVICES.iter().flat_map(own).flatten().collect();
         let containers: BTreeSet<_> = SERVICES.iter().map(|entry| entry.container).collect();
+        let distance = onboard_http::management::PORT_DISTANCE;
+        for Entry { name, port, management_port, .. } in &SERVICES {
+            let as_said = management_port.is_none_or(|second| second == port + distance);
+            assert!(as_said, "{name}: the default is the port of its API plus {distance}");
+        }
         let all = SERVICES.len();
         assert_eq!((names.len(), containers.len()), (all, all));
         assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), ports.len(), "{ports:?}");

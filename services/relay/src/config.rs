@@ -19,7 +19,7 @@ pub struct RelayArgs {
     #[arg(long, env = "ONBOARD_HTTP_ADDRESS")]
     pub http_address: Option<String>,
     #[command(flatten)]
-    /// Where they are, too.
+    /// A second address for health and metrics.
     pub management: ManagementArgs,
     /// Longest wait between two looks at the outbox, should the change stream
     /// stay silent (100 ms to 1 min). Default: 1s.
@@ -109,8 +109,8 @@ impl RelayArgs {
         let outbox = self.outbox.check(self.mongo, problems);
         let temporal = self.temporal.check(problems);
         let environment = self.environment.check(problems);
-        let management =
-            self.management.check(environment, Relay::MANAGEMENT_PORT, http_address, problems);
+        let has_api = Relay::MANAGEMENT_PORT.is_some();
+        let management = self.management.check(environment, has_api, http_address, problems);
         if let Some(outbox) = outbox.as_ref().filter(|_| environment.is_production()) {
             onboard_mongo::refuse_in_production(&[&outbox.mongo], problems);
         }

@@ -33,6 +33,8 @@ use onboard_token::{Authority, Verifier};
 
 use crate::todos::Todos;
 
+pub(crate) use list::ANSWER_MAX;
+
 /// What the handlers share.
 #[derive(Debug)]
 pub(crate) struct Api {

@@ -17,7 +17,7 @@ use onboard_runtime::{EnvironmentArgs, Problems, Service as _};
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 use onboard_token::{JwksArgs, JwksConfig, TokenArgs, TokenConfig};
 
-use crate::Todo;
+use crate::{Todo, api};
 
 const SECOND: Duration = Duration::from_secs(1);
 const PREFETCH: u32 = 256;
@@ -71,7 +71,7 @@ pub struct TodoArgs {
     #[arg(long, env = "ONBOARD_HTTP_ADDRESS")]
     pub http_address: Option<String>,
     #[command(flatten)]
-    /// Where health and metrics are, too.
+    /// A second address for health and metrics.
     pub management: ManagementArgs,
     /// Messages handled at the same time (1 to 1000). Default: 256.
     #[arg(long, env = "TODO_PREFETCH")]
@@ -170,8 +170,8 @@ impl TodoArgs {
         let tokens = self.tokens.check(TOKEN_ISSUER, problems);
         let jwks = self.jwks.check(problems);
         let environment = self.environment.check(problems);
-        let management =
-            self.management.check(environment, Todo::MANAGEMENT_PORT, http_address, problems);
+        let has_api = Todo::MANAGEMENT_PORT.is_some();
+        let management = self.management.check(environment, has_api, http_address, problems);
         let edge = self.edge.check(environment, problems);
         needs(&edge, prefetch).compare(cgroup::memory_max(), problems);
         let mongo = self.mongo.check([self.database.settings()], problems).map(|[mongo]| mongo);
@@ -215,7 +215,7 @@ fn needs(edge: &Edge, prefetch: u32) -> MemoryNeeds {
     MemoryNeeds::default()
         .with("the program", MEMORY_BASE)
         .with("TODO_PREFETCH", u64::from(prefetch) * MESSAGE_MAX)
-        .with("CONNECTIONS_MAX", edge.memory_max())
+        .with("CONNECTIONS_MAX", edge.memory_max(api::ANSWER_MAX))
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl onboard_runtime::Service for Todo {
         let verifier = Verifier::new(config.tokens, keys);
         let api = api::router(Api::new(Todos::new(&mongo), config.per_user_max, verifier));
         let api = onboard_http::openapi::serve(api, &description());
-        // Not auth: what it published last is enough to go on with.
+        // Not auth: what it published last is good for JWKS_KEYS_AGE_MAX.
         let readiness = Readiness::new(vec![mongo.check(), consumer.check(), temporal.check()]);
         let management = Management::bind(config.management, &readiness).await;
         let management = management.map_err(RunError::Http)?;

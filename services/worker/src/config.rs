@@ -21,7 +21,7 @@ pub struct WorkerArgs {
     #[arg(long, env = "ONBOARD_HTTP_ADDRESS")]
     pub http_address: Option<String>,
     #[command(flatten)]
-    /// Where they are, too.
+    /// A second address for health and metrics.
     pub management: ManagementArgs,
     /// How long an activity looks for the outbox row of its workflow before the row
     /// counts as missing and the workflow fails (0 s to 24 h). Default: 10m.
@@ -89,8 +89,8 @@ impl WorkerArgs {
         let temporal = self.temporal.check(problems);
         let deployment = self.deployment.check(problems);
         let environment = self.environment.check(problems);
-        let management =
-            self.management.check(environment, Worker::MANAGEMENT_PORT, http_address, problems);
+        let has_api = Worker::MANAGEMENT_PORT.is_some();
+        let management = self.management.check(environment, has_api, http_address, problems);
         if environment.is_production() {
             if let Some([outbox, todo]) = &mongo {
                 refuse_in_production(&[outbox, todo], problems);

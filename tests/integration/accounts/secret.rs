@@ -93,7 +93,33 @@ async fn the_secret_is_changed_and_nobody_is_refused() {
     keys_are_rewrapped(&app, (old, new.as_path())).await;
     let tokens = app.log_in_at("alone", &account).await;
     assert_eq!(app.me(&tokens.access).await, 200, "auth knows the keys that it had read");
+    a_device_counts_while_its_secret_does(&app).await;
     app.remove().await;
+}
+
+/// A client whose network has no tries left logs in by a device token of the old secret, as
+/// long as that one stands beside the new one.
+async fn a_device_counts_while_its_secret_does(app: &App) {
+    let account = app.account().await;
+    let login = async |name: &str, password: &str, cookie: &str| {
+        let url = format!("{}/api/v1/auth/login", app.url(name));
+        let body = json!({ "email": account.email, "password": password });
+        app.http.post(url).header("cookie", cookie).json(&body).send().await.unwrap()
+    };
+    let answer = login("auth", PASSWORD, "").await;
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+    let cookie = cookie.split(';').next().unwrap();
+    for (name, known) in [("second", 200), ("alone", 429)] {
+        let mut refused = false;
+        for _ in 0..40 {
+            refused = login(name, "not the one it is", "").await.status() == 429;
+            if refused {
+                break;
+            }
+        }
+        assert!(refused, "{name}: the network has tries for ever");
+        assert_eq!(login(name, PASSWORD, cookie).await.status(), known, "{name}");
+    }
 }
 
 /// Before, the process with the new secret alone is not ready; afterwards it is.

@@ -187,6 +187,14 @@ impl App {
             .sum()
     }
 
+    /// The value of a gauge without labels.
+    pub(crate) async fn gauge(&self, service: &str, name: &str) -> f64 {
+        let url = format!("{}/metrics", self.url(service));
+        let text = self.http.get(url).send().await.unwrap().text().await.unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        value.unwrap_or_else(|| panic!("{service} has no {name}: {text}"))
+    }
+
     /// Asserts that nothing is left over: every row SENT and acknowledged, one
     /// todo and one inbox record for each, queues empty, no open workflow.
     /// Then stops the services, gracefully, and removes what was made.

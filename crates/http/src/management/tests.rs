@@ -19,7 +19,7 @@ fn checked(
 ) -> Result<Option<String>, String> {
     let mut problems = Problems::default();
     let args = ManagementArgs { management_address: text.map(str::to_owned) };
-    let config = args.check(environment, Some(4101), http.parse().unwrap(), &mut problems);
+    let config = args.check(environment, true, http.parse().unwrap(), &mut problems);
     let config = problems.finish(Some(config)).map_err(|error| error.to_string())?;
     Ok(config.address.map(|address| address.to_string()))
 }
@@ -30,6 +30,16 @@ fn in_production_there_is_one_and_locally_there_is_none_unless_it_is_said() {
     const HTTP: &str = "0.0.0.0:4001";
     assert_eq!(checked(None, Production, HTTP), Ok(Some("0.0.0.0:4101".to_owned())));
     assert_eq!(checked(None, Local, HTTP), Ok(None));
+    for (http, beside) in [
+        ("127.0.0.1:4001", "127.0.0.1:4101"),
+        ("127.0.0.1:8080", "127.0.0.1:8180"),
+        ("[::1]:4001", "[::1]:4101"),
+        ("127.0.0.1:0", "127.0.0.1:0"),
+    ] {
+        assert_eq!(checked(None, Production, http), Ok(Some(beside.to_owned())));
+    }
+    let none = checked(None, Production, "127.0.0.1:65500").unwrap_err();
+    assert!(none.contains("ONBOARD_MANAGEMENT_ADDRESS: is needed"), "{none}");
     for environment in [Production, Local] {
         let said = checked(Some("127.0.0.1:9100"), environment, HTTP);
         assert_eq!(said, Ok(Some("127.0.0.1:9100".to_owned())));
@@ -53,15 +63,20 @@ struct Running {
 
 impl Running {
     async fn start(args: &EdgeArgs) -> Self {
+        Self::start_at(any(), args).await
+    }
+
+    /// `at` has no port: each listener takes one of that host.
+    async fn start_at(at: SocketAddr, args: &EdgeArgs) -> Self {
         let mut problems = Problems::default();
         let edge = args.check(Environment::Production, &mut problems);
         problems.finish(Some(())).unwrap();
         let checks = vec![Check::new("mongo", || async { Err("is away".to_owned()) })];
         let readiness = Readiness::new(checks);
-        let config = ManagementConfig { address: Some(any()) };
+        let config = ManagementConfig { address: Some(at) };
         let management = Management::bind(config, &readiness).await.unwrap();
         let api = Router::new().route("/api", get(async || "api"));
-        let server = Server::bind(any(), api, readiness).await.unwrap().with_edge(edge);
+        let server = Server::bind(at, api, readiness).await.unwrap().with_edge(edge);
         let (http, second) = (server.local_addr(), management.local_addr().unwrap());
         let (shutdown, (work, done)) = (Shutdown::new(), oneshot::channel());
         let stop = shutdown.clone();
@@ -105,11 +120,16 @@ async fn in_production_the_paths_are_on_the_second_listener_alone() {
 
 #[tokio::test]
 async fn the_second_listener_closes_when_all_else_has_ended() {
-    let running = Running::start(&EdgeArgs::default()).await;
+    // A host that no other test has: nobody else takes the port when it is free again.
+    let host = "127.0.63.1:0".parse().unwrap();
+    let running = Running::start_at(host, &EdgeArgs::default()).await;
     running.shutdown.begin();
-    while TcpStream::connect(running.http).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    let closed = async {
+        while TcpStream::connect(running.http).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), closed).await.expect("the first one closes");
     assert_eq!(ask(running.management, "/healthz").await.0, 200);
     let (status, body) = ask(running.management, "/readyz").await;
     assert!(status == 503 && body.contains("stopping"), "{body}");

@@ -14,7 +14,7 @@ pub(super) fn describe(port: u16) -> String {
     match inodes.iter().find_map(|inode| process_with(*inode)) {
         Some((pid, command)) => format!("held by process {pid}: {command}"),
         None if inodes.is_empty() => "held by somebody who does not listen (yet)".to_owned(),
-        None => "held by a process of another user".to_owned(),
+        None => "held by a process that this user may not look into".to_owned(),
     }
 }
 

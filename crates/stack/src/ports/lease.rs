@@ -68,8 +68,7 @@ impl Lease {
 }
 
 fn open(port: u16) -> Option<File> {
-    use std::os::unix::fs::MetadataExt as _;
-    let uid = std::fs::metadata("/proc/self").ok()?.uid();
+    let uid = rustix::process::getuid().as_raw();
     let dir: PathBuf = std::env::temp_dir().join(format!("onboard-ports-{uid}"));
     std::fs::create_dir_all(&dir).ok()?;
     OpenOptions::new()

@@ -6,13 +6,9 @@
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches, Subcommand};
-use onboard_runtime::availability::chain;
+use clap::{ArgMatches, Args as _, Command, FromArgMatches, Subcommand};
 use onboard_runtime::telemetry::{self, LogFormat, TraceArgs};
-use onboard_runtime::{
-    ConfigError, Problems, Shutdown, Tasks, descriptors, exit, lifecycle, memory,
-};
+use onboard_runtime::{ConfigError, Problems, Shutdown, Tasks, descriptors, exit, lifecycle};
 
 use super::operate::complain;
 use crate::services::{self, Entry, SERVICES};
@@ -96,16 +92,11 @@ impl Subcommand for ServiceCommand {
 }
 
 impl ServiceCommand {
-    /// Runs the service until a signal ends it.
-    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let private = memory::keep_private();
+    /// Runs the service until a signal ends it. The warnings are those of its start so far.
+    pub(crate) fn run(self, warnings: &[String]) -> anyhow::Result<ExitCode> {
         descriptors::raise();
         let Self { service, settings, output: LogsAndTraces { log, traces } } = self;
         let checked = Checked::of(&log, |problems| {
-            if let Err(error) = private {
-                problems.warn("memory", chain(&error));
-            }
-            warn_of_secrets(service, &settings, problems);
             let traces = traces.check(service.name, problems);
             service.check(&settings, problems).map(|start| (start, traces))
         })?;
@@ -116,6 +107,7 @@ impl ServiceCommand {
             let (start, traces) = checked.config;
             let filter = log.log_filter.as_deref();
             let spans = telemetry::install_traced(checked.format, filter, &traces)?;
+            say(warnings);
             say(&checked.warnings);
             let shutdown = Shutdown::new();
             lifecycle::listen_for_signals(&Tasks::new(shutdown.clone()))?;
@@ -127,27 +119,6 @@ impl ServiceCommand {
         // What is still running by now has had its time.
         runtime.shutdown_background();
         Ok(ExitCode::from(exit::DONE))
-    }
-}
-
-/// Warns of secrets among the arguments, which every user of the machine can read.
-fn warn_of_secrets(service: &Entry, settings: &ArgMatches, problems: &mut Problems) {
-    let command = service.augment(Command::new(service.name));
-    let variable = |arg: &Arg| arg.get_env().and_then(|name| name.to_str()).map(str::to_owned);
-    let known: Vec<String> = command.get_arguments().filter_map(variable).collect();
-    for arg in command.get_arguments() {
-        let Some(name) = variable(arg).filter(|name| known.contains(&format!("{name}_FILE")))
-        else {
-            continue;
-        };
-        let id = arg.get_id().as_str();
-        let value = settings.try_get_one::<String>(id).ok().flatten();
-        // A URL without a user holds no secret.
-        let is_secret = value.is_some_and(|value| !value.contains("://") || value.contains('@'));
-        if is_secret && settings.value_source(id) == Some(ValueSource::CommandLine) {
-            let why = "stands in the command line, which every user of this machine can read";
-            problems.warn(&name, format!("{why}; use {name}_FILE"));
-        }
     }
 }
 

@@ -17,9 +17,7 @@ use onboard_mongo::setup::Holder;
 use onboard_ops::{Databases, DatabasesArgs, DatabasesConfig};
 use onboard_outbox::{Consumers, ExtraConsumersArgs, note_namespace};
 use onboard_runtime::plain::told;
-use onboard_runtime::{
-    Backoff, EnvironmentArgs, Problems, Secret, SecretArgs, exit, memory, telemetry,
-};
+use onboard_runtime::{Backoff, EnvironmentArgs, Problems, Secret, SecretArgs, exit, telemetry};
 use onboard_stack::Home;
 use onboard_temporal::{TemporalArgs, TemporalConfig};
 use secrecy::SecretString;
@@ -29,7 +27,6 @@ use super::columns::{columns, folded};
 use super::control::HomeArg;
 use super::keys;
 use super::management::ManagementArgs;
-use super::operate::complain;
 use super::service::{LogArgs, configure};
 use super::target::{INSTEAD, VERBOSE};
 
@@ -143,9 +140,6 @@ impl SetupArgs {
 
 /// Prepares the three servers, at the same time, then the signing key.
 pub(crate) fn run(args: SetupArgs) -> anyhow::Result<ExitCode> {
-    if let Err(error) = memory::keep_private() {
-        complain(&error.to_string());
-    }
     let log = args.log.clone();
     let usual = if args.verbose { VERBOSE } else { telemetry::SILENT };
     let config = configure(&log, usual, |problems| args.check(problems))?;

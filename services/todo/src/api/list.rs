@@ -18,6 +18,8 @@ use super::{Api, cursor};
 
 const LIMIT: u32 = 20;
 const LIMIT_MAX: u32 = 100;
+/// The longest page, and so the longest answer, in bytes.
+pub(crate) const ANSWER_MAX: u64 = 100 * 1024;
 
 /// A page of todos.
 #[derive(Debug, Serialize, ToSchema)]
@@ -79,4 +81,26 @@ fn parse(user: UserId, mut query: Query) -> Result<(usize, Option<Position>), Pr
     }
     let limit = limit.and_then(|limit| usize::try_from(limit).ok());
     query.finish(limit).map(|limit| (limit, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::todos::Todo;
+
+    #[test]
+    fn the_longest_page_is_no_longer_than_what_is_counted() {
+        let todo = Todo {
+            id: "0190c1c4-7f6e-7d1a-8b1e-2f6f3a1b2c3d".parse().unwrap(),
+            title: "\u{1f600}".repeat(200),
+            completed: false,
+            created_at_ms: 1_767_323_045_006,
+            updated_at_ms: 1_767_323_046_000,
+            version: 7,
+        };
+        let items = (0..LIMIT_MAX).map(|_| Item::from(todo.clone())).collect();
+        let page = Page { items, next_cursor: Some("c".repeat(200)) };
+        let bytes = serde_json::to_vec(&page).unwrap().len() as u64;
+        assert!(bytes <= ANSWER_MAX && bytes > ANSWER_MAX / 2, "{bytes}");
+    }
 }
