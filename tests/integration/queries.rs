@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use futures::TryStreamExt;
 use mongodb::Database;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, DateTime, Document, doc};
 use onboard_contract::UserId;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::harness::{App, Options, PASSWORD, Tokens, eventually, reference};
+use crate::harness::{App, Options, PASSWORD, Tokens, binary, eventually, reference};
 use crate::retention::{event_of, record, row, user};
 
 /// What the profiler keeps of a database at most.
@@ -33,6 +33,8 @@ struct Asked {
     sorted_in_memory: bool,
     /// Whether the server gives it up by itself.
     has_limit: bool,
+    /// How many keys of the index it has looked at.
+    keys: i64,
     /// Everything that it was asked with.
     text: String,
 }
@@ -56,9 +58,14 @@ impl Asked {
             has_limit: !["query", "command"].contains(&op)
                 || command.contains_key("maxTimeMS")
                 || command.contains_key("autocommit"),
+            keys: found.get("keysExamined").map_or(0, number),
             text: format!("{op} {collection} {command}"),
         }
     }
+}
+
+fn number(value: &Bson) -> i64 {
+    value.as_i64().or(value.as_i32().map(i64::from)).unwrap()
 }
 
 /// What a command looks for.
@@ -145,6 +152,34 @@ async fn every_query_of_auth_and_of_the_todos_api_is_served_by_an_index() {
     app.remove().await;
 }
 
+/// A revoked session stays until it would have ended; a login reads none of them.
+#[tokio::test]
+async fn a_login_reads_as_little_after_thousands_of_sessions_that_were_ended() {
+    let options = Options::only(&["auth"]).with("SESSIONS_PER_USER_MAX", "5");
+    let app = App::start_with(options).await;
+    let (ada, auth) = (app.account().await, app.auth_database().await);
+    let (user, now_ms) = (binary(ada.user_id.parse().unwrap()), DateTime::now().timestamp_millis());
+    let ended = (0..5_000).map(|n| {
+        let at = DateTime::from_millis(now_ms - n * 1_000);
+        doc! {
+            "_id": binary(Uuid::new_v4()), "userId": user, "createdAt": at, "revokedAt": at,
+            "revokedFor": "logout", "expiresAt": DateTime::from_millis(now_ms + 86_400_000),
+        }
+    });
+    auth.collection::<Document>("sessions").insert_many(ended).await.unwrap();
+    watch(&auth).await;
+    for _ in 0..8 {
+        app.log_in(&ada).await;
+    }
+    let looks = asked(&auth, &["sessions"]).await;
+    let looks: Vec<&Asked> = looks.iter().filter(|one| one.shape.contains(" query ")).collect();
+    assert!(looks.len() >= 8, "one for each login: {looks:#?}");
+    for look in looks {
+        assert!(look.keys <= 20, "{look:#?}");
+    }
+    app.remove().await;
+}
+
 /// What the profiler must have seen of relay, worker and inbox: collection, operation
 /// and the fields that were looked for.
 const REPEATED: [(&str, &str); 20] = [
@@ -186,7 +221,7 @@ async fn work_for_each_look(app: &App) {
     let pending = |event, change: Document| {
         let mut row = row(event, user(), 0, None);
         row.extend(doc! { "status": "PENDING", "sentAt": null, "startedAt": null });
-        row.extend(doc! { "nextAttemptAt": mongodb::bson::DateTime::now(), "attempts": 0 });
+        row.extend(doc! { "nextAttemptAt": DateTime::now(), "attempts": 0 });
         row.extend(change);
         row
     };

@@ -135,7 +135,7 @@ async fn what_waits_says_for_what(operated: &Operated) {
 async fn every_command_says_sentences_and_tables_that_fit_a_terminal() {
     let operated = Operated::up(&[]).await;
     a_registration_is_followed_on_one_line(&operated).await;
-    let commands: [(&[&str], i32); 25] = [
+    let commands: [(&[&str], i32); 27] = [
         (&["status"], 0),
         (&["list"], 0),
         (&["list", "--stage", "ACKNOWLEDGED"], 0),
@@ -150,6 +150,8 @@ async fn every_command_says_sentences_and_tables_that_fit_a_terminal() {
         (&["events"], 0),
         (&["events", "--user", "ada@example.com", "--since", "24h"], 0),
         (&["events", "--kind", "nothing"], 2),
+        (&["events", "--kind", "registered"], 2),
+        (&["events", "--kind", "registered", "--user", "ada@example.com"], 0),
         (&["consumers", "list"], 0),
         (&["doctor"], 0),
         (&["redrive", "--all", "--dry-run"], 0),
@@ -168,6 +170,9 @@ async fn every_command_says_sentences_and_tables_that_fit_a_terminal() {
     let usage = Printed::in_pipe(onboard(&operated, &["show"])).await;
     assert_eq!(usage.code, Some(2), "{}", usage.text);
     assert!(usage.text.contains("show [OPTIONS] <ID or E-MAIL>"), "{}", usage.text);
+    let registered =
+        Printed::in_pipe(onboard(&operated, &["events", "--kind", "registered"])).await;
+    assert!(registered.text.contains("--user <ID or E-MAIL>"), "{}", registered.text);
     redrive_all_asks_first(&operated).await;
     completions_are_printed(&operated).await;
     what_waits_says_for_what(&operated).await;

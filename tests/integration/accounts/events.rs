@@ -115,9 +115,11 @@ async fn a_tool_that_changes_something_says_so_at_every_log_level() {
     let kid = listed["keys"][0]["kid"].as_str().unwrap().to_owned();
     let grant: &[&str] = &["users", "grant", &ada.user_id, "admin"];
     let revoke: &[&str] = &["users", "revoke", &ada.user_id, "admin", "--json"];
+    let mut rotated = Vec::new();
     for (level, args, said) in [
         ("off", grant, format!("recorded role_granted: admin of user {}", ada.user_id)),
         ("error", revoke, format!("recorded role_revoked: admin of user {}", ada.user_id)),
+        ("warn", &["keys", "rotate"], "recorded key_rotated: ".to_owned()),
         ("warn", &["keys", "rotate", "--now"], "recorded key_rotated: ".to_owned()),
         ("trace", &["keys", "remove", &kid, "--json"], format!("recorded key_removed: {kid}")),
     ] {
@@ -129,10 +131,15 @@ async fn a_tool_that_changes_something_says_so_at_every_log_level() {
         let line = errors.lines().find(|line| line.contains(&said));
         let line = line.unwrap_or_else(|| panic!("{level} {args:?}: {errors}"));
         assert!(line.contains("by grace (as "), "{line}");
+        let of_rotation =
+            line.split_once("key_rotated: ").and_then(|(_, rest)| rest.split_once(','));
+        rotated.extend(of_rotation.map(|(kid, _)| kid.to_owned()));
     }
     let of_keys = events(&app, &["--kind", "key_removed"]).await;
     assert_eq!((&of_keys[0]["kid"], &of_keys[0]["actor"]), (&json!(kid), &json!("grace")));
-    assert_eq!(events(&app, &["--kind", "key_rotated"]).await.len(), 1);
+    let recorded = events(&app, &["--kind", "key_rotated"]).await;
+    let recorded: Vec<&str> = recorded.iter().map(|event| event["kid"].as_str().unwrap()).collect();
+    assert_eq!(recorded, rotated, "each names the key that it made, also beside one that waits");
     assert_eq!(events(&app, &["--kind", "key_made"]).await.len(), 1);
     app.remove().await;
 }

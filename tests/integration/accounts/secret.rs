@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use mongodb::bson::doc;
 use serde_json::{Value, json};
 
 use crate::harness::{App, Heard, Options, PASSWORD, Tokens, eventually, shared_servers, text};
@@ -154,6 +155,34 @@ async fn keys_are_rewrapped(app: &App, (old, new): (&Path, &Path)) {
         assert_eq!(sealed_by(&list), sealed, "{}, {} beside it", secret.display(), previous.len());
     }
     app.ready("alone").await;
+}
+
+/// MongoDB refuses to change the second of two keys: that the first was changed is said.
+#[tokio::test]
+async fn a_rewrapping_that_fails_has_said_what_it_had_done() {
+    let app = App::start_with(Options::only(&[])).await;
+    let dir = tempfile::tempdir().unwrap();
+    let new = dir.path().join("new");
+    std::fs::write(&new, "the new secret, of more than thirty-two bytes").unwrap();
+    let old = app.setting("AUTH_SECRET_FILE");
+    let old = Path::new(&old);
+    let (code, list) = keys(&app, "rotate", old, &[]).await;
+    assert_eq!(code, Some(0), "{list}");
+    let kid = |index: usize| list["keys"][index]["kid"].as_str().unwrap();
+    let never = doc! { "_id": { "$ne": kid(1) } };
+    let refuse =
+        doc! { "collMod": "signing_keys", "validator": never, "validationLevel": "strict" };
+    app.auth_database().await.run_command(refuse).await.unwrap();
+    let mut command = app.command(&["keys", "rewrap"]);
+    command.env("AUTH_SECRET_FILE", &new).env("AUTH_SECRET_PREVIOUS_FILE", old);
+    let output = command.output().await.unwrap();
+    assert!(!output.status.success(), "{}", text(&output));
+    let said = text(&output);
+    assert!(said.contains(&format!("recorded key_rewrapped: {}", kid(0))), "{said}");
+    assert!(!said.contains(&format!("recorded key_rewrapped: {}", kid(1))), "{said}");
+    let (_, list) = keys(&app, "list", &new, &[old]).await;
+    assert_eq!(sealed_by(&list), ["current", "previous"], "{list}");
+    app.remove().await;
 }
 
 /// One key under a secret that nobody has any more beside one that opens.

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
@@ -87,6 +88,27 @@ async fn many_networks_that_guess_at_one_account_come_to_wait_and_its_owner_does
     let (home, stranger) = tokio::join!(timed(&app, &home, ada), timed(&app, &stranger, ada));
     assert!(home < stranger, "home does not wait: {home:?}, {stranger:?}");
     assert!(stranger >= Duration::from_millis(900), "{stranger:?}");
+    app.remove().await;
+}
+
+/// Whom the queue of the hasher refuses has used a try: nobody keeps it full for nothing.
+#[tokio::test]
+async fn a_login_that_the_full_queue_refuses_has_cost_its_network_a_try() {
+    let options = Options::only(&["auth"])
+        .with("ARGON2_MEMORY_KIB", "65536")
+        .with("ARGON2_ITERATIONS", "4")
+        .with("HASH_THREADS", "1")
+        .with("HASH_QUEUE", "0");
+    let app = App::start_with(options).await;
+    let (ada, here) = ("ada@example.com", client_at("127.0.0.1"));
+    assert_eq!(app.post_register(ada).await.status(), 201);
+    assert_eq!(status(&app, &here, ada, RIGHT).await, 200, "it is known from now on");
+    let at_once = join_all((0..40).map(|_| status(&app, &here, ada, "wrong"))).await;
+    let count = |status: u16| at_once.iter().filter(|found| **found == status).count();
+    assert!(count(503) > 0 && count(401) > 0, "{at_once:?}");
+    let tried = count(503) + count(401);
+    // One more may have come back meanwhile.
+    assert!((20..=22).contains(&tried), "{at_once:?}");
     app.remove().await;
 }
 

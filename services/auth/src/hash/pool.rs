@@ -22,7 +22,7 @@ mod lines;
 /// What a password is hashed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Somebody says who they are. A quarter of the queue is kept for them.
+    /// Somebody says who they are.
     Login,
     /// Somebody wants an account.
     Registration,
@@ -34,24 +34,29 @@ pub(super) struct Pool {
     lines: Arc<Lines<Job>>,
     /// Running or waiting.
     admitted: Arc<Semaphore>,
-    /// Those of them that are registrations.
+    /// Those of them that are logins, and those that are registrations: neither may have
+    /// the places that are kept for the other.
+    logins: Arc<Semaphore>,
     registrations: Arc<Semaphore>,
 }
 
 struct Job {
     /// Held by whoever waits for the job, and by its thread once it runs.
     place: Weak<Place>,
-    work: Box<dyn FnOnce() + Send>,
+    work: Box<dyn FnOnce() -> Tell + Send>,
 }
+
+/// Hands the outcome to whoever waits for it, once the thread has given the place back.
+type Tell = Box<dyn FnOnce()>;
 
 /// A place among those who run or wait; counted as the one or the other.
 struct Place {
-    _permits: [Option<OwnedSemaphorePermit>; 2],
+    _permits: [OwnedSemaphorePermit; 2],
     runs: AtomicBool,
 }
 
 impl Place {
-    fn wait(permits: [Option<OwnedSemaphorePermit>; 2]) -> Self {
+    fn wait(permits: [OwnedSemaphorePermit; 2]) -> Self {
         waiting().increment(1.0);
         Self { _permits: permits, runs: AtomicBool::new(false) }
     }
@@ -84,8 +89,9 @@ fn level(count: usize) -> f64 {
 }
 
 impl Pool {
-    /// At most `threads` jobs run at once and at most `queue` wait, registrations among
-    /// them at most three quarters. A thread that finds no next job calls `idle` before it
+    /// At most `threads` jobs run at once and at most `queue` wait. A quarter of the queue, and
+    /// one place at least, is kept for logins, and as much for registrations; a single place
+    /// is for whoever comes first. A thread that finds no next job calls `idle` before it
     /// sleeps.
     ///
     /// # Errors
@@ -105,11 +111,14 @@ impl Pool {
         metrics::gauge!("hash_queue_limit").set(level(queue));
         busy().set(0.0);
         waiting().set(0.0);
-        let kept_for_logins = queue.div_ceil(4);
+        let all = threads.saturating_add(queue);
+        let of_one = all.saturating_sub(queue.div_ceil(4).max(1)).max(1);
+        let places = |count| Arc::new(Semaphore::new(count));
         Ok(Self {
             lines,
-            admitted: Arc::new(Semaphore::new(threads + queue)),
-            registrations: Arc::new(Semaphore::new(threads + queue - kept_for_logins)),
+            admitted: places(all),
+            logins: places(of_one),
+            registrations: places(of_one),
         })
     }
 
@@ -125,22 +134,23 @@ impl Pool {
         })?;
         let place = Arc::new(Place::wait(permits));
         let (done, result) = oneshot::channel();
-        let work = Box::new(move || {
+        let work = Box::new(move || -> Tell {
+            let outcome = work();
             // Nobody may wait for it any more.
-            done.send(work()).ok();
+            Box::new(move || drop(done.send(outcome)))
         });
         self.lines.join(purpose, Job { place: Arc::downgrade(&place), work });
         result.await.map_err(|_| HashError::Died)
     }
 
-    /// A place among all, and one among the registrations for one of them.
-    fn permits(&self, purpose: Purpose) -> Option<[Option<OwnedSemaphorePermit>; 2]> {
+    /// A place among all, and one among those of its kind.
+    fn permits(&self, purpose: Purpose) -> Option<[OwnedSemaphorePermit; 2]> {
         let take = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
-        let of_registrations = match purpose {
-            Purpose::Login => None,
-            Purpose::Registration => Some(take(&self.registrations)?),
+        let of_its_kind = match purpose {
+            Purpose::Login => &self.logins,
+            Purpose::Registration => &self.registrations,
         };
-        Some([Some(take(&self.admitted)?), of_registrations])
+        Some([take(of_its_kind)?, take(&self.admitted)?])
     }
 }
 
@@ -161,8 +171,13 @@ fn take_turns(lines: &Lines<Job>, idle: &impl Fn()) {
         // Gone with who waited for it.
         let Some(place) = place.upgrade() else { continue };
         place.run();
+        let worked = catch_unwind(AssertUnwindSafe(work));
+        // Whoever hears the answer finds the place free.
+        drop(place);
         // The answer of a job that panics is missed; the thread goes on.
-        catch_unwind(AssertUnwindSafe(work)).ok();
+        if let Ok(tell) = worked {
+            tell();
+        }
     }
 }
 
@@ -184,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn beyond_the_queue_the_answer_is_overloaded_and_who_leaves_makes_room() {
-        let pool = Pool::new(1, 1, || ()).unwrap();
+        let pool = Pool::new(1, 2, || ()).unwrap();
         let (go, wait) = channel::<()>();
         let mut running = Box::pin(pool.run(Login, move || wait.recv().is_err()));
         waits(&mut running).await;
@@ -276,17 +291,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn logins_may_have_the_whole_queue() {
-        let pool = Pool::new(1, 3, || ()).unwrap();
-        let (go, wait) = channel::<()>();
-        let mut running = Box::pin(pool.run(Login, move || wait.recv().is_err()));
-        waits(&mut running).await;
-        let mut open: Vec<_> = (0..3).map(|_| Box::pin(pool.run(Login, || ()))).collect();
-        for next in &mut open {
-            waits(next).await;
+    async fn neither_kind_takes_every_place_from_the_other_however_few_there_are() {
+        for (threads, queue, most) in [(1, 8, 7), (2, 3, 4), (1, 2, 2), (1, 1, 1), (2, 0, 1)] {
+            for (one, other) in [(Login, Registration), (Registration, Login)] {
+                let pool = Pool::new(threads, queue, || ()).unwrap();
+                let (go, wait) = channel::<()>();
+                let wait = Arc::new(std::sync::Mutex::new(wait));
+                let work = || {
+                    let wait = Arc::clone(&wait);
+                    move || wait.lock().unwrap().recv().is_err()
+                };
+                let mut open: Vec<_> = (0..most).map(|_| Box::pin(pool.run(one, work()))).collect();
+                for next in &mut open {
+                    waits(next).await;
+                }
+                let refused = pool.run(one, work()).await;
+                assert!(matches!(refused, Err(HashError::Overloaded)), "{threads} {queue} {one:?}");
+                let mut kept = Box::pin(pool.run(other, work()));
+                waits(&mut kept).await;
+                drop(go);
+                assert!(kept.await.unwrap());
+            }
         }
-        assert!(matches!(pool.run(Login, || ()).await, Err(HashError::Overloaded)));
-        drop(go);
-        assert!(running.await.unwrap());
+        let pool = Pool::new(1, 0, || ()).unwrap();
+        for purpose in [Login, Registration] {
+            assert_eq!(pool.run(purpose, || 7).await.unwrap(), 7, "a single place is anybody's");
+        }
     }
 }

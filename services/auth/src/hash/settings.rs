@@ -36,7 +36,7 @@ pub struct HashArgs {
     #[arg(long, env = "HASH_THREADS", hide_env_values = true)]
     pub hash_threads: Option<String>,
     /// Passwords that may wait to be hashed, 0 to 10000; more are answered with
-    /// 503. A quarter of them is kept for logins. Default: 64.
+    /// 503. A quarter of them is kept for logins, and one for registrations. Default: 64.
     #[arg(long, env = "HASH_QUEUE", hide_env_values = true)]
     pub hash_queue: Option<String>,
     /// `yes` allows weaker hashes, for tests and benches only. Default: `no`.

@@ -144,16 +144,16 @@ impl Manager {
         Ok(KeysView { keys, unreadable })
     }
 
-    /// A new key, published now and signing after `wait`; the others end.
+    /// A new key, published now and signing after `wait`; the others end. Returns its id.
     ///
     /// # Errors
     /// See [`ManageError`].
-    pub async fn rotate(&self, wait: Duration, by: &Witness) -> Result<KeysView, ManageError> {
+    pub async fn rotate(&self, wait: Duration, by: &Witness) -> Result<String, ManageError> {
         self.opens_one(&self.found().await?.rows)?;
         let new = self.make(clock::now_ms(), wait)?;
         let gone_from_ms = new.signs_from_ms.saturating_add(millis(LIFETIME_MAX + GONE_AFTER));
         self.keys.rotate(&new, gone_from_ms, by).await.map_err(ManageError::Store)?;
-        self.list().await
+        Ok(new.id)
     }
 
     /// Removes a key at once: its tokens are refused. There is always one that
@@ -177,10 +177,15 @@ impl Manager {
 
     /// Seals every key that a secret opens by `AUTH_SECRET`. Safe to repeat and to run
     /// twice at once: each key is changed by itself, if nobody has changed it meanwhile.
+    /// `each` is told of every key as soon as it is changed.
     ///
     /// # Errors
-    /// See [`ManageError`].
-    pub async fn rewrap(&self, by: &Witness) -> Result<Rewrapped, ManageError> {
+    /// See [`ManageError`]; the keys that `each` was told of are changed.
+    pub async fn rewrap(
+        &self,
+        by: &Witness,
+        mut each: impl FnMut(&str),
+    ) -> Result<Rewrapped, ManageError> {
         let rows = self.found().await?.rows;
         self.opens_one(&rows)?;
         let mut done = Rewrapped::default();
@@ -199,7 +204,12 @@ impl Manager {
             let sealed = wrapper.wrap(&row.id, &opened.private);
             let sealed = sealed.ok_or(ManageError::Key(KeyError::Random))?;
             let changed = self.keys.rewrap(&row, &sealed, by).await.map_err(ManageError::Store)?;
-            if changed { done.now.push(row.id) } else { done.already.push(row.id) }
+            if changed {
+                each(&row.id);
+                done.now.push(row.id);
+            } else {
+                done.already.push(row.id);
+            }
         }
         Ok(done)
     }

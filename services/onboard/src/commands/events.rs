@@ -33,7 +33,7 @@ pub(crate) struct EventsArgs {
     /// Only those of this kind: registered (with --user), `logged_in`, `login_failed`,
     /// `logged_out`, `session_reused`, `session_limit`, `password_rehashed`, `role_granted`,
     /// `role_revoked`, `key_made`, `key_rotated`, `key_removed` or `key_rewrapped`.
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", requires_if("registered", "user"))]
     kind: Option<EventKind>,
     /// Only those since: a duration back from now, such as `24h`, or a time in UTC, such
     /// as `2026-01-31T12:00:00Z`.

@@ -130,9 +130,8 @@ async fn work(
         Verb::List => {}
         Verb::Rotate { now, after } => {
             let wait = if now { Duration::ZERO } else { after.unwrap_or(PUBLISHED_BEFORE) };
-            let keys = manager.rotate(wait, witness).await?;
-            let new = keys.keys.last().map_or("a key", |key| key.id.as_str());
-            tell(EventKind::KeyRotated, new, witness);
+            let new = manager.rotate(wait, witness).await?;
+            tell(EventKind::KeyRotated, &new, witness);
         }
         Verb::Remove { kid, new_secret } => {
             match manager.remove(&kid, new_secret, witness).await? {
@@ -153,17 +152,17 @@ async fn work(
                 }
             }
         }
-        Verb::Rewrap => return Ok(rewrapped(&manager.rewrap(witness).await?, json, witness)),
+        Verb::Rewrap => {
+            let each = |key: &str| tell(EventKind::KeyRewrapped, key, witness);
+            return Ok(rewrapped(&manager.rewrap(witness, each).await?, json));
+        }
     }
     show(&manager.list().await?, json);
     Ok(exit::DONE)
 }
 
 /// Says what became of each key; a key that no secret opens is a no.
-fn rewrapped(Rewrapped { now, already, closed }: &Rewrapped, json: bool, witness: &Witness) -> u8 {
-    for key in now {
-        tell(EventKind::KeyRewrapped, key, witness);
-    }
+fn rewrapped(Rewrapped { now, already, closed }: &Rewrapped, json: bool) -> u8 {
     if json {
         let document = json!({ "rewrapped": now, "already": already, "closed": closed });
         print(&format!("{document:#}\n"));

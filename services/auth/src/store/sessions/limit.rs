@@ -2,18 +2,18 @@
 //!
 //! A login looks after its own commit, so that of logins at the same time the last one to
 //! commit sees all of them. It never ends its own session, whatever the clock of the process
-//! that opened another one says. A process that dies before it has looked leaves a session
-//! too many, which the user's next login ends.
+//! that opened another one says. Each session ends in a transaction of its own: of two logins
+//! that end the same one the loser finds it ended and goes on with the next. A process that
+//! dies before it is through leaves sessions too many, which the user's next login ends.
 
 use mongodb::bson::{Document, doc};
 use onboard_contract::{SessionId, UserId};
-use onboard_fault::Step;
 use onboard_mongo::bson_time::{date, id};
 use onboard_mongo::field;
-use onboard_mongo::{Raw, StoreError, ask, bounded, transact_at};
+use onboard_mongo::{Raw, StoreError, ask};
 use onboard_runtime::clock;
 
-use super::revoke::{Revoked, revoked};
+use super::revoke::Revoked;
 use super::{SESSIONS, Sessions};
 use crate::store::Witness;
 
@@ -21,9 +21,10 @@ use crate::store::Witness;
 /// logins are at work, or after the limit was lowered.
 const ENDED_MAX: i64 = 100;
 
-/// The order in which the sessions of a user are looked at.
+/// The order in which the sessions of a user are looked at. Those that go on stand together:
+/// what was revoked stays for `SESSION_LIFETIME`, and a login reads none of it.
 pub(crate) fn newest_first() -> Document {
-    doc! { "userId": 1, "createdAt": -1, "_id": -1 }
+    doc! { "userId": 1, "revokedAt": 1, "createdAt": -1, "_id": -1 }
 }
 
 impl Sessions {
@@ -31,28 +32,20 @@ impl Sessions {
     /// among them. Returns those that were ended.
     ///
     /// # Errors
-    /// The store failed; the next login tries again.
+    /// The store failed, perhaps after some were ended; the next login tries again.
     pub async fn end_oldest(
         &self,
         user: UserId,
         opened: SessionId,
         (most, by): (u32, &Witness),
     ) -> Result<Vec<SessionId>, StoreError> {
-        let too_many = self.too_many(user, opened, most).await?;
-        if too_many.is_empty() {
-            return Ok(too_many);
-        }
-        let (mongo, by) = (self.mongo.clone(), by.clone());
-        let end = transact_at(Step("session.limit"), self.mongo.client(), async move |client| {
-            let mut ended = Vec::new();
-            for session in &too_many {
-                if revoked(&mongo, client, *session, (Revoked::Limit, &by)).await? {
-                    ended.push(*session);
-                }
+        let mut ended = Vec::new();
+        for session in self.too_many(user, opened, most).await? {
+            if self.revoke(session, Revoked::Limit, by).await? {
+                ended.push(session);
             }
-            Ok(ended)
-        });
-        bounded("end the oldest sessions", end).await
+        }
+        Ok(ended)
     }
 
     async fn too_many(
@@ -65,7 +58,7 @@ impl Sessions {
         let others = doc! {
             "userId": id(user.uuid()),
             "_id": { "$ne": id(opened.uuid()) },
-            "revokedAt": { "$exists": false },
+            "revokedAt": null,
             "expiresAt": { "$gt": date(clock::now_ms()) },
         };
         let find = sessions

@@ -25,10 +25,9 @@ impl Sessions {
         by: &Witness,
     ) -> Result<bool, StoreError> {
         let (mongo, by) = (self.mongo.clone(), by.clone());
-        let revoke =
-            transact_at(Step("session.revoke"), self.mongo.client(), async move |client| {
-                revoked(&mongo, client, session, (reason, &by)).await
-            });
+        let revoke = transact_at(reason.step(), self.mongo.client(), async move |client| {
+            revoked(&mongo, client, session, (reason, &by)).await
+        });
         bounded("revoke the session", revoke).await
     }
 }
@@ -53,6 +52,13 @@ impl Revoked {
         }
     }
 
+    const fn step(self) -> Step {
+        match self {
+            Self::Logout | Self::Reuse => Step("session.revoke"),
+            Self::Limit => Step("session.limit"),
+        }
+    }
+
     const fn event(self) -> EventKind {
         match self {
             Self::Logout => EventKind::LoggedOut,
@@ -63,7 +69,7 @@ impl Revoked {
 }
 
 /// Inside a transaction: revokes a session that is not, and records it.
-pub(super) async fn revoked(
+async fn revoked(
     mongo: &Mongo,
     client: &mut ClientSession,
     session: SessionId,
