@@ -1,9 +1,11 @@
 //! What the cache of server programs holds is used only when it is whole.
 
+use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use onboard_stack::{Events, Server, Servers, ServersConfig, cache, install};
+use ring::digest::{SHA256, digest};
 use tokio::process::Command;
 
 use crate::harness::{Home, ONBOARD, shared_servers, text};
@@ -125,6 +127,54 @@ async fn a_program_that_is_changed_while_its_stack_runs_is_not_started_again() {
         assert!(said.contains(words), "{words}: {said}");
     }
     servers.stop().await.unwrap();
+}
+
+/// The SHA-256 of a file, in hexadecimal.
+fn sha256(file: &Path) -> String {
+    let digest = digest(&SHA256, &std::fs::read(file).unwrap());
+    digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
+}
+
+/// What the guard says before it becomes a command of the shell; nothing when it becomes it.
+async fn guarded(sha256: &str, folders: &[&Path]) -> String {
+    let mut guard = Command::new(ONBOARD);
+    guard.arg("guard").arg(std::process::id().to_string()).args(["--sha256", sha256]);
+    for folder in folders {
+        guard.arg("--folder").arg(folder);
+    }
+    let output = guard.args(["--", "/bin/sh", "-c", "exit 0"]).output().await.unwrap();
+    text(&output).trim().to_owned()
+}
+
+/// mongod on a machine without libcurl4: the program, and the libraries that it loads.
+#[tokio::test]
+async fn a_library_that_is_changed_while_its_stack_runs_is_not_loaded_again() {
+    let home = Home::new("cache");
+    let shell = sha256(Path::new("/bin/sh"));
+    let (libraries, more) = (home.path().join("libraries"), home.path().join("more"));
+    for folder in [&libraries, &more] {
+        std::fs::create_dir(folder).unwrap();
+        std::fs::write(folder.join("lib.so"), "a library").unwrap();
+        std::fs::set_permissions(folder.join("lib.so"), std::fs::Permissions::from_mode(0o644))
+            .unwrap();
+        let record = format!("{} 644 /lib.so\n", sha256(&folder.join("lib.so")));
+        std::fs::write(folder.with_added_extension("sha256"), record).unwrap();
+    }
+    assert_eq!(guarded(&shell, &[&libraries, &more]).await, "");
+    for folder in [&libraries, &more] {
+        change_a_byte(&folder.join("lib.so"));
+        let said = guarded(&shell, &[&libraries, &more]).await;
+        let place = folder.display().to_string();
+        for words in [place.as_str(), "changed after its installation", "/lib.so"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        change_a_byte(&folder.join("lib.so"));
+    }
+    let said = guarded(&"0".repeat(64), &[&libraries]).await;
+    assert!(said.contains("/bin/sh was changed"), "{said}");
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ fn consumer(servers: &Servers, command: &str, events: &Events) -> anyhow::Result
         dir: None,
         log: home.log(CONSUMER),
         priority: servers.background(),
-        check: None,
+        check: Vec::new(),
     };
     let spec = Spec {
         name: CONSUMER.to_owned(),

@@ -1,6 +1,7 @@
-//! `onboard guard <parent-pid> [--background] [--sha256 <hex> | --folder <path>] -- command…`:
+//! `onboard guard <parent-pid> [--background] [--sha256 <hex>] [--folder <path>]… -- command…`:
 //! runs a command that the kernel kills when the process that started it is gone, however it
-//! went. A command from the cache is compared first with what was installed there.
+//! went. A command from the cache, and its libraries, are compared first with what was installed
+//! there.
 //!
 //! The wish (`PR_SET_PDEATHSIG`) outlives `exec`, so the command itself needs
 //! to know nothing, and no unsafe `pre_exec` is needed.
@@ -29,7 +30,7 @@ const BACKGROUND_NICE: i32 = 15;
 pub fn exec(
     parent_pid: u32,
     priority: Priority,
-    check: Option<&Check>,
+    checks: &[Check],
     command: &[OsString],
 ) -> anyhow::Result<std::convert::Infallible> {
     let Some((program, args)) = command.split_first() else {
@@ -44,13 +45,14 @@ pub fn exec(
         // Where it is refused everything merely has the same share.
         rustix::process::nice(BACKGROUND_NICE).ok();
     }
-    match check {
-        Some(Check::Sha256(sha256)) => whole::check(Path::new(program), sha256)
-            .with_context(|| refusal(&program.to_string_lossy()))?,
-        Some(Check::Folder(root)) => {
-            folder::check(root).with_context(|| refusal(&root.to_string_lossy()))?;
+    for check in checks {
+        match check {
+            Check::Sha256(sha256) => whole::check(Path::new(program), sha256)
+                .with_context(|| refusal(&program.to_string_lossy()))?,
+            Check::Folder(root) => {
+                folder::check(root).with_context(|| refusal(&root.to_string_lossy()))?;
+            }
         }
-        None => {}
     }
     let error = Command::new(program).args(args).exec();
     Err(error).with_context(|| format!("guard: {} cannot be executed", program.display()))

@@ -17,7 +17,7 @@ mod growth;
 mod wheel;
 pub(crate) mod whole;
 
-pub use deb::RabbitmqFiles;
+pub use deb::{Libraries, RabbitmqFiles};
 use wheel::Wheel;
 use whole::{Expected, Found, may_run};
 
@@ -62,7 +62,7 @@ pub struct Program {
 #[derive(Debug, Clone)]
 pub struct MongodFiles {
     pub(crate) program: Program,
-    pub(crate) libraries: Option<PathBuf>,
+    pub(crate) libraries: Option<Libraries>,
 }
 
 const PROMETHEUS_BYTES_ABOUT: u64 = 30_000_000;
@@ -88,12 +88,11 @@ pub async fn mongod(cache: &Path, events: &Events) -> anyhow::Result<MongodFiles
     };
     let _lock = lock(cache, MONGOD_LIBRARY).await?;
     let mut libraries = deb::library(MONGOD_LIBRARY, cache, events).await.with_context(by_hand)?;
-    if version_of(&file, Some(&libraries)).await.is_err() {
-        // The copy in the cache may be damaged.
-        deb::forget_library(MONGOD_LIBRARY, cache, events)?;
-        libraries = deb::library(MONGOD_LIBRARY, cache, events).await.with_context(by_hand)?;
+    if version_of(&file, Some(libraries.dir())).await.is_err() {
+        // Another release of the system may want other ones.
+        libraries = deb::library_anew(MONGOD_LIBRARY, cache, events).await.with_context(by_hand)?;
     }
-    version_of(&file, Some(&libraries)).await.with_context(by_hand)?;
+    version_of(&file, Some(libraries.dir())).await.with_context(by_hand)?;
     Ok(MongodFiles { program, libraries: Some(libraries) })
 }
 

@@ -94,7 +94,7 @@ impl Ports {
     }
 
     /// The documented ports of the servers and these services.
-    fn documented(services: &[Service]) -> Self {
+    pub(crate) fn documented(services: &[Service]) -> Self {
         let services = services.iter().map(|service| (service.name.to_owned(), service.port));
         Self { services: services.collect(), ..OF_SERVERS }
     }

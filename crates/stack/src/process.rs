@@ -29,8 +29,8 @@ pub struct Launch {
     pub log: PathBuf,
     /// Who comes first when the CPUs do not suffice.
     pub priority: Priority,
-    /// What is compared before each start; nothing for a program that is not from the cache.
-    pub check: Option<Check>,
+    /// What is compared before each start: all that is from the cache.
+    pub check: Vec<Check>,
 }
 
 /// What of the cache has to be as it was installed, before a process starts.
@@ -70,11 +70,12 @@ impl Launch {
         if self.priority == Priority::Background {
             command.arg("--background");
         }
-        match &self.check {
-            Some(Check::Sha256(sha256)) => command.arg("--sha256").arg(sha256),
-            Some(Check::Folder(folder)) => command.arg("--folder").arg(folder),
-            None => &mut command,
-        };
+        for check in &self.check {
+            match check {
+                Check::Sha256(sha256) => command.arg("--sha256").arg(sha256),
+                Check::Folder(folder) => command.arg("--folder").arg(folder),
+            };
+        }
         command.arg("--");
         command.arg(&self.program).args(&self.args);
         match self.inherited {
@@ -142,6 +143,28 @@ pub fn last_lines(path: &Path, begin: u64, lines_max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_guard_is_told_all_that_it_has_to_compare() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = |name: &str| Check::Folder(name.into());
+        let launch = Launch {
+            program: "program".into(),
+            args: vec!["argument".into()],
+            env: Vec::new(),
+            inherited: Inherited::Nothing,
+            dir: None,
+            log: dir.path().join("log"),
+            priority: Priority::Foreground,
+            check: vec![Check::Sha256("ab".to_owned()), folder("/a"), folder("/b")],
+        };
+        // It prints its arguments in place of the guard.
+        let mut printed = launch.spawn(Path::new("/bin/echo")).unwrap();
+        assert!(printed.wait().await.unwrap().success());
+        let said = std::fs::read_to_string(&launch.log).unwrap();
+        let wanted = "--sha256 ab --folder /a --folder /b -- program argument\n";
+        assert!(said.ends_with(wanted), "{said}");
+    }
 
     #[test]
     fn the_end_of_a_log_is_that_of_this_start() {

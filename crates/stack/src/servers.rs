@@ -288,7 +288,7 @@ impl Servers {
             dir: None,
             log: self.home.log(log),
             priority: Priority::Foreground,
-            check: None,
+            check: Vec::new(),
         }
     }
 }

@@ -69,7 +69,7 @@ pub(crate) fn spec(
             dir: Some(data),
             log: home.log("temporal"),
             priority,
-            check: program.check,
+            check: program.check.into_iter().collect(),
         },
         probe: Probe::Temporal { ui: ports.temporal_ui },
         port: ports.temporal,

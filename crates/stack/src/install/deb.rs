@@ -10,6 +10,7 @@ use std::process::Stdio;
 use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
+use super::folder::put_in_place;
 use super::whole::may_run;
 use super::{folder, growth};
 use crate::event::Events;
@@ -43,6 +44,37 @@ impl RabbitmqFiles {
     }
 }
 
+/// Shared libraries that were unpacked into the cache.
+#[derive(Debug, Clone)]
+pub struct Libraries {
+    dir: PathBuf,
+    /// The copy in the cache that they are in.
+    root: PathBuf,
+}
+
+impl Libraries {
+    pub(crate) fn below(root: PathBuf) -> Self {
+        Self { dir: root.join(LIBRARIES), root }
+    }
+
+    /// The directory they are in.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What must hold before each start of a program that loads them.
+    pub(crate) fn check(&self) -> Check {
+        Check::Folder(self.root.clone())
+    }
+}
+
+/// The place of a package's copy. The number says how a copy is kept: those without it, of
+/// earlier builds, have no record of their files. A server of such a build may run on one, so
+/// it stays where it is.
+fn place(package: &str, cache: &Path) -> PathBuf {
+    cache.join(format!("{package}-debian-2"))
+}
+
 /// What is installed below `root`, when it is complete.
 pub(super) fn installed(root: &Path) -> Option<RabbitmqFiles> {
     let erlang_bin = root.join("usr/lib/erlang/bin");
@@ -55,7 +87,7 @@ pub(super) fn installed(root: &Path) -> Option<RabbitmqFiles> {
 
 /// The copy in the cache; call it with the cache's lock.
 pub(super) async fn find_or_unpack(cache: &Path, events: &Events) -> anyhow::Result<RabbitmqFiles> {
-    let root = cache.join("rabbitmq-debian");
+    let root = place("rabbitmq", cache);
     if !is_whole("rabbitmq", &root, events).await? || installed(&root).is_none() {
         unpack(cache, &root, events)
             .await
@@ -68,25 +100,46 @@ pub(super) async fn find_or_unpack(cache: &Path, events: &Events) -> anyhow::Res
 }
 
 /// A library and those of its dependencies that this machine does not have,
-/// unpacked into the cache; the directory they are in.
+/// unpacked into the cache.
 pub(super) async fn library(
     package: &str,
     cache: &Path,
     events: &Events,
-) -> anyhow::Result<PathBuf> {
-    let root = cache.join(format!("{package}-debian"));
+) -> anyhow::Result<Libraries> {
+    let root = place(package, cache);
     if !is_whole(package, &root, events).await? {
-        need_lists(package, events).await?;
-        let mut packages = vec![package.to_owned()];
-        for name in depends(&packages, true).await?.lines() {
-            if name.starts_with("lib") && name != package && !is_installed(name).await {
-                packages.push(name.to_owned());
-            }
-        }
-        let work = download(&packages, (package, LIBRARIES_BYTES_ABOUT), cache, events).await?;
-        put_in_place(&extract(work.path()).await?, &root)?;
+        unpack_library(package, cache, &root, events).await?;
     }
-    Ok(root.join(LIBRARIES))
+    Ok(Libraries::below(root))
+}
+
+/// The same in place of a copy that is whole and does not serve.
+pub(super) async fn library_anew(
+    package: &str,
+    cache: &Path,
+    events: &Events,
+) -> anyhow::Result<Libraries> {
+    let root = place(package, cache);
+    events.note(format!("{package}: {} does not serve; it is fetched again", root.display()));
+    unpack_library(package, cache, &root, events).await?;
+    Ok(Libraries::below(root))
+}
+
+async fn unpack_library(
+    package: &str,
+    cache: &Path,
+    root: &Path,
+    events: &Events,
+) -> anyhow::Result<()> {
+    need_lists(package, events).await?;
+    let mut packages = vec![package.to_owned()];
+    for name in depends(&packages, true).await?.lines() {
+        if name.starts_with("lib") && name != package && !is_installed(name).await {
+            packages.push(name.to_owned());
+        }
+    }
+    let work = download(&packages, (package, LIBRARIES_BYTES_ABOUT), cache, events).await?;
+    put_in_place(&extract(work.path()).await?, root)
 }
 
 /// Whether the copy in the cache is as it was unpacked; says why not when there is one.
@@ -103,13 +156,6 @@ async fn is_whole(tool: &str, root: &Path, events: &Events) -> anyhow::Result<bo
     Ok(compared.is_ok())
 }
 
-/// Removes a copy of a library that does not serve.
-pub(super) fn forget_library(package: &str, cache: &Path, events: &Events) -> anyhow::Result<()> {
-    let root = cache.join(format!("{package}-debian"));
-    events.note(format!("{package}: {} does not serve; it is fetched again", root.display()));
-    std::fs::remove_dir_all(&root).with_context(|| format!("{} cannot be removed", root.display()))
-}
-
 /// A package that needs no other, unpacked into the cache; the root it is in.
 pub(super) async fn alone(
     package: &str,
@@ -117,7 +163,7 @@ pub(super) async fn alone(
     cache: &Path,
     events: &Events,
 ) -> anyhow::Result<PathBuf> {
-    let root = cache.join(format!("{package}-debian"));
+    let root = place(package, cache);
     if !is_whole(package, &root, events).await? {
         need_lists(package, events).await?;
         let packages = [package.to_owned()];
@@ -177,15 +223,6 @@ fn merge(from: &Path, into: &Path) -> anyhow::Result<()> {
             .context("the libraries cannot be put together")?;
     }
     Ok(())
-}
-
-fn put_in_place(unpacked: &Path, root: &Path) -> anyhow::Result<()> {
-    if root.exists() {
-        std::fs::remove_dir_all(root).context("an incomplete copy cannot be removed")?;
-    }
-    folder::record(unpacked, root)?;
-    std::fs::rename(unpacked, root)
-        .with_context(|| format!("{} cannot be put in place", root.display()))
 }
 
 /// The server, all of Erlang it depends on, and those shared libraries of
@@ -282,4 +319,29 @@ async fn run(command: &mut Command) -> anyhow::Result<String> {
         bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A build before the records unpacked into `<package>-debian`.
+    #[tokio::test]
+    async fn a_copy_of_an_earlier_build_is_neither_taken_nor_touched() {
+        let cache = tempfile::tempdir().unwrap();
+        let earlier = cache.path().join("tool-debian");
+        std::fs::create_dir(&earlier).unwrap();
+        std::fs::write(earlier.join("file"), "earlier").unwrap();
+        let root = place("tool", cache.path());
+        let (events, mut told) = Events::channel();
+        assert!(!is_whole("tool", &root, &events).await.unwrap());
+        assert!(told.try_recv().is_err(), "nothing is damaged");
+
+        let unpacked = cache.path().join("work");
+        std::fs::create_dir(&unpacked).unwrap();
+        std::fs::write(unpacked.join("file"), "today's").unwrap();
+        put_in_place(&unpacked, &root).unwrap();
+        assert!(is_whole("tool", &root, &events).await.unwrap());
+        assert_eq!(std::fs::read_to_string(earlier.join("file")).unwrap(), "earlier");
+    }
 }

@@ -10,14 +10,38 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::whole::sha256;
 
 /// What is recorded of each file, by its path in the folder.
 type Files = BTreeMap<String, String>;
 
+/// Makes an unpacked folder, with its record, the one at `root`.
+///
+/// A folder that is there already changes places with the new one in one step, since a server may
+/// run on it: it finds each of its files at any time, and keeps those that it has open. The old
+/// folder then lies where the new one was unpacked, for the caller to remove.
+pub(super) fn put_in_place(unpacked: &Path, root: &Path) -> anyhow::Result<()> {
+    record(unpacked, root)?;
+    let moved = if root.exists() {
+        renameat2(AT_FDCWD, unpacked, AT_FDCWD, root, RenameFlags::RENAME_EXCHANGE)
+            .map_err(std::io::Error::from)
+            .or_else(|_| two_steps(unpacked, root))
+    } else {
+        std::fs::rename(unpacked, root)
+    };
+    moved.with_context(|| format!("{} cannot be put in place", root.display()))
+}
+
+/// For file systems that cannot exchange: the place is empty for a moment.
+fn two_steps(unpacked: &Path, root: &Path) -> std::io::Result<()> {
+    std::fs::rename(root, unpacked.with_added_extension("old"))?;
+    std::fs::rename(unpacked, root)
+}
+
 /// Writes what `unpacked` holds as the record of `root`, its later place.
-pub(super) fn record(unpacked: &Path, root: &Path) -> anyhow::Result<()> {
+fn record(unpacked: &Path, root: &Path) -> anyhow::Result<()> {
     let mut files = Files::new();
     look(unpacked, "", &mut files)?;
     let lines = files.iter().map(|(path, said)| format!("{said} {path}\n"));
@@ -80,8 +104,55 @@ fn look(dir: &Path, path: &str, files: &mut Files) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
+
+    /// A folder with many files, so that to remove it takes a while.
+    fn unpack(into: &Path, content: &str) -> PathBuf {
+        let root = into.join("root");
+        std::fs::create_dir_all(&root).unwrap();
+        for number in 0..300 {
+            std::fs::write(root.join(number.to_string()), content).unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn a_folder_that_a_server_may_run_on_is_replaced_in_one_step() {
+        let cache = tempfile::tempdir().unwrap();
+        let root = cache.path().join("tool");
+        put_in_place(&unpack(cache.path(), "old"), &root).unwrap();
+        std::fs::write(root.join("299"), "damaged").unwrap();
+        assert!(check(&root).is_err());
+
+        let (file, done) = (root.join("0"), AtomicBool::new(false));
+        let missed = std::thread::scope(|scope| {
+            let server = scope.spawn(|| {
+                let mut missed = 0;
+                while !done.load(Ordering::Relaxed) {
+                    missed += u32::from(std::fs::read(&file).is_err());
+                }
+                missed
+            });
+            for _ in 0..20 {
+                let work = tempfile::tempdir_in(&cache).unwrap();
+                put_in_place(&unpack(work.path(), "new"), &root).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+            server.join().unwrap()
+        });
+        assert_eq!(missed, 0, "the file was missing for a moment");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
+        check(&root).unwrap();
+
+        // Also where the two cannot be exchanged.
+        let work = tempfile::tempdir_in(&cache).unwrap();
+        let unpacked = unpack(work.path(), "newer");
+        two_steps(&unpacked, &root).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "newer");
+        assert!(!unpacked.exists() && work.path().join("root.old/0").exists());
+    }
 
     #[test]
     fn a_folder_that_is_not_as_it_was_unpacked_says_what_differs() {

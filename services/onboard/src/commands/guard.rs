@@ -16,11 +16,11 @@ pub(crate) struct GuardArgs {
     #[arg(long)]
     background: bool,
     /// The SHA-256 that the program must have.
-    #[arg(long, value_name = "HEX", conflicts_with = "folder")]
+    #[arg(long, value_name = "HEX")]
     sha256: Option<String>,
-    /// The folder whose files must be those of its record.
+    /// A folder whose files must be those of its record.
     #[arg(long, value_name = "PATH")]
-    folder: Option<PathBuf>,
+    folder: Vec<PathBuf>,
     /// What to run, and its arguments.
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
@@ -30,7 +30,8 @@ pub(crate) struct GuardArgs {
 pub(crate) fn run(args: &GuardArgs) -> anyhow::Result<ExitCode> {
     let priority = if args.background { Priority::Background } else { Priority::Foreground };
     let sha256 = args.sha256.clone().map(Check::Sha256);
-    let check = sha256.or_else(|| args.folder.clone().map(Check::Folder));
-    onboard_stack::guard::exec(args.parent_pid, priority, check.as_ref(), &args.command)
+    let folders = args.folder.iter().cloned().map(Check::Folder);
+    let checks: Vec<Check> = sha256.into_iter().chain(folders).collect();
+    onboard_stack::guard::exec(args.parent_pid, priority, &checks, &args.command)
         .map(|never| match never {})
 }
