@@ -76,6 +76,9 @@ async fn another_password_with_the_key_counts_as_a_failed_login() {
     }
     assert_eq!(guesses[..20], [422; 20], "{guesses:?}");
     assert_eq!(guesses[20..], [429; 2], "{guesses:?}");
+    let listed = app.tool(&["events", "--user", &email, "--kind", "login_failed"]).await.yes();
+    assert_eq!(listed["events"].as_array().unwrap().len(), 20, "each is recorded: {listed}");
+    assert!(listed["events"][0]["network"].is_string(), "{listed}");
     let url = format!("{}/api/v1/auth/login", app.url("auth"));
     let body = serde_json::json!({ "email": email, "password": PASSWORD });
     let login = app.http.post(url).json(&body).send().await.unwrap();

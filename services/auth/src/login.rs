@@ -20,6 +20,7 @@ use onboard_token::Refusal;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::device::Devices;
 use crate::email::{self, Email};
 use crate::hash::Purpose;
 use crate::password::Password;
@@ -110,21 +111,30 @@ async fn answer(
     body: Result<JsonObject, Problem>,
 ) -> Result<Opened, Problem> {
     let attempt = Attempt::parse(body?.0)?;
-    let account = attempt.throttled.clone();
-    let device = app.devices.find(headers, &account, clock::now_ms());
-    let admitted = app.throttle.admit_login(&account, client, device).await?;
-    let (user, verdict) = match judge(app, &attempt).await? {
-        Ok(right) => right,
-        Err(user_id) => {
+    // A token is of a user. Without one the account is looked up after the throttle alone.
+    let looked = if Devices::are_sent(headers) { Some(look(app, &attempt).await?) } else { None };
+    let owner = looked.as_ref().and_then(|Looked(user)| Some(user.as_ref()?.user_id));
+    let device = owner.and_then(|user| app.devices.find(headers, user, clock::now_ms()));
+    let admitted = app.throttle.admit_login(&attempt.throttled, client, device).await?;
+    let (user, verdict) = match judge(app, &attempt, looked).await {
+        Ok(Ok(right)) => right,
+        Ok(Err(user_id)) => {
             admitted.failed();
             record_failure(app, user_id, client).await;
-            return Err(refused(user_id));
+            return Err(refused(app, user_id, client));
+        }
+        Err(problem) => {
+            // Whom the queue refuses has used one of its tries, as who leaves it has.
+            if problem.kind() != Kind::Overloaded {
+                admitted.costs_nothing();
+            }
+            return Err(problem);
         }
     };
     admitted.succeeded();
     strengthen(app, &user, attempt.password, (verdict, client)).await;
     let tokens = session::open(app, &user, client).await?;
-    Ok(Opened { tokens, device: app.devices.cookie(&account, clock::now_ms()) })
+    Ok(Opened { tokens, device: app.devices.cookie(user.user_id, clock::now_ms()) })
 }
 
 impl Attempt {
@@ -151,13 +161,17 @@ enum Verdict {
 }
 
 /// The user and the form that fits; or whose password it was not, if anybody's.
+///
+/// `looked` is what the look for the account has found, where there was one.
 async fn judge(
     app: &App,
     attempt: &Attempt,
+    looked: Option<Looked>,
 ) -> Result<Result<(User, Verdict), Option<UserId>>, Problem> {
-    let user = app.users.find_by_forms(&attempt.forms).await;
-    let user = user.map_err(|error| app.store_failed(&error))?;
-    app.store_answered();
+    let Looked(user) = match looked {
+        Some(looked) => looked,
+        None => look(app, attempt).await?,
+    };
     // A hash that cannot be compared counts as that of nobody.
     let user = user.filter(|user| app.hasher.can_verify(&user.password_hash));
     let phc = user.as_ref().map_or(app.hasher.decoy(), |user| user.password_hash.as_str());
@@ -166,6 +180,16 @@ async fn judge(
         Some(user) if verdict != Verdict::Neither => Ok((user, verdict)),
         user => Err(user.map(|user| user.user_id)),
     })
+}
+
+/// Whose account it is, if anybody's.
+struct Looked(Option<User>);
+
+async fn look(app: &App, attempt: &Attempt) -> Result<Looked, Problem> {
+    let user = app.users.find_by_forms(&attempt.forms).await;
+    let user = user.map_err(|error| app.store_failed(&error))?;
+    app.store_answered();
+    Ok(Looked(user))
 }
 
 async fn compare(app: &App, password: &Password, phc: &str) -> Result<Verdict, Problem> {
@@ -182,19 +206,24 @@ async fn compare(app: &App, password: &Password, phc: &str) -> Result<Verdict, P
 
 /// Whether or not the address is somebody's, with one write. Where it fails, the log has the
 /// failed login alone.
-async fn record_failure(app: &App, user_id: Option<UserId>, client: Client) {
-    let Some(witness) = app.witnesses.of_failure(client) else {
-        metrics::counter!("security_events_left_out_total").increment(1);
-        return;
+pub(crate) async fn record_failure(app: &App, user_id: Option<UserId>, client: Client) {
+    let witness = match app.witnesses.of_failure(client) {
+        Ok(witness) => witness,
+        Err(left_out) => {
+            metrics::counter!("security_events_left_out_total", "why" => left_out.word())
+                .increment(1);
+            return;
+        }
     };
     if let Err(error) = app.events.login_failed(user_id, &witness).await {
         tracing::error!(error = chain(&error), "a failed login was not recorded");
     }
 }
 
-fn refused(user_id: Option<UserId>) -> Problem {
+/// The log says whose network it was as the events do, also of what is not recorded.
+fn refused(app: &App, user_id: Option<UserId>, client: Client) -> Problem {
     let user_id = user_id.map(tracing::field::display);
-    tracing::info!(user_id, "a login was refused");
+    tracing::info!(user_id, network = app.witnesses.network(client), "a login was refused");
     Problem::new(Kind::InvalidCredentials)
 }
 

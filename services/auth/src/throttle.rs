@@ -4,8 +4,9 @@
 //! out. A login from a network of the client's own is refused only for what
 //! that network did; what others do makes it wait, and not even that where the
 //! client brings a device token of the account (`device`), or its network has logged in to
-//! the account at this process before. A login that is refused without a look at the
-//! password counts for the client's network and not for the account. Accounts are known by
+//! the account at this process before; such a client is not refused for what its neighbours
+//! do, either. A login that is refused or given up before its password was judged counts for
+//! the client and not for the account. Accounts are known by
 //! a keyed hash of their address: the addresses themselves are not kept.
 //!
 //! All of it is in this process' memory: when it dies, every count begins
@@ -50,13 +51,22 @@ pub(crate) struct Account([u8; 16]);
 
 type Visitor = (Account, ClientNetwork);
 
+/// Who is counted by itself, and not with the networks around its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Familiar {
+    /// Who brings a device token of the account.
+    Device(DeviceId),
+    /// A network that has logged in to the account.
+    Network(ClientNetwork),
+}
+
 /// The limits that hold for an account.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     key: hmac::Key,
     registrations: NetworkBuckets<Account>,
     failures: NetworkBuckets<Account>,
-    failures_of_devices: Buckets<(Account, DeviceId)>,
+    failures_of_familiars: Buckets<(Account, Familiar)>,
     failures_abroad: Buckets<Account>,
     known: Mutex<Recent<Visitor>>,
     crowd: Crowd,
@@ -64,15 +74,16 @@ pub(crate) struct Throttle {
 
 /// A login that may be tried. It counts as failed until it is known how it
 /// went, so that many at once are not more than many in a row; dropped without
-/// an outcome, it does not count.
+/// an outcome, since the client is gone or was refused, it has cost the client one of
+/// its tries and the account nothing.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Attempt<'a> {
     throttle: &'a Throttle,
     account: Account,
     network: ClientNetwork,
-    /// Whose bucket it was taken from, instead of the network's.
-    device: Option<DeviceId>,
+    /// Whose bucket it was taken from, instead of those of the networks.
+    familiar: Option<Familiar>,
     /// Whether one was taken for the account.
     counted_abroad: bool,
     /// Whether what was taken from client and account stays taken.
@@ -89,7 +100,7 @@ impl Throttle {
             key: key.unwrap_or_else(|_| hmac::Key::new(hmac::HMAC_SHA256, b"no random numbers")),
             registrations: NetworkBuckets::new(REGISTRATIONS),
             failures: NetworkBuckets::new(FAILURES),
-            failures_of_devices: Buckets::new(FAILURES),
+            failures_of_familiars: Buckets::new(FAILURES),
             failures_abroad: Buckets::new(FAILURES_ABROAD),
             known: Mutex::new(Recent::new(KNOWN_MAX)),
             crowd: Crowd::default(),
@@ -127,31 +138,31 @@ impl Throttle {
         let (account, network, now) = (self.account(canonical), client.network(), Instant::now());
         // Who has used up what the device may have is a client like any other: a stolen token
         // must not keep its owner out.
-        let has_one =
-            |device: &DeviceId| self.failures_of_devices.take(&(account, *device), now).is_ok();
-        let device = device.filter(has_one);
-        if device.is_none() {
-            let standing = |level| Standing::new("login-account", FAILURES, level);
-            let taken = self.failures.take(&account, network, now);
-            taken.map_err(|level| Problem::rate_limited(standing(level)))?;
-        }
+        let of = |familiar| self.failures_of_familiars.take(&(account, familiar), now);
+        let device = device.map(Familiar::Device).filter(|device| of(*device).is_ok());
+        let is_known = device.is_none() && self.is_known(&(account, network), now);
+        let known = is_known.then_some(Familiar::Network(network));
+        let taken = match (device, known) {
+            (Some(_), _) => Ok(()),
+            (None, Some(known)) => of(known).map(drop),
+            (None, None) => self.failures.take(&account, network, now).map(drop),
+        };
+        let standing = |level| Standing::new("login-account", FAILURES, level);
+        taken.map_err(|level| Problem::rate_limited(standing(level)))?;
         let mut attempt = Attempt {
             throttle: self,
             account,
             network,
-            device,
+            familiar: device.or(known),
             counted_abroad: false,
-            costs_client: false,
+            costs_client: true,
             costs_account: false,
         };
-        if device.is_none() && !self.is_known(&(account, network), now) {
+        if attempt.familiar.is_none() {
             let level = self.failures_abroad.take(&account, now);
             attempt.counted_abroad = level.is_ok();
             let (Ok(level) | Err(level)) = level;
-            // Refused, or gone before its turn: it has cost the client one of its tries.
-            attempt.costs_client = true;
             self.wait_with_others(account, level).await?;
-            attempt.costs_client = false;
         }
         Ok(attempt)
     }
@@ -189,9 +200,10 @@ impl Throttle {
 impl Attempt<'_> {
     /// The password was right: the network is known from now on, and what it, or the
     /// device, failed before is forgotten.
-    pub(crate) fn succeeded(self) {
-        match self.device {
-            Some(device) => self.throttle.failures_of_devices.refill(&(self.account, device)),
+    pub(crate) fn succeeded(mut self) {
+        self.costs_client = false;
+        match self.familiar {
+            Some(one) => self.throttle.failures_of_familiars.refill(&(self.account, one)),
             None => self.throttle.failures.refill(&self.account, self.network),
         }
         let known = self.throttle.known.lock();
@@ -201,8 +213,12 @@ impl Attempt<'_> {
 
     /// Address and password do not belong together.
     pub(crate) fn failed(mut self) {
-        self.costs_client = true;
         self.costs_account = true;
+    }
+
+    /// It was no guess, or nobody could look: the client did nothing wrong.
+    pub(crate) fn costs_nothing(mut self) {
+        self.costs_client = false;
     }
 }
 
@@ -210,10 +226,8 @@ impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         let (throttle, now) = (self.throttle, Instant::now());
         if !self.costs_client {
-            match self.device {
-                Some(device) => {
-                    throttle.failures_of_devices.put_back(&(self.account, device), now);
-                }
+            match self.familiar {
+                Some(one) => throttle.failures_of_familiars.put_back(&(self.account, one), now),
                 None => throttle.failures.put_back(&self.account, self.network, now),
             }
         }

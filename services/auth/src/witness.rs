@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use onboard_http::limit::{Buckets, Rate};
+use onboard_http::limit::{Buckets, NetworkBuckets, Rate};
 use onboard_http::{Client, ClientNetwork};
 use onboard_runtime::clock::millis;
 use onboard_runtime::{Problems, Secret};
@@ -20,6 +20,9 @@ const RETENTION: Duration = DAY.saturating_mul(400);
 /// Failed logins that are recorded by a process; the log has all of them. Without a bound
 /// whoever sends many would fill the database.
 const FAILURES: Rate = Rate::new(1_000, Duration::from_mins(10));
+/// Those of them that come from one client network; the networks around it have a multiple.
+/// So one that sends many does not keep those of others from being recorded.
+const FAILURES_OF_NETWORK: Rate = Rate::new(30, Duration::from_mins(10));
 
 /// Settings of the security events.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -49,6 +52,26 @@ pub(crate) struct Witnesses {
     key: hmac::Key,
     kept_ms: i64,
     failures: Buckets<()>,
+    failures_of_networks: NetworkBuckets<()>,
+}
+
+/// Why a failed login is not recorded. Each of them is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LeftOut {
+    /// Its network has had its share.
+    Network,
+    /// The process has recorded as many as it may.
+    Process,
+}
+
+impl LeftOut {
+    /// As the metric has it.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Process => "process",
+        }
+    }
 }
 
 /// The key of networks. With another `AUTH_SECRET` a network has another tag.
@@ -58,7 +81,12 @@ fn key(secret: &Secret) -> hmac::Key {
 
 impl Witnesses {
     pub(crate) fn new(secret: &Secret, kept: Duration) -> Self {
-        Self { key: key(secret), kept_ms: millis(kept), failures: Buckets::new(FAILURES) }
+        Self {
+            key: key(secret),
+            kept_ms: millis(kept),
+            failures: Buckets::new(FAILURES),
+            failures_of_networks: NetworkBuckets::new(FAILURES_OF_NETWORK),
+        }
     }
 
     /// Of a client.
@@ -66,9 +94,21 @@ impl Witnesses {
         Witness { by: By::Client { network: self.tag(client.network()) }, kept_ms: self.kept_ms }
     }
 
-    /// The same for a failed login, unless too many were recorded.
-    pub(crate) fn of_failure(&self, client: Client) -> Option<Witness> {
-        self.failures.take(&(), Instant::now()).ok().map(|_| self.of(client))
+    /// The same for a failed login.
+    ///
+    /// # Errors
+    /// Too many were recorded, of its network or of all.
+    pub(crate) fn of_failure(&self, client: Client) -> Result<Witness, LeftOut> {
+        let now = Instant::now();
+        let share = self.failures_of_networks.take(&(), client.network(), now);
+        share.map_err(|_| LeftOut::Network)?;
+        self.failures.take(&(), now).map_err(|_| LeftOut::Process)?;
+        Ok(self.of(client))
+    }
+
+    /// The hash of a client's network, as `onboard events` shows it.
+    pub(crate) fn network(&self, client: Client) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.tag(client.network())))
     }
 
     fn tag(&self, network: ClientNetwork) -> [u8; 16] {
@@ -106,8 +146,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn failed_logins_that_are_recorded_are_bounded() {
         let witnesses = witnesses("a");
-        let client = Client::at([192, 0, 2, 1].into());
-        let recorded = (0..5_000).filter(|_| witnesses.of_failure(client).is_some()).count();
-        assert_eq!(recorded, 1_000);
+        let failures = |clients: &mut dyn Iterator<Item = [u8; 4]>| {
+            let recorded = clients.map(|address| witnesses.of_failure(Client::at(address.into())));
+            let (mut all, mut left_out) = (0, Vec::new());
+            recorded.for_each(|one| match one {
+                Ok(_) => all += 1,
+                Err(why) => left_out.push(why),
+            });
+            (all, left_out)
+        };
+        let (of_one, left_out) = failures(&mut (0..5_000).map(|_| [192, 0, 2, 1]));
+        assert_eq!(of_one, 30);
+        assert!(left_out.iter().all(|why| *why == LeftOut::Network));
+        let (of_24, _) = failures(&mut (0..=255).cycle().take(5_000).map(|n| [192, 0, 2, n]));
+        assert_eq!(of_24, 30 * 16 - 30, "the rest of its /24");
+        let (victim, _) = failures(&mut std::iter::once([198, 51, 100, 7]));
+        assert_eq!(victim, 1, "another network has its own");
+        let (of_all, left_out) =
+            failures(&mut (0..=255).cycle().take(5_000).map(|n| [203, n, 1, 1]));
+        assert_eq!(of_all, 1_000 - 30 * 16 - 1);
+        assert!(left_out.iter().all(|why| *why == LeftOut::Process));
     }
 }

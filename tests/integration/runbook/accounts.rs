@@ -60,6 +60,22 @@ async fn somebody_guesses_passwords(watched: &Watched) {
     watched.prometheus.ends("ClientsLimited").await;
 }
 
+/// More failures of one network than are recorded.
+async fn failures_are_left_out(watched: &Watched) {
+    let entry = Entry::named("Failed logins are not recorded");
+    for n in 0..40 {
+        let body = json!({ "email": format!("nobody-{n}@example.com"), "password": PASSWORD });
+        assert_eq!(watched.post("auth/login", body).await.unwrap().status(), 401, "{n}");
+    }
+    let metrics = watched.http.get(format!("{}/metrics", watched.auth_url)).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let mut lines = metrics.lines();
+    let left_out = lines
+        .find_map(|line| line.strip_prefix("security_events_left_out_total{why=\"network\"} "));
+    assert!(left_out.is_some_and(|count| count != "0"), "{metrics}");
+    watched.follow(&entry, &[WATCH]).await;
+}
+
 async fn published(watched: &Watched) -> Vec<String> {
     let url = format!("{}/.well-known/jwks.json", watched.auth_url);
     let keys: Value = watched.http.get(url).send().await.unwrap().json().await.unwrap();
@@ -104,6 +120,7 @@ async fn trouble_with_accounts_is_seen_and_ended() {
     let watched = Watched::up(&[("REFRESH_TOKEN_GRACE", "0s")]).await;
     refresh_tokens_are_used_twice(&watched).await;
     somebody_guesses_passwords(&watched).await;
+    failures_are_left_out(&watched).await;
     a_signing_key_was_stolen(&watched).await;
     somebody_asks_who_changed_an_account(&watched).await;
     there_is_no_signing_key(&watched).await;

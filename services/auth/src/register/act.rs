@@ -1,13 +1,15 @@
 //! What a request does: asks the key, hashes, commits.
 
-use onboard_contract::TraceParent;
+use onboard_contract::{TraceParent, UserId};
 use onboard_http::{Kind, Problem};
 use onboard_mongo::StoreError;
 
 use super::answer::Outcome;
 use super::{Mode, Request};
+use crate::email::candidates;
 use crate::hash::Purpose;
 use crate::idempotency::Attempt;
+use crate::login::record_failure;
 use crate::password::Password;
 use crate::routes::App;
 use crate::store::{Committed, KeyRecord, NewRegistration, RegisterError, Registered};
@@ -53,7 +55,7 @@ impl Request {
     ///
     /// The answer tells whether the password is that of the earlier request. So the
     /// request is admitted like a login, and one with another address or password counts
-    /// as a failed login.
+    /// as a failed login and is recorded as one.
     async fn repeat(
         &self,
         app: &App,
@@ -64,9 +66,14 @@ impl Request {
         let guess = app.throttle.admit_login(self.email.canonical(), self.client, None).await?;
         if !key.is_repeat_of(record) {
             guess.failed();
-            tracing::info!("an idempotency key came with another request");
+            let user_id = self.account(app).await;
+            record_failure(app, user_id, self.client).await;
+            let network = app.witnesses.network(self.client);
+            let user_id = user_id.map(tracing::field::display);
+            tracing::info!(user_id, network, "an idempotency key came with another request");
             return Err(Problem::new(Kind::IdempotencyKeyReused));
         }
+        guess.costs_nothing();
         let Some(registered) = record.registered else {
             return Ok(Outcome::TakenBefore);
         };
@@ -76,6 +83,12 @@ impl Request {
             "a registration was sent again"
         );
         Ok(Outcome::Repeated(registered))
+    }
+
+    /// Whose address it is. Where nobody can look, the failure is recorded without it.
+    async fn account(&self, app: &App) -> Option<UserId> {
+        let found = app.users.find_by_forms(&candidates(self.email.given())).await;
+        found.inspect_err(|error| drop(app.store_failed(error))).ok()?.map(|user| user.user_id)
     }
 
     /// Silence has to last: the key's next request is answered like the repeat of

@@ -47,8 +47,49 @@ async fn many_at_once_are_not_more_than_many_in_a_row() {
     }
     assert_eq!(open.len(), 20);
     // What has no outcome, because the database is away, does not count.
-    drop(open);
-    assert!(throttle.admit_login(ADA, client(1), None).await.is_ok());
+    open.into_iter().for_each(Attempt::costs_nothing);
+    throttle.admit_login(ADA, client(1), None).await.unwrap().costs_nothing();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_before_the_password_was_judged_has_used_a_try() {
+    let throttle = Throttle::new();
+    let account = throttle.account(ADA);
+    let device = DeviceId::numbered(1);
+    // Of a stranger, of a device, and of a network that has logged in before.
+    throttle.admit_login(ADA, client(3), None).await.unwrap().succeeded();
+    for (n, device) in [(1, None), (2, Some(device)), (3, None)] {
+        for _ in 0..20 {
+            drop(throttle.admit_login(ADA, client(n), device).await.unwrap());
+        }
+    }
+    let abroad = throttle.failures_abroad.level(&account, Instant::now());
+    assert_eq!(abroad.remaining, FAILURES_ABROAD.quota, "the account has lost nothing");
+    for n in [1, 3] {
+        assert!(throttle.admit_login(ADA, client(n), None).await.is_err(), "{n}");
+    }
+    let of_device = (account, Familiar::Device(device));
+    let left = throttle.failures_of_familiars.level(&of_device, Instant::now());
+    assert_eq!(left.remaining, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_that_has_logged_in_is_not_refused_for_its_neighbours() {
+    let throttle = Throttle::new();
+    throttle.admit_login(ADA, client(1), None).await.unwrap().succeeded();
+    let (account, now) = (throttle.account(ADA), Instant::now());
+    for neighbour in (2..=17).map(|n| client(n).network()) {
+        for _ in 0..20 {
+            throttle.failures.take(&account, neighbour, now).unwrap();
+        }
+    }
+    let new = throttle.admit_login(ADA, client(99), None).await.map(drop).unwrap_err();
+    assert_eq!(new.kind(), Kind::RateLimited, "the /24 has used up its tries");
+    for _ in 0..20 {
+        fail(&throttle, ADA, client(1)).await.unwrap();
+    }
+    let own = throttle.admit_login(ADA, client(1), None).await.map(drop).unwrap_err();
+    assert_eq!(own.kind(), Kind::RateLimited, "for its own failures it is");
 }
 
 #[tokio::test(start_paused = true)]
