@@ -12,7 +12,7 @@ use futures::future::{join_all, try_join_all};
 use onboard_stack::ports::Lease;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::{Child, Command};
 
 use self::group::Group;
@@ -84,7 +84,10 @@ impl Flooded {
     }
 
     async fn connect(&self) -> TcpStream {
-        TcpStream::connect(&self.address).await.unwrap()
+        let socket = TcpSocket::new_v4().unwrap();
+        // The kernel takes little of what is not read.
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(self.address.parse().unwrap()).await.unwrap()
     }
 
     /// The most it has had in memory, in bytes.
