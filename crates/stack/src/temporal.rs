@@ -3,9 +3,8 @@
 //! The pragmas double its throughput and survive SIGKILL; the poll setting
 //! takes 50 ms off every workflow step; a task queue in one partition needs no
 //! forwarding between four, 5 to 8 % of the server's work. The server forgets finished
-//! tasks of its queues after 2 s instead of 30, reads the search attributes of the
-//! cluster once a minute instead of at each call, and collects garbage half as often,
-//! together a sixth of its work. An operator may pause a workflow, and make rules that
+//! tasks of its queues after 2 s instead of 30 and collects garbage half as often,
+//! together a tenth of its work. An operator may pause a workflow, and make rules that
 //! pause activities, which a server refuses by default.
 
 use std::ffi::OsString;
@@ -19,7 +18,7 @@ use crate::probe::Probe;
 use crate::process::{Inherited, Launch, Priority};
 
 /// The same as in `docker-compose.yml`.
-const DYNAMIC: [&str; 9] = [
+const DYNAMIC: [&str; 8] = [
     "frontend.WorkflowPauseEnabled=true",
     "frontend.workflowRulesAPIsEnabled=true",
     "history.timerProcessorUpdateAckInterval=\"2s\"",
@@ -28,7 +27,6 @@ const DYNAMIC: [&str; 9] = [
     "history.visibilityProcessorUpdateAckInterval=\"2s\"",
     "matching.numTaskqueueReadPartitions=1",
     "matching.numTaskqueueWritePartitions=1",
-    "system.forceSearchAttributesCacheRefreshOnRead=false",
 ];
 /// How much the heap grows until garbage is collected, in percent: twice Go's default.
 const GOGC: (&str, &str) = ("GOGC", "200");
