@@ -17,7 +17,7 @@ use onboard_auth::store::{EventKind, Removal, Witness};
 use onboard_http::timestamp::rfc3339;
 use onboard_ops::Databases;
 use onboard_runtime::plain::told;
-use onboard_runtime::{Problems, SecretArgs, clock, exit, memory};
+use onboard_runtime::{Problems, SecretArgs, clock, exit};
 use serde_json::{Value, json};
 
 use super::actor::{ActorArgs, tell};
@@ -86,9 +86,6 @@ fn wait(text: &str) -> Result<Duration, String> {
 
 /// Lists or changes the keys.
 pub(crate) fn run(args: KeysArgs) -> anyhow::Result<ExitCode> {
-    if let Err(error) = memory::keep_private() {
-        complain(&error.to_string());
-    }
     let KeysArgs { verb, json, actor, events, mut secret, target } = args;
     if !secret.names_one() {
         secret.auth_secret_file = target.local_secret();
